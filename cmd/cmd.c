@@ -1,0 +1,61 @@
+#include "cmd.h"
+
+#include <stdio.h>
+
+#include "base/escape.h"
+#include "base/fd.h"
+
+#include <unistd.h>
+
+const char *cmd_name = "vega";
+
+void cmd_message(const char *line)
+{
+	struct buf out = BUF_INIT;
+	buf_printf(&out, "%s: ", cmd_name);
+	if (isatty(2)) {
+		escape_terminal(&out, line, strlen(line));
+	} else {
+		buf_add_str(&out, line);
+	}
+	buf_add_char(&out, '\n');
+	fd_write_all(2, out.data, out.len);
+	buf_release(&out);
+}
+
+int cmd_error(const struct vega_error *err)
+{
+	cmd_message(err->text);
+	return vega_exit_status(err->code);
+}
+
+int cmd_usage_error(const struct vega_error *err)
+{
+	int status = cmd_error(err);
+	if (err->code == VEGA_USAGE) {
+		fprintf(stderr, "Try '%s --help' for the options.\n", cmd_name);
+	}
+	return status;
+}
+
+bool cmd_common(const struct option_common *common, const struct cmd_help *help,
+        const struct option_table *tables, size_t count)
+{
+	struct buf out = BUF_INIT;
+	if (common->describe) {
+		option_describe(&out, tables, count);
+	} else if (common->help) {
+		buf_printf(&out, "usage: %s\n\n%s\n\n", help->usage, help->intro);
+		option_help(&out, tables, count, isatty(1) ? terminal_width(1) : 0);
+		if (help->outro) {
+			buf_printf(&out, "\n%s\n", help->outro);
+		}
+	} else if (common->version) {
+		buf_printf(&out, "%s (VegaFS) %s\n", cmd_name, VEGA_VERSION);
+	} else {
+		return false;
+	}
+	fd_write_all(1, out.data, out.len);
+	buf_release(&out);
+	return true;
+}

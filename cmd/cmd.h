@@ -1,0 +1,29 @@
+/* What the commands share: the only place, with the commands, that prints diagnostics or exits. */
+#ifndef VEGA_CMD_H
+#define VEGA_CMD_H
+
+#include "base/error.h"
+#include "base/option.h"
+
+extern const char *cmd_name; /* "vega-walk": set first thing in main */
+
+/* "NAME: TEXT" on stderr (escaped for a terminal), and the exit status for the code. */
+int cmd_error(const struct vega_error *err);
+
+/* The same, and for VEGA_USAGE a pointer to --help. */
+int cmd_usage_error(const struct vega_error *err);
+
+/* A one-line message on stderr, "NAME: …". */
+void cmd_message(const char *line);
+
+/*
+ * Handle -h, --version and --vega-options: prints to stdout and returns true when one was given.
+ * `usage` is the lines under "usage:", `intro` a sentence or two, `outro` (examples) may be NULL.
+ */
+struct cmd_help {
+	const char *usage, *intro, *outro;
+};
+bool cmd_common(const struct option_common *common, const struct cmd_help *help,
+        const struct option_table *tables, size_t count);
+
+#endif

@@ -1,0 +1,128 @@
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void buf_release(struct buf *b)
+{
+	free(b->data);
+	*b = (struct buf){.max = b->max};
+}
+
+bool buf_grow(struct buf *b, size_t more)
+{
+	size_t max = b->max ? b->max : BUF_MAX;
+	if (b->failed || more > max - b->len) {
+		b->failed = true;
+		return false;
+	}
+	size_t want = b->cap ? b->cap : 64;
+	while (want - b->len < more) {
+		want = want > max / 2 ? max : want * 2;
+	}
+	char *data = realloc(b->data, want);
+	if (!data) {
+		b->failed = true;
+		return false;
+	}
+	b->data = data;
+	b->cap = want;
+	return true;
+}
+
+void buf_printf(struct buf *b, const char *format, ...)
+{
+	va_list args, again;
+	va_start(args, format);
+	va_copy(again, args);
+	int len = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	if (len < 0) {
+		b->failed = true;
+	} else if (buf_reserve(b, (size_t)len + 1)) {
+		vsnprintf(b->data + b->len, (size_t)len + 1, format, again);
+		b->len += (size_t)len;
+	}
+	va_end(again);
+}
+
+void buf_add_u128(struct buf *b, unsigned __int128 value)
+{
+	char digits[40];
+	size_t at = sizeof digits;
+	do {
+		digits[--at] = (char)('0' + (int)(value % 10));
+		value /= 10;
+	} while (value);
+	buf_add(b, digits + at, sizeof digits - at);
+}
+
+void buf_add_u64(struct buf *b, uint64_t value)
+{
+	char digits[20];
+	size_t at = sizeof digits;
+	do {
+		digits[--at] = (char)('0' + (int)(value % 10));
+		value /= 10;
+	} while (value);
+	buf_add(b, digits + at, sizeof digits - at);
+}
+
+void buf_add_hex(struct buf *b, const void *bytes, size_t len)
+{
+	static const char hex[] = "0123456789abcdef";
+	const unsigned char *from = bytes;
+	if (!buf_reserve(b, len * 2)) {
+		return;
+	}
+	for (size_t i = 0; i < len; i++) {
+		b->data[b->len++] = hex[from[i] >> 4];
+		b->data[b->len++] = hex[from[i] & 15];
+	}
+}
+
+void buf_add_base64(struct buf *b, const void *bytes, size_t len)
+{
+	static const char code[] =
+	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *from = bytes;
+	if (!buf_reserve(b, (len + 2) / 3 * 4)) {
+		return;
+	}
+	for (size_t i = 0; i < len; i += 3) {
+		size_t left = len - i;
+		unsigned word = (unsigned)from[i] << 16;
+		word |= left > 1 ? (unsigned)from[i + 1] << 8 : 0;
+		word |= left > 2 ? (unsigned)from[i + 2] : 0;
+		char *out = b->data + b->len;
+		out[0] = code[word >> 18];
+		out[1] = code[word >> 12 & 63];
+		out[2] = left > 1 ? code[word >> 6 & 63] : '=';
+		out[3] = left > 2 ? code[word & 63] : '=';
+		b->len += 4;
+	}
+}
+
+const char *buf_cstr(struct buf *b)
+{
+	if (!buf_reserve(b, 1)) {
+		return NULL;
+	}
+	if (b->failed) {
+		return NULL;
+	}
+	b->data[b->len] = '\0';
+	return b->data;
+}
+
+char *buf_detach(struct buf *b)
+{
+	char *data = buf_cstr(b) ? b->data : NULL;
+	if (data) {
+		*b = (struct buf){.max = b->max};
+	} else {
+		buf_release(b);
+	}
+	return data;
+}

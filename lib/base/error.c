@@ -1,0 +1,67 @@
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void fill(struct vega_error *err, int code, int sys, const char *format, va_list args)
+{
+	err->code = code;
+	err->sys = sys;
+	int used = vsnprintf(err->text, sizeof err->text, format, args);
+	if (sys && used >= 0 && (size_t)used < sizeof err->text) {
+		snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s", strerror(sys));
+	}
+}
+
+int vega_fail(struct vega_error *err, int code, const char *format, ...)
+{
+	if (err) {
+		va_list args;
+		va_start(args, format);
+		fill(err, code, 0, format, args);
+		va_end(args);
+	}
+	return code;
+}
+
+int vega_fail_errno(struct vega_error *err, int code, int errnum, const char *format, ...)
+{
+	if (err) {
+		va_list args;
+		va_start(args, format);
+		fill(err, code, errnum, format, args);
+		va_end(args);
+	}
+	return code;
+}
+
+int vega_fail_nomem(struct vega_error *err)
+{
+	return vega_fail(err, VEGA_NOMEM, "out of memory");
+}
+
+int vega_exit_status(int code)
+{
+	switch (code) {
+	case VEGA_OK:
+		return 0;
+	case VEGA_NO:
+		return 1;
+	case VEGA_PARTIAL:
+		return 3;
+	case VEGA_JOB_FAILED:
+		return 4;
+	case VEGA_UNAVAILABLE:
+	case VEGA_LEASE_LOST:
+		return 5;
+	default:
+		return 2;
+	}
+}
+
+const char *vega_errno_name(int errnum)
+{
+	const char *name = strerrorname_np(errnum);
+	return name ? name : "E?";
+}

@@ -1,0 +1,65 @@
+/*
+ * The values that people type: numbers, sizes, durations, times. All are strict: the whole text
+ * must be one value, a value out of range is an error, and the error names the text and the forms
+ * allowed.
+ */
+#ifndef VEGA_BASE_PARSE_H
+#define VEGA_BASE_PARSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+/*
+ * A point in time: seconds since 1970 (may be negative) plus 0–999,999,999 ns. Never one 64-bit
+ * count of nanoseconds: time stamps run from before 1970 to past 2262.
+ */
+struct vega_time {
+	int64_t sec;
+	uint32_t nsec;
+};
+
+/* <0, 0, >0 like strcmp. */
+int vega_time_compare(struct vega_time a, struct vega_time b);
+struct vega_time vega_now(void);
+
+/* A decimal number. */
+int parse_u64(const char *text, uint64_t *value, struct vega_error *err);
+
+/*
+ * Bytes: a number, which may have decimals when a unit follows. K KiB M MiB G GiB T TiB P PiB E EiB
+ * are powers of 1024; KB MB GB TB PB EB powers of 1000; B or nothing means bytes. Case does not
+ * matter.
+ */
+int parse_size(const char *text, uint64_t *bytes, struct vega_error *err);
+
+/*
+ * A length of time in nanoseconds: one or more NUMBERunit without spaces, units ms s (or sec) min h
+ * d w month (30 days) y (365 days). "m" alone is refused as ambiguous; a bare number is refused
+ * too.
+ */
+int parse_duration(const char *text, uint64_t *nanoseconds, struct vega_error *err);
+
+/*
+ * A point in time: RFC 3339 ("2026-01-31T12:00:00Z", with fractions and offsets; without an offset
+ * it is local time), "YYYY-MM-DD" (local midnight), "@SECONDS[.FRACTION]" since 1970 (SECONDS may
+ * be negative; the fraction counts forward), a duration ("7d": that long before now), or, when the
+ * text contains a
+ * '/', the mtime of that file.
+ */
+int parse_time(
+        const char *text, struct vega_time now, struct vega_time *when, struct vega_error *err);
+
+/* "1.5 GiB", "312 B": at most 4 significant digits, powers of 1024; 128 bits because sums never
+ * wrap. */
+void format_size(struct buf *out, unsigned __int128 bytes);
+
+/* "1,234,567" */
+void format_count(struct buf *out, unsigned __int128 count);
+
+/* "3d 4h", "12min 5s", "0.34s": the two largest units. */
+void format_duration(struct buf *out, uint64_t nanoseconds);
+
+#endif

@@ -1,0 +1,22 @@
+/* Signals of a command that works: what is known is still printed, and a second signal ends it at
+ * once. */
+#ifndef VEGA_BASE_SIGNAL_H
+#define VEGA_BASE_SIGNAL_H
+
+#include <stdatomic.h>
+
+extern atomic_int signal_stop; /* the number of the SIGINT, SIGTERM or SIGHUP that came, else 0 */
+extern atomic_int
+        signal_tick; /* set to 1 by SIGUSR1 and by the timer; whoever acts on it clears it */
+
+/* Install the handlers (SA_RESTART; each stop signal works once, then has its default effect), and
+ * ignore SIGPIPE. */
+void signal_setup(void);
+
+/* Raise signal_tick every interval_ms (0: stop). */
+void signal_every(unsigned interval_ms);
+
+/* End the process by the signal's default action, so that the parent sees 128+n. */
+_Noreturn void signal_die(int number);
+
+#endif

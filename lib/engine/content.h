@@ -1,0 +1,54 @@
+/*
+ * The content pipeline: each selected regular file is opened once, read once, and its bytes are fed
+ * to every operation that needs them; results of cacheable operations on unchanged files come from
+ * the cache instead, and are put into it.
+ *
+ * A digest is never presented as stable when the file changed: fstat before and after reading must
+ * agree in size, mtime and ctime, and the bytes read in size; otherwise one `error` record
+ * ("changed while it was read"). A result is stored only when mtime and ctime are at least 2 s old
+ * and not in the future.
+ */
+#ifndef VEGA_ENGINE_CONTENT_H
+#define VEGA_ENGINE_CONTENT_H
+
+#include "cache/cache.h"
+#include "op/op.h"
+
+#define CONTENT_OPS_MAX 8
+
+/* Shared by the threads of a run, read-only. */
+struct content_config {
+	const struct spec *spec;
+	const struct op *op[CONTENT_OPS_MAX]; /* those with OP_CONTENT */
+	unsigned op_count;
+	struct cache *cache; /* may be NULL */
+	size_t dir_offset; /* of content's own state in walk_dir_data(), content_dir_size() bytes */
+	const atomic_int *stop;
+};
+
+struct content_stats {
+	uint64_t files_read, bytes_read; /* opened and read */
+	uint64_t cache_hits; /* results taken from the cache, one a file and operation */
+};
+
+struct content_thread;
+
+size_t content_dir_size(const struct content_config *config);
+
+/* accumulators[i] belongs to config->op[i]. NULL: no memory. */
+struct content_thread *content_thread_new(
+        const struct content_config *config, void *const *accumulators);
+
+void content_enter(
+        struct content_thread *thread, struct walk_dir *dir, int dir_handle); /* ask the cache */
+void content_leave(struct content_thread *thread, struct walk_dir *dir);      /* store into it */
+
+/* One selected regular file. Returns what walk_visitor.entry returns. */
+bool content_file(struct content_thread *thread, const struct walk_entry *entry);
+
+void content_stats_add(const struct content_thread *thread, struct content_stats *sum);
+/* Cumulative bytes read so far, for progress; any thread may ask. */
+uint64_t content_bytes(const struct content_thread *thread);
+void content_thread_free(struct content_thread *thread);
+
+#endif

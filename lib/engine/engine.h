@@ -1,0 +1,54 @@
+/*
+ * run_spec(): spec → walk → operations → records. All that vega-walk does, and all that a job does.
+ */
+#ifndef VEGA_ENGINE_ENGINE_H
+#define VEGA_ENGINE_ENGINE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "record/format.h"
+#include "spec/spec.h"
+
+struct engine_progress {
+	uint64_t entries, bytes, waiting, errors;
+	uint64_t elapsed_ns;
+};
+
+struct engine_config {
+	const struct format *format;
+	struct format_options options;
+	int fd;                        /* where the records go: 1 */
+	const struct strlist *allowed; /* --allow-root; NULL or empty: anywhere */
+	const char *cache_url;         /* NULL: none */
+
+	/* Non-zero ends the run soon: what is known is printed, marked incomplete. Set by signal
+	 * handlers. */
+	const atomic_int *stop;
+
+	/* Set (by a timer or SIGUSR1) when progress is wanted; cleared by whoever reports it:
+	 * either a `progress` record (ndjson and progress_records) or the callback below, by some
+	 * thread of the team. */
+	atomic_int *tick;
+	bool progress_records;
+	void (*progress)(const struct engine_progress *progress, void *context);
+
+	/* An entry that could not be read, when the format has no error records; one line without
+	 * its newline; under a lock. */
+	void (*message)(const char *line, void *context);
+	void *context;
+};
+
+/*
+ * Run. Returns 0, VEGA_PARTIAL (each unread entry was named), VEGA_INTERRUPTED (stop was set; the
+ * summary says complete: false), or VEGA_USAGE / VEGA_FATAL / VEGA_NOMEM with err filled. err->sys
+ * is EPIPE when the reader of the output went away.
+ */
+int run_spec(const struct spec *spec, const struct engine_config *config, struct vega_error *err);
+
+/* All checks of run_spec() that come before the walk, for vega-submit: regexes compile, roots can
+ * be opened, the output directory is usable. */
+int engine_check(const struct spec *spec, const struct strlist *allowed, struct vega_error *err);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * Formats: how records and the summary become bytes. One file a format, one table (formats[]).
+ *
+ * Every slot is a pure function of its arguments that adds to `out`; any thread may call it at any
+ * time. A format never writes; the sink (record/sink.h) does.
+ */
+#ifndef VEGA_RECORD_FORMAT_H
+#define VEGA_RECORD_FORMAT_H
+
+#include "base/buf.h"
+#include "record/record.h"
+
+/* How the output is wanted: read-only during a run. */
+struct format_options {
+	bool terminal; /* stdout is a terminal: escape names, draw */
+	bool color;
+	bool utf8;      /* the locale's character set is UTF-8: bars may be drawn with blocks */
+	unsigned width; /* columns */
+	bool null;      /* -0: text records end in NUL, names are not escaped */
+	const char *op; /* the operation, for the columns of csv; "" when several run */
+};
+
+struct format {
+	const char *name;
+	const char *help;
+
+	/* Before the first record (csv's header). NULL: nothing. */
+	void (*begin)(struct buf *out, const struct format_options *options);
+
+	/* One record. NULL: this format prints no records (json). */
+	void (*record)(
+	        struct buf *out, const struct format_options *options, const struct record *record);
+
+	/*
+	 * After the last record: the summary, one complete JSON object of `len` bytes. NULL: not
+	 * printed. The text format prints nothing for it unless the operation is one whose answer
+	 * is its summary (summarize).
+	 */
+	void (*summary)(struct buf *out, const struct format_options *options, const char *json,
+	        size_t len);
+};
+
+extern const struct format *const formats[];        /* NULL-terminated; the first is the default */
+const struct format *format_find(const char *name); /* NULL when there is none */
+
+/* The readable picture of a summary object; what the text format prints, and vega-status --result
+ * on a terminal. */
+void render_summary(
+        struct buf *out, const struct format_options *options, const char *json, size_t len);
+
+#endif

@@ -1,0 +1,142 @@
+/*
+ * The specification: what to do. It is all that goes from a command, a job row or a REST call into
+ * the engine.
+ *
+ * One table of options (spec/options.c) fills this plain struct from argv and from JSON, writes the
+ * canonical JSON, and makes --help, the man pages' OPTIONS and the completions. A zeroed struct
+ * plus spec_init() is valid. Not thread-safe while it is filled; read-only and shared by threads
+ * afterwards.
+ *
+ * Canonical JSON (one line, keys in table order, only what differs from the default):
+ *   {"v":1,"operations":["find"],"roots":["/data"],"options":{"extension":["csv"],"min_size":1048576},
+ *    "command":["gzip","-9"]}
+ * A byte string is a JSON string when it is valid UTF-8 without NUL, else {"b64":"…"}. Numbers,
+ * sizes (bytes) and durations (nanoseconds) are integers up to 2^53, and decimal strings above it
+ * (cJSON and JavaScript read doubles); readers accept either, and any text that argv would. Times
+ * are always absolute: RFC 3339, or "@SECONDS[.NANOSECONDS]"; "7d" is resolved when the spec is
+ * made, so that a retry asks the same question.
+ */
+#ifndef VEGA_SPEC_SPEC_H
+#define VEGA_SPEC_SPEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/option.h"
+#include "base/strlist.h"
+
+#define SPEC_VERSION 1
+
+/* The operations' names, in the order of the bits below; NULL-terminated. op/ has the code behind
+ * each. */
+extern const char *const spec_operations[];
+
+enum spec_operation {
+	SPEC_SUMMARIZE = 1,
+	SPEC_FIND = 2,
+	SPEC_HASH = 4,
+	SPEC_TRANSFORM = 8,
+};
+
+enum spec_hash { SPEC_XXH128, SPEC_SHA256 };
+enum spec_codec { SPEC_CODEC_UNSET, SPEC_ZSTD, SPEC_GZIP, SPEC_NONE };
+
+struct spec {
+	uint32_t operations;    /* spec_operation bits; 0 is never valid */
+	struct strlist roots;   /* as given; made absolute by vega-submit; never empty after
+	                           spec_parse_argv */
+	struct strlist command; /* transform's filter: argv after "--" */
+
+	/* Which entries: every given predicate must hold; the items of one list are alternatives.
+	 */
+	struct strlist name, iname, path, regex, extension;
+	uint32_t type; /* bits 1 << enum file_type; 0: all */
+	struct option_number min_size, max_size;
+	bool empty;
+	struct option_time newer_than, older_than;          /* mtime > / mtime < */
+	struct option_time changed_after, changed_before;   /* ctime */
+	struct option_time accessed_after, accessed_before; /* atime */
+	struct strlist user, group;                         /* names or numbers */
+	char *perm; /* find's -perm: MODE, -MODE, /MODE; octal */
+
+	/* Where to look. */
+	struct option_number min_depth, max_depth; /* a root is depth 0 */
+	bool one_file_system;
+	struct strlist exclude; /* gitignore patterns; the lines of --exclude-from files are added
+	                           to it in order */
+	struct strlist exclude_from; /* only between argv and spec: spec_parse_argv reads the files
+	                                and empties it */
+	bool exclude_caches;         /* skip directories with a valid CACHEDIR.TAG */
+	bool skip_hidden;
+
+	/* How. */
+	struct option_number threads; /* unset: as many as there are processors */
+	bool sort;                    /* records in bytewise path order */
+
+	/* summarize */
+	struct option_number top;   /* unset: 10 */
+	struct option_number depth; /* unset: 1 */
+	/* hash */
+	unsigned algo; /* enum spec_hash */
+	/* transform */
+	unsigned to; /* enum spec_codec */
+	char *out;
+	struct option_number level;
+	bool overwrite;
+	char *output_name;            /* template for a filter's output name, "{}" when unset */
+	struct option_number timeout; /* of one filter process */
+};
+
+/* The table of the rows above; `groups` are spec_operation bits (0: all operations). */
+extern const struct option_row spec_option_rows[];
+extern const size_t spec_option_count;
+
+void spec_init(struct spec *spec);
+void spec_release(struct spec *spec);
+
+/*
+ * Parse a command line: [OP[,OP…]] [OPTION]… [ROOT]… [-- COMMAND…], where the command's own tables
+ * are parsed beside the specification's. The first operand is taken as OP when every
+ * comma-separated part of it names an operation; otherwise the operation is summarize. No root
+ * means ".". With transform, what follows "--" is the filter; with the other operations, it is
+ * further roots. `files0_from` (may be NULL, or point to a NULL string) is the value of the
+ * command's own --files0-from: NUL-separated roots are read from it, and then no ROOT operand is
+ * allowed. Ends with spec_check().
+ */
+int spec_parse_argv(struct spec *spec, const struct option_table *tables, size_t table_count,
+        char *const *files0_from, int argc, char **argv, struct vega_error *err);
+
+/*
+ * Read JSON. VEGA_USAGE for what is not JSON, not an object, has an unknown member or option, a
+ * wrong type, or "v" above SPEC_VERSION ("made by a newer VegaFS; upgrade this one"). Ends with
+ * spec_check().
+ */
+int spec_parse_json(struct spec *spec, const char *json, size_t len, struct vega_error *err);
+
+/* Everything that can be judged without looking at a file system: options against operations,
+ * min above max, patterns that do not compile as globs, perm, users and groups that do not exist,
+ * transform without --to/COMMAND or --out, … */
+int spec_check(const struct spec *spec, struct vega_error *err);
+
+/* The canonical JSON, appended. */
+void spec_to_json(const struct spec *spec, struct buf *out);
+
+/* Make each root, and --out, absolute with links resolved (out need not exist yet). VEGA_USAGE
+ * names one that does not exist. */
+int spec_resolve_paths(struct spec *spec, struct vega_error *err);
+
+/*
+ * Is each root, and --out, one of `allowed` or beneath it? Both must have been resolved. VEGA_USAGE
+ * names the first that is not. A courtesy at submission: the engine checks again with the
+ * descriptors it opens.
+ */
+int spec_check_beneath(
+        const struct spec *spec, const struct strlist *allowed, struct vega_error *err);
+
+/* find's -perm argument. `kind` is 0 (exactly), '-' (all of them) or '/' (any of them). Octal or
+ * symbolic (u+w,g=r). */
+int spec_parse_perm(const char *text, char *kind, uint32_t *mode, struct vega_error *err);
+
+#endif

@@ -1,0 +1,176 @@
+/*
+ * The job store: one contract, one file a store, one table (stores[]). Both stores pass
+ * tests/contract.
+ *
+ * A store handle belongs to one thread. Every call may block, but no longer than the deadline given
+ * at open (default 15 s), after which it fails with VEGA_UNAVAILABLE; so does a store that is down
+ * or refuses. After VEGA_UNAVAILABLE the handle stays usable: the next call reconnects. A write
+ * whose outcome is unknown (the connection broke at COMMIT) is settled inside by reading the row
+ * again, or fails with VEGA_UNAVAILABLE; repeating the same call is always safe. Time is the
+ * store's: callers pass durations, never points in time (except not_before).
+ */
+#ifndef VEGA_STORE_STORE_H
+#define VEGA_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/strlist.h"
+#include "job/job.h"
+
+#define STORE_SCHEMA_VERSION 1
+
+struct store_driver;
+struct store {
+	const struct store_driver *driver;
+};
+
+/* What a submitter says. Borrowed strings; NULL where not given. */
+struct store_request {
+	char id[UUID_TEXT];    /* made by the client (uuid7) */
+	const char *spec;      /* canonical JSON */
+	const char *submitter; /* SQLite stores it; PostgreSQL stamps session_user instead */
+	const char *queue;     /* NULL: "default" */
+	int priority;
+	unsigned max_attempts;       /* 0: JOB_MAX_ATTEMPTS_DEFAULT */
+	const char *idempotency_key; /* unique per submitter */
+	const char *labels;          /* JSON object; NULL: {} */
+	struct vega_time not_before; /* {0,0}: now */
+	/* out */
+	char stored_id[UUID_TEXT]; /* id, or the first job's id for a repeated idempotency key */
+	bool existed;
+};
+
+struct store_claim {
+	const char *worker;           /* "host:pid:random": names one worker process */
+	const struct strlist *queues; /* NULL or empty: any queue */
+	unsigned max;                 /* how many jobs at most */
+	uint64_t lease_ms;
+};
+
+/* A held lease. */
+struct store_lease {
+	char id[UUID_TEXT];
+	uint64_t lease_seq;
+	const char *progress; /* heartbeat: JSON to store, or NULL */
+	/* out, by heartbeat */
+	bool lost;   /* fenced out, or the job is gone: kill the child, publish nothing */
+	bool cancel; /* cancellation was asked for */
+};
+
+enum store_outcome {
+	STORE_COMPLETED,
+	STORE_FAILED, /* for good */
+	STORE_RETRY,  /* this attempt failed: PENDING after a backoff, or FAILED when max_attempts
+	                 are used up */
+	STORE_CANCELLED,
+	STORE_RELEASED, /* graceful stop: PENDING at once; the attempt is not counted */
+};
+
+/* What one attempt left. NULL or 0 where there is nothing. */
+struct store_result {
+	enum store_outcome outcome;
+	const char *error;
+	const char *summary; /* JSON; stored as jsonb */
+	const char *records; /* NDJSON kept in the row, for small results */
+	const char *records_uri;
+	uint64_t records_size;
+	const char *records_digest;
+	const char *stderr_tail;
+	int exit_code;
+};
+
+/* Zeroed: everything, newest first. */
+struct store_filter {
+	uint32_t states; /* bits 1 << enum job_state; 0: all */
+	const char *queue, *submitter;
+	const char *label;             /* "K=V" */
+	uint64_t younger_ms, older_ms; /* age since created; 0: any */
+	unsigned limit;                /* 0: no limit */
+};
+
+enum store_parts { STORE_PART_RESULT = 1, STORE_PART_RECORDS = 2 };
+
+struct store_driver {
+	const char *scheme;
+	/*
+	 * `url` is the whole store URL. Creates or upgrades what may be created (SQLite: the file,
+	 * mode 0600; PostgreSQL: nothing, "run psql -f schema.sql"), refuses a newer schema
+	 * (VEGA_FATAL: "made by a newer VegaFS"). VEGA_UNAVAILABLE when it cannot be reached,
+	 * VEGA_FATAL when it is corrupt, read-only or of the wrong kind.
+	 */
+	int (*open)(
+	        const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err);
+
+	/* All or none. Durable when it returns. */
+	int (*submit)(struct store *store, struct store_request *requests, size_t count,
+	        struct vega_error *err);
+
+	/*
+	 * Claim up to max runnable jobs (PENDING and due, or PROCESSING with an expired lease),
+	 * highest priority then oldest first, and raise each lease_seq. An expired job whose
+	 * attempts are used up becomes FAILED, one with cancel_requested CANCELLED. Fills
+	 * jobs[0…max-1] (with spec); the caller releases them. Returns how many, or a negative
+	 * code.
+	 */
+	int (*claim)(struct store *store, const struct store_claim *claim, struct job *jobs,
+	        struct vega_error *err);
+
+	/* Renew all leases of a worker in one statement, and learn of cancellations and losses. */
+	int (*heartbeat)(struct store *store, const char *worker, struct store_lease *leases,
+	        size_t count, uint64_t lease_ms, struct vega_error *err);
+
+	/* End an attempt, fenced: VEGA_LEASE_LOST when the lease is no longer ours (and then
+	 * nothing was stored). With STORE_RETRY and a pending cancel request the job becomes
+	 * CANCELLED. *state (may be NULL) is where the job went. */
+	int (*finish)(struct store *store, const struct store_lease *lease,
+	        const struct store_result *result, enum job_state *state, struct vega_error *err);
+
+	/* PENDING: CANCELLED at once. PROCESSING: ask. Terminal: unchanged. *state is the state
+	 * afterwards. VEGA_NO: no such job. */
+	int (*cancel)(
+	        struct store *store, const char *id, enum job_state *state, struct vega_error *err);
+
+	/* VEGA_NO: no such job. `parts`: store_parts to load besides the rest. */
+	int (*get)(struct store *store, const char *id, unsigned parts, struct job *job,
+	        struct vega_error *err);
+
+	/* Calls each() for the jobs in order until it returns non-zero. The job is the store's,
+	 * valid during the call. */
+	int (*list)(struct store *store, const struct store_filter *filter,
+	        int (*each)(const struct job *job, void *context), void *context,
+	        struct vega_error *err);
+
+	/*
+	 * Milliseconds until a claim could find something, as far as the store can tell: 0 now; at
+	 * most `limit`.
+	 */
+	int (*next_due)(struct store *store, const struct strlist *queues, uint64_t limit_ms,
+	        uint64_t *due_ms, struct vega_error *err);
+
+	/*
+	 * Wait until the store's jobs may have changed, or timeout_ms passed, or *wake_fd (when ≥
+	 * 0) becomes readable. Polls where the store cannot tell. 0 or VEGA_UNAVAILABLE.
+	 */
+	int (*wait)(struct store *store, uint64_t timeout_ms, int wake_fd, struct vega_error *err);
+
+	void (*close)(struct store *store);
+};
+
+extern const struct store_driver store_sqlite, store_postgres;
+extern const struct store_driver *const stores[]; /* NULL-terminated */
+
+/*
+ * url NULL: VEGA_STORE, else sqlite:$XDG_STATE_HOME/vega/jobs.db (~/.local/state). "sqlite:PATH",
+ * "postgresql://…", "postgres://…", or any libpq connection string that contains '='. VEGA_USAGE
+ * names anything else.
+ */
+int store_open(const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err);
+
+/* The default SQLite path, or the directory for spooled results; caller frees. NULL: no memory, or
+ * no home. */
+char *store_state_path(const char *below);
+
+#endif

@@ -1,0 +1,161 @@
+/*
+ * The traversal engine: one OpenMP team, a deque of directories a thread.
+ *
+ * The owner pushes and pops at one end of its deque (depth first keeps memory small); a thief takes
+ * half from the other. One counter of outstanding work ends the walk, idle threads park. The walk
+ * starts serially and forms the team only when a backlog exists, so a small tree pays for no
+ * thread.
+ *
+ * Directories are opened with openat from their parent's descriptor, never by an accumulated path.
+ * Ancestors' descriptors are closed when the limit nears, and reopened later from the nearest open
+ * ancestor, with (dev, ino) compared. No recursion. Memory follows live directories, not files.
+ *
+ * The ledger: entries = reported + filtered + errors, always.
+ */
+#ifndef VEGA_WALK_WALK_H
+#define VEGA_WALK_WALK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "fs/backend.h"
+#include "spec/spec.h"
+
+/* A live directory (or the place where a root that is a file lives). Fields are read-only for
+ * visitors. */
+struct walk_dir {
+	struct walk_dir *parent; /* NULL for a root */
+	const struct backend *backend;
+	uint64_t dev, ino; /* of what was opened */
+	uint32_t depth;    /* a root: 0 */
+	uint32_t root;     /* index in spec.roots */
+	uint32_t name_len;
+	atomic_uint refs;            /* own listing + live children + walk_dir_hold() */
+	atomic_uint_fast64_t handle; /* walk/ only: pins and handle */
+	/* then: dir_data_size bytes of the visitor's data (zeroed, 16-aligned), then the name (a
+	 * root's: the path as given) */
+};
+
+void *walk_dir_data(const struct walk_dir *dir);
+const char *walk_dir_name(const struct walk_dir *dir);
+
+struct walk_thread;
+
+/* One entry that passed the predicates: a view, valid only during the call. */
+struct walk_entry {
+	struct walk_thread *thread;
+	struct walk_dir *dir; /* that it is listed in; for a root directory itself: that directory,
+	                         with is_root */
+	int dir_handle;       /* open, for open_file(): valid during the call */
+	const char *name;     /* for a root: the root as given */
+	uint32_t name_len;
+	bool is_root;
+	enum file_type type;
+	uint32_t depth;
+	const struct file_meta *meta; /* at least the fields wanted */
+	uint64_t ino;                 /* from the listing, even when nothing was stat'ed */
+};
+
+/* All slots: called by any thread of the team, each with its own `thread` context; none may block
+ * for long. */
+struct walk_visitor {
+	/* A directory was opened, and its listing begins. May be NULL. */
+	void (*enter)(void *context, struct walk_dir *dir, int dir_handle);
+
+	/* One selected entry. Returns whether some operation took it (true: reported, false:
+	 * filtered out). A visitor that calls walk_error() for it returns false and the walk counts
+	 * one error instead. */
+	bool (*entry)(void *context, const struct walk_entry *entry);
+
+	/* The directory and all below it are done, and every hold on it dropped: the last call for
+	 * it. May be NULL. */
+	void (*leave)(void *context, struct walk_dir *dir);
+
+	/* An entry, or a directory's listing, could not be read. dir/name as in a record. */
+	void (*error)(void *context, const char *what, const char *dir, size_t dir_len,
+	        const char *name, size_t name_len, int errnum, const char *message);
+
+	/* Between batches, on the thread's own time: flush, report progress. May be NULL. */
+	void (*breathe)(void *context);
+};
+
+struct walk_config {
+	const struct spec *spec;
+	const struct strlist *allowed; /* roots must lie beneath one of these; NULL: anywhere */
+	unsigned want;                 /* meta_fields that the operations need */
+	bool slow_entries; /* the visitor reads content: share the entries of one directory early */
+	size_t dir_data_size;
+	unsigned threads; /* 1…1024 */
+	const struct walk_visitor *visitor;
+	void *(*thread_begin)(void *shared,
+	        struct walk_thread *thread); /* a visitor context a thread; NULL: no memory */
+	void *shared;
+	const atomic_int *stop; /* non-zero: finish the current batch and end. May be NULL */
+};
+
+/* Exact sums over all threads; valid for reading after walk_run(), and approximately during it. */
+struct walk_ledger {
+	uint64_t entries, reported, filtered, errors;
+	uint64_t directories_waiting;
+};
+
+struct walk; /* one run */
+
+/* Checks what it can (predicates compile) and opens nothing. */
+int walk_new(const struct walk_config *config, struct walk **out, struct vega_error *err);
+
+/*
+ * Run to the end or to `stop`. 0 also when there were entry errors: see the ledger. `complete` is
+ * false when stopped, or when memory ran out. Fails only when nothing could be done at all.
+ */
+int walk_run(struct walk *walk, bool *complete, struct vega_error *err);
+
+/*
+ * After walk_run: drop a hold (see walk_dir_hold). When the last reference goes, leave() is called
+ * with the first thread's context.
+ */
+void walk_dir_hold(struct walk_dir *dir);
+void walk_dir_drop(struct walk_thread *thread, struct walk_dir *dir);
+
+/* The first thread, for walk_dir_drop() after the run. */
+struct walk_thread *walk_first_thread(struct walk *walk);
+
+void walk_ledger(const struct walk *walk, struct walk_ledger *out);
+
+/* Visitors' contexts, for merging after the run: index below walk_thread_count(). */
+unsigned walk_thread_count(const struct walk *walk);
+void *walk_thread_context(const struct walk_thread *thread);
+struct walk_thread *walk_thread_at(const struct walk *walk, unsigned index);
+
+/* Frees everything but the visitor's contexts. */
+void walk_free(struct walk *walk);
+
+/*
+ * The path of a directory as it is printed: the root as given, components joined, ending in '/'.
+ * Owned by the thread and valid until its next call; cheap when it is the directory being listed.
+ * NULL when there is no memory.
+ */
+const char *walk_dir_path(struct walk_thread *thread, const struct walk_dir *dir, size_t *len);
+
+/* dir and name of an entry as a record wants them: for a root, dir is empty and name the root as
+ * given. */
+bool walk_entry_path(const struct walk_entry *entry, const char **dir, size_t *dir_len,
+        const char **name, size_t *name_len);
+
+/*
+ * The part of the path below the root ("" for the root itself; the last component for a root that
+ * is a file), NUL-terminated, for mirroring. Owned by the thread, valid until its next call of a
+ * path function.
+ */
+const char *walk_entry_relative(const struct walk_entry *entry, size_t *len);
+
+/* Count an error against the entry that the visitor is being called for, and report it. */
+void walk_error(const struct walk_entry *entry, const char *what, int errnum, const char *message);
+
+/* Bytewise order of two full paths, without building them. */
+int walk_path_compare(
+        const struct walk_dir *a, const char *a_name, const struct walk_dir *b, const char *b_name);
+
+#endif

@@ -27,6 +27,8 @@ struct fs_entry {
 	int32_t error; /* errno of a failed stat(), else 0 */
 };
 
+#define FS_SKIP_STAT (-1)
+
 #define FS_BATCH 256
 
 /* One listing step. The names live until the next list() on the same cursor. */
@@ -58,11 +60,12 @@ struct backend {
 	 * Open a root. A symbolic link that is itself the root is followed (as du -D and find -H
 	 * do). `allowed` (may be NULL) lists directories, resolved: unless the root is one of them
 	 * or beneath one, -EPERM; decided on what was really opened, with no window in which a
-	 * rename could lead elsewhere. Fills *meta (META_ALL). A directory: returns its handle.
-	 * Anything else: returns the handle of its parent directory, and meta->mode says what it
-	 * is; the caller uses the last component as name.
+	 * rename could lead elsewhere. Fills *meta (META_ALL). A directory: returns its handle and
+	 * stores NULL in *name. Anything else (a link that leads nowhere too): returns the handle
+	 * of its directory, and *name is its name in there, for the caller to free.
 	 */
-	int (*open_root)(const char *path, const struct strlist *allowed, struct file_meta *meta);
+	int (*open_root)(const char *path, const struct strlist *allowed, struct file_meta *meta,
+	        char **name);
 
 	/* Open a directory below parent for listing. Fills dev and ino in *meta when it is not
 	 * NULL. */

@@ -1,0 +1,302 @@
+/* The local file system: getdents64 and statx, relative to directory descriptors. */
+#include "fs/backend.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)
+
+/* What getdents64 fills the buffer with (getdents(2)). */
+struct linux_dirent64 {
+	uint64_t d_ino;
+	int64_t d_off;
+	uint16_t d_reclen;
+	uint8_t d_type;
+	char d_name[];
+};
+
+static enum file_type type_of_dirent(uint8_t d_type)
+{
+	static const uint8_t types[16] = {
+	        [DT_REG] = FILE_REGULAR,
+	        [DT_DIR] = FILE_DIRECTORY,
+	        [DT_LNK] = FILE_SYMLINK,
+	        [DT_FIFO] = FILE_FIFO,
+	        [DT_SOCK] = FILE_SOCKET,
+	        [DT_BLK] = FILE_BLOCK,
+	        [DT_CHR] = FILE_CHAR,
+	};
+	return types[d_type & 15];
+}
+
+/* The type bits of a mode are the DT_ values, shifted (IFTODT). */
+static enum file_type type_of_mode(uint32_t mode)
+{
+	return type_of_dirent((uint8_t)((mode & S_IFMT) >> 12));
+}
+
+static void fill_meta(struct file_meta *meta, const struct statx *sx)
+{
+	meta->have = META_ALL;
+	meta->mode = sx->stx_mode;
+	meta->uid = sx->stx_uid;
+	meta->gid = sx->stx_gid;
+	meta->nlink = sx->stx_nlink;
+	meta->dev = makedev(sx->stx_dev_major, sx->stx_dev_minor);
+	meta->ino = sx->stx_ino;
+	meta->size = sx->stx_size;
+	meta->allocated = sx->stx_blocks * 512;
+	meta->mtime = (struct vega_time){sx->stx_mtime.tv_sec, sx->stx_mtime.tv_nsec};
+	meta->ctime = (struct vega_time){sx->stx_ctime.tv_sec, sx->stx_ctime.tv_nsec};
+	meta->atime = (struct vega_time){sx->stx_atime.tv_sec, sx->stx_atime.tv_nsec};
+}
+
+/* 0 or -errno; "" with AT_EMPTY_PATH is the descriptor itself. */
+static int stat_at(int dir, const char *name, int flags, unsigned mask, struct file_meta *meta)
+{
+	struct statx sx;
+	if (statx(dir, name, flags | AT_NO_AUTOMOUNT, mask, &sx) != 0) {
+		return -errno;
+	}
+	fill_meta(meta, &sx);
+	return 0;
+}
+
+static int local_stat_handle(int handle, struct file_meta *meta)
+{
+	return stat_at(handle, "", AT_EMPTY_PATH, STATX_BASIC_STATS, meta);
+}
+
+/* The part of path below dir (both resolved), "." for dir itself; NULL when it is not there. */
+static const char *below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+	while (len > 0 && dir[len - 1] == '/') {
+		len--;
+	}
+	if (strncmp(path, dir, len) != 0 || (path[len] != '/' && path[len] != '\0')) {
+		return NULL;
+	}
+	path += len + strspn(path + len, "/");
+	return *path ? path : ".";
+}
+
+/*
+ * open(2) of a path, beneath one of the allowed directories if there are any. The kernel resolves
+ * the rest in one go and refuses to leave the directory, so nobody can lead it astray meanwhile.
+ */
+static int open_beneath(const char *path, const struct strlist *allowed, int flags)
+{
+	if (!allowed || allowed->count == 0) {
+		int fd = open(path, flags);
+		return fd < 0 ? -errno : fd;
+	}
+	int result = -EPERM;
+	for (size_t i = 0; i < allowed->count; i++) {
+		const char *rest = below(path, allowed->items[i]);
+		if (!rest) {
+			continue;
+		}
+		int base = open(allowed->items[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (base < 0) {
+			result = -errno;
+			continue;
+		}
+		struct open_how how = {
+		        .flags = (uint64_t)flags,
+		        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+		};
+		long fd = syscall(SYS_openat2, base, rest, &how, sizeof how);
+		result = fd >= 0 ? (int)fd : errno == EXDEV ? -EPERM : -errno;
+		close(base);
+		if (result >= 0) {
+			break;
+		}
+	}
+	return result;
+}
+
+/* The directory that holds path, which is no directory, and its name in there. */
+static int open_parent(const char *path, const struct strlist *allowed, char **name)
+{
+	char *real = realpath(path, NULL);
+	char *whole = real ? real : strdup(path); /* a link that leads nowhere: the link itself */
+	if (!whole) {
+		return -ENOMEM;
+	}
+	char *slash = strrchr(whole, '/');
+	*name = strdup(slash ? slash + 1 : whole);
+	const char *dir = slash == whole ? "/" : slash ? whole : ".";
+	if (slash && slash != whole) {
+		*slash = '\0';
+	}
+	int fd = *name ? open_beneath(dir, allowed, OPEN_DIRECTORY) : -ENOMEM;
+	free(whole);
+	return fd;
+}
+
+static int local_open_root(
+        const char *path, const struct strlist *allowed, struct file_meta *meta, char **name)
+{
+	*name = NULL;
+	int fd = open_beneath(path, allowed, OPEN_DIRECTORY);
+	if (fd >= 0) {
+		int error = local_stat_handle(fd, meta);
+		if (error) {
+			close(fd);
+			return error;
+		}
+		return fd;
+	}
+	struct file_meta link;
+	bool dangling = fd == -ENOENT &&
+	                stat_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &link) == 0;
+	if (fd != -ENOTDIR && !dangling) {
+		return fd;
+	}
+	fd = open_parent(path, allowed, name);
+	int error = fd < 0 ? fd : stat_at(fd, *name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, meta);
+	if (error) {
+		if (fd >= 0) {
+			close(fd);
+		}
+		free(*name);
+		*name = NULL;
+		return error;
+	}
+	return fd;
+}
+
+static int local_open_dir(int parent, const char *name, struct file_meta *meta)
+{
+	int fd = openat(parent, name, OPEN_DIRECTORY | O_NOFOLLOW);
+	if (fd < 0) {
+		return -errno;
+	}
+	int error = meta ? local_stat_handle(fd, meta) : 0;
+	if (error) {
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+static inline bool dot_or_dot_dot(const char *name)
+{
+	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+}
+
+static int local_list(int dir, struct fs_cursor *cursor, struct fs_batch *batch)
+{
+	batch->count = 0;
+	batch->end = false;
+	if (cursor->at == cursor->filled) {
+		ssize_t got = getdents64(dir, cursor->buffer, FS_CURSOR_BUFFER);
+		cursor->at = cursor->filled = 0;
+		if (got < 0) {
+			return -errno;
+		}
+		batch->end = got == 0;
+		cursor->filled = (size_t)got;
+	}
+	unsigned count = 0;
+	size_t at = cursor->at;
+	while (at < cursor->filled && count < FS_BATCH) {
+		const struct linux_dirent64 *d = (const void *)(cursor->buffer + at);
+		at += d->d_reclen;
+		if (dot_or_dot_dot(d->d_name)) {
+			continue;
+		}
+		struct fs_entry *entry = &batch->entry[count++];
+		entry->name = d->d_name;
+		entry->name_len = (uint16_t)strlen(d->d_name);
+		entry->ino = d->d_ino;
+		entry->type = (uint8_t)type_of_dirent(d->d_type);
+		entry->flags = 0;
+		entry->error = 0;
+	}
+	cursor->at = at;
+	batch->count = count;
+	return 0;
+}
+
+static unsigned statx_mask(unsigned want)
+{
+	unsigned mask = STATX_TYPE;
+	mask |= want & META_SIZE ? STATX_SIZE | STATX_BLOCKS : 0;
+	mask |= want & META_MTIME ? STATX_MTIME : 0;
+	mask |= want & META_CTIME ? STATX_CTIME : 0;
+	mask |= want & META_ATIME ? STATX_ATIME : 0;
+	mask |= want & META_OWNER ? STATX_UID | STATX_GID : 0;
+	mask |= want & META_MODE ? STATX_MODE : 0;
+	mask |= want & META_IDENTITY ? STATX_INO | STATX_NLINK : 0;
+	return mask;
+}
+
+static void local_stat(int dir, struct fs_entry *entry, struct file_meta *meta, unsigned from,
+        unsigned to, unsigned want)
+{
+	unsigned mask = statx_mask(want);
+	for (unsigned i = from; i < to; i++) {
+		if (entry[i].error == FS_SKIP_STAT) {
+			continue;
+		}
+		entry[i].error = -stat_at(dir, entry[i].name, AT_SYMLINK_NOFOLLOW, mask, &meta[i]);
+		if (entry[i].error == 0) {
+			entry[i].type = (uint8_t)type_of_mode(meta[i].mode);
+			meta[i].have = want;
+		}
+	}
+}
+
+static int local_open_file(int dir, const char *name, struct file_meta *meta)
+{
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0) {
+		return -errno;
+	}
+	int error = local_stat_handle(fd, meta);
+	if (!error && !S_ISREG(meta->mode)) {
+		error = -EINVAL;
+	}
+	if (error) {
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+static ssize_t local_read(int file, void *bytes, size_t len, uint64_t offset)
+{
+	ssize_t got;
+	do {
+		got = pread(file, bytes, len, (off_t)offset);
+	} while (got < 0 && errno == EINTR);
+	return got < 0 ? -errno : got;
+}
+
+static void local_close(int handle)
+{
+	close(handle);
+}
+
+const struct backend fs_local = {
+        .scheme = "file",
+        .caps = FS_HAS_TYPES | FS_RANDOM_READ,
+        .open_root = local_open_root,
+        .open_dir = local_open_dir,
+        .list = local_list,
+        .stat = local_stat,
+        .open_file = local_open_file,
+        .read = local_read,
+        .stat_handle = local_stat_handle,
+        .close = local_close,
+};

@@ -23,8 +23,9 @@ struct fs_entry {
 	const char *name; /* NUL-terminated; in the cursor's buffer */
 	uint64_t ino;     /* as the listing said (a mount point's is the covered one) */
 	uint16_t name_len;
-	uint8_t type;  /* enum file_type; FILE_UNKNOWN until stat() where the listing did not say */
-	int32_t error; /* errno of a failed stat(), else 0 */
+	uint8_t type;  /* enum file_type; FILE_UNKNOWN until stat() where the listing is silent */
+	uint8_t flags; /* the walker's; 0 from list() */
+	int32_t error; /* errno of a failed stat(), else 0; FS_SKIP_STAT: stat() passes it over */
 };
 
 #define FS_SKIP_STAT (-1)
@@ -67,7 +68,7 @@ struct backend {
 	int (*open_root)(const char *path, const struct strlist *allowed, struct file_meta *meta,
 	        char **name);
 
-	/* Open a directory below parent for listing. Fills dev and ino in *meta when it is not
+	/* Open a directory below parent for listing. META_ALL of it in *meta when that is not
 	 * NULL. */
 	int (*open_dir)(int parent, const char *name, struct file_meta *meta);
 

@@ -111,7 +111,7 @@ static int open_beneath(const char *path, const struct strlist *allowed, int fla
 			continue;
 		}
 		struct open_how how = {
-		        .flags = (uint64_t)flags,
+		        .flags = (unsigned)flags,
 		        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
 		};
 		long fd = syscall(SYS_openat2, base, rest, &how, sizeof how);
@@ -138,7 +138,7 @@ static int open_parent(const char *path, const struct strlist *allowed, char **n
 	if (slash && slash != whole) {
 		*slash = '\0';
 	}
-	int fd = *name ? open_beneath(dir, allowed, OPEN_DIRECTORY) : -ENOMEM;
+	int fd = *name ? open_beneath(dir, allowed, O_PATH | O_DIRECTORY | O_CLOEXEC) : -ENOMEM;
 	free(whole);
 	return fd;
 }

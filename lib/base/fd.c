@@ -1,0 +1,154 @@
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_STEP ((size_t)64 << 10)
+
+/* After a failed read or write: 0 when it is to be tried again, else -errno. */
+static int wait_for(int fd, short events)
+{
+	if (errno == EINTR) {
+		return 0;
+	}
+	if (errno != EAGAIN && errno != EWOULDBLOCK) {
+		return -errno;
+	}
+	struct pollfd ready = {.fd = fd, .events = events};
+	return poll(&ready, 1, -1) < 0 && errno != EINTR ? -errno : 0;
+}
+
+int fd_write_all(int fd, const void *bytes, size_t len)
+{
+	const char *from = bytes;
+	while (len) {
+		ssize_t done = write(fd, from, len);
+		if (done < 0) {
+			int rc = wait_for(fd, POLLOUT);
+			if (rc) {
+				return rc;
+			}
+			continue;
+		}
+		from += done;
+		len -= (size_t)done;
+	}
+	return 0;
+}
+
+int fd_read_all(int fd, struct buf *out)
+{
+	size_t max = out->max ? out->max : BUF_MAX;
+	for (;;) {
+		/* At the maximum, one more byte tells the end from too much. */
+		char extra;
+		char *into = &extra;
+		size_t want = max - out->len < READ_STEP ? max - out->len : READ_STEP;
+		if (want && !buf_reserve(out, want)) {
+			return -ENOMEM;
+		}
+		if (want) {
+			into = out->data + out->len;
+		}
+		ssize_t got = read(fd, into, want ? want : 1);
+		if (got == 0) {
+			return 0;
+		}
+		if (got < 0) {
+			int rc = wait_for(fd, POLLIN);
+			if (rc) {
+				return rc;
+			}
+		} else if (want == 0) {
+			out->failed = true;
+			return -EFBIG;
+		} else {
+			out->len += (size_t)got;
+		}
+	}
+}
+
+int file_read_all(const char *path, struct buf *out, struct vega_error *err)
+{
+	if (strcmp(path, "-") == 0) {
+		int rc = fd_read_all(STDIN_FILENO, out);
+		return rc ? vega_fail_errno(err, VEGA_FATAL, -rc, "cannot read standard input") : 0;
+	}
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		return vega_fail_errno(err, VEGA_FATAL, errno, "cannot open %s", path);
+	}
+	int rc = fd_read_all(fd, out);
+	close(fd);
+	return rc ? vega_fail_errno(err, VEGA_FATAL, -rc, "cannot read %s", path) : 0;
+}
+
+static int make_directory(const char *path, mode_t mode)
+{
+	if (mkdir(path, mode) == 0) {
+		return 0;
+	}
+	int cause = errno;
+	struct stat st;
+	if (stat(path, &st) < 0) {
+		return -cause;
+	}
+	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+int mkdir_parents(const char *path, mode_t mode)
+{
+	char *copy = strdup(path);
+	if (!copy) {
+		return -ENOMEM;
+	}
+	int rc = *copy ? 0 : -ENOENT;
+	for (char *end = copy; rc == 0 && *end;) {
+		end += strspn(end, "/");
+		end += strcspn(end, "/");
+		char kept = *end;
+		*end = '\0';
+		rc = make_directory(copy, mode);
+		*end = kept;
+	}
+	free(copy);
+	return rc;
+}
+
+unsigned terminal_width(int fd)
+{
+	struct winsize size;
+	if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+		return size.ws_col;
+	}
+	const char *columns = getenv("COLUMNS");
+	unsigned long value = columns ? strtoul(columns, NULL, 10) : 0;
+	return value > 0 && value <= 10000 ? (unsigned)value : 80;
+}
+
+bool terminal_color(int fd)
+{
+	const char *no_color = getenv("NO_COLOR");
+	const char *term = getenv("TERM");
+	return isatty(fd) && (!no_color || !*no_color) && term && *term &&
+	       strcmp(term, "dumb") != 0;
+}
+
+size_t fd_raise_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+		return 256;
+	}
+	struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+	if (raised.rlim_cur != limit.rlim_cur && setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+		limit = raised;
+	}
+	return (size_t)limit.rlim_cur;
+}

@@ -1,0 +1,430 @@
+#include "base/parse.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <time.h>
+
+typedef unsigned __int128 u128;
+
+#define SECOND UINT64_C(1000000000)
+#define FRACTION_DIGITS 18
+
+int vega_time_compare(struct vega_time a, struct vega_time b)
+{
+	if (a.sec != b.sec) {
+		return a.sec < b.sec ? -1 : 1;
+	}
+	return a.nsec < b.nsec ? -1 : a.nsec > b.nsec;
+}
+
+struct vega_time vega_now(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (struct vega_time){.sec = now.tv_sec, .nsec = (uint32_t)now.tv_nsec};
+}
+
+static int refuse(struct vega_error *err, const char *text, const char *reason)
+{
+	return vega_fail(err, VEGA_USAGE, "%s: %s", *text ? text : "''", reason);
+}
+
+/* Digits into *value; returns the first byte behind them, NULL when it does not fit. */
+static const char *scan_u64(const char *s, uint64_t *value)
+{
+	*value = 0;
+	for (; isdigit((unsigned char)*s); s++) {
+		if (__builtin_mul_overflow(*value, 10, value) ||
+		        __builtin_add_overflow(*value, (uint64_t)(*s - '0'), value)) {
+			return NULL;
+		}
+	}
+	return s;
+}
+
+/* A number with an optional fraction, as whole + part / scale. */
+struct decimal {
+	uint64_t whole, part, scale;
+};
+
+enum scan { SCAN_OK, SCAN_NONE, SCAN_LARGE };
+
+static enum scan scan_decimal(const char **text, struct decimal *number)
+{
+	const char *s = *text;
+	*number = (struct decimal){.scale = 1};
+	if (!isdigit((unsigned char)*s)) {
+		return SCAN_NONE;
+	}
+	s = scan_u64(s, &number->whole);
+	if (!s) {
+		return SCAN_LARGE;
+	}
+	if (*s == '.') {
+		const char *first = ++s;
+		while (isdigit((unsigned char)*s)) {
+			if (s - first >= FRACTION_DIGITS) {
+				return SCAN_NONE;
+			}
+			number->part = number->part * 10 + (uint64_t)(*s - '0');
+			number->scale *= 10;
+			s++;
+		}
+		if (s == first) {
+			return SCAN_NONE;
+		}
+	}
+	*text = s;
+	return SCAN_OK;
+}
+
+/* The number times unit, rounded down; false when it does not fit. */
+static bool scale_decimal(struct decimal number, uint64_t unit, uint64_t *value)
+{
+	u128 product = (u128)number.whole * unit + (u128)number.part * unit / number.scale;
+	*value = (uint64_t)product;
+	return product <= UINT64_MAX;
+}
+
+int parse_u64(const char *text, uint64_t *value, struct vega_error *err)
+{
+	uint64_t number;
+	const char *end = scan_u64(text, &number);
+	if (!end && text[strspn(text, "0123456789")] == '\0') {
+		return refuse(err, text, "too large; the most is 18446744073709551615");
+	}
+	if (!end || end == text || *end) {
+		return refuse(err, text, "not a number; use decimal digits, e.g. 0 or 250");
+	}
+	*value = number;
+	return 0;
+}
+
+/* The bytes in a unit, 0 when it is none. */
+static uint64_t size_unit(const char *unit)
+{
+	static const char letters[] = "KMGTPE";
+	if (!*unit || strcasecmp(unit, "B") == 0) {
+		return 1;
+	}
+	const char *at = strchr(letters, toupper((unsigned char)*unit));
+	if (!at) {
+		return 0;
+	}
+	bool decimal = strcasecmp(unit + 1, "B") == 0;
+	if (!decimal && unit[1] && strcasecmp(unit + 1, "iB") != 0) {
+		return 0;
+	}
+	uint64_t bytes = 1;
+	for (const char *step = letters; step <= at; step++) {
+		bytes *= decimal ? 1000 : 1024;
+	}
+	return bytes;
+}
+
+int parse_size(const char *text, uint64_t *bytes, struct vega_error *err)
+{
+	struct decimal number;
+	const char *s = text;
+	enum scan scan = scan_decimal(&s, &number);
+	uint64_t unit = scan == SCAN_OK ? size_unit(s) : 0;
+	uint64_t value;
+	if (scan == SCAN_LARGE || (unit && !scale_decimal(number, unit, &value))) {
+		return refuse(err, text, "too large; the most is one byte less than 16EiB");
+	}
+	if (unit == 0 || (unit == 1 && number.scale > 1)) {
+		return refuse(err, text, "not a size; use e.g. 4096, 10K, 1.5GiB");
+	}
+	*bytes = value;
+	return 0;
+}
+
+#define DURATION_FORMS "use e.g. 90s, 15min, 2h, 7d, 3w, 6month, 1y"
+
+/* The nanoseconds in the unit of len letters, 0 when it is none. */
+static uint64_t duration_unit(const char *unit, size_t len)
+{
+	static const struct {
+		const char *name;
+		uint64_t nanoseconds;
+	} units[] = {
+	        {"ms", SECOND / 1000},
+	        {"s", SECOND},
+	        {"sec", SECOND},
+	        {"min", 60 * SECOND},
+	        {"h", 3600 * SECOND},
+	        {"d", 86400 * SECOND},
+	        {"w", 7 * 86400 * SECOND},
+	        {"month", 30 * 86400 * SECOND},
+	        {"y", 365 * 86400 * SECOND},
+	};
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+		if (strlen(units[i].name) == len && memcmp(units[i].name, unit, len) == 0) {
+			return units[i].nanoseconds;
+		}
+	}
+	return 0;
+}
+
+int parse_duration(const char *text, uint64_t *nanoseconds, struct vega_error *err)
+{
+	uint64_t total = 0;
+	const char *s = text;
+	do {
+		struct decimal number;
+		enum scan scan = scan_decimal(&s, &number);
+		if (scan == SCAN_NONE) {
+			return refuse(err, text, "not a length of time; " DURATION_FORMS);
+		}
+		size_t len = 0;
+		while (isalpha((unsigned char)s[len])) {
+			len++;
+		}
+		if (len == 0 && *s == '\0' && scan == SCAN_OK) {
+			return refuse(err, text, "needs a unit; " DURATION_FORMS);
+		}
+		if (len == 1 && *s == 'm') {
+			return refuse(err, text, "'m' is ambiguous; write min or month");
+		}
+		uint64_t unit = duration_unit(s, len);
+		if (unit == 0 && scan == SCAN_OK) {
+			return refuse(err, text, "not a length of time; " DURATION_FORMS);
+		}
+		uint64_t step;
+		if (scan == SCAN_LARGE || !scale_decimal(number, unit, &step) ||
+		        __builtin_add_overflow(total, step, &total)) {
+			return refuse(err, text, "too long; the most is 584 years");
+		}
+		s += len;
+	} while (*s);
+	*nanoseconds = total;
+	return 0;
+}
+
+/* ".DIGITS" into nanoseconds (what is finer is cut); NULL when there are no digits. */
+static const char *scan_nanoseconds(const char *s, uint32_t *nanoseconds)
+{
+	uint32_t digit = (uint32_t)SECOND / 10;
+	*nanoseconds = 0;
+	if (*s != '.') {
+		return s;
+	}
+	if (!isdigit((unsigned char)*++s)) {
+		return NULL;
+	}
+	for (; isdigit((unsigned char)*s); s++) {
+		*nanoseconds += (uint32_t)(*s - '0') * digit;
+		digit /= 10;
+	}
+	return s;
+}
+
+static bool parse_epoch(const char *s, struct vega_time *when)
+{
+	bool negative = *s == '-';
+	uint64_t seconds;
+	s += negative;
+	if (!isdigit((unsigned char)*s)) {
+		return false;
+	}
+	s = scan_u64(s, &seconds);
+	if (!s || seconds > INT64_MAX) {
+		return false;
+	}
+	when->sec = negative ? -(int64_t)seconds : (int64_t)seconds;
+	s = scan_nanoseconds(s, &when->nsec);
+	return s && *s == '\0';
+}
+
+/* Exactly `digits` digits, from least to most. */
+static bool scan_field(const char **s, int digits, int least, int most, int *value)
+{
+	*value = 0;
+	for (int i = 0; i < digits; i++, (*s)++) {
+		if (!isdigit((unsigned char)**s)) {
+			return false;
+		}
+		*value = *value * 10 + (**s - '0');
+	}
+	return *value >= least && *value <= most;
+}
+
+static bool scan_byte(const char **s, const char *set)
+{
+	if (!**s || !strchr(set, **s)) {
+		return false;
+	}
+	++*s;
+	return true;
+}
+
+static int days_in_month(int year, int month)
+{
+	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+	return month == 2 && leap ? 29 : days[month - 1];
+}
+
+/* RFC 3339, or only its date. */
+static bool parse_date(const char *s, struct vega_time *when)
+{
+	struct tm tm = {.tm_isdst = -1, .tm_wday = -1};
+	int year, month;
+	if (!scan_field(&s, 4, 0, 9999, &year) || !scan_byte(&s, "-") ||
+	        !scan_field(&s, 2, 1, 12, &month) || !scan_byte(&s, "-") ||
+	        !scan_field(&s, 2, 1, days_in_month(year, month), &tm.tm_mday)) {
+		return false;
+	}
+	tm.tm_year = year - 1900;
+	tm.tm_mon = month - 1;
+	when->nsec = 0;
+	bool local = true;
+	int offset = 0;
+	if (*s) {
+		if (!scan_byte(&s, "Tt ") || !scan_field(&s, 2, 0, 23, &tm.tm_hour) ||
+		        !scan_byte(&s, ":") || !scan_field(&s, 2, 0, 59, &tm.tm_min) ||
+		        !scan_byte(&s, ":") || !scan_field(&s, 2, 0, 60, &tm.tm_sec)) {
+			return false;
+		}
+		s = scan_nanoseconds(s, &when->nsec);
+		if (!s) {
+			return false;
+		}
+		char sign = *s;
+		if (scan_byte(&s, "Zz")) {
+			local = false;
+		} else if (scan_byte(&s, "+-")) {
+			int hours, minutes;
+			if (!scan_field(&s, 2, 0, 23, &hours) || !scan_byte(&s, ":") ||
+			        !scan_field(&s, 2, 0, 59, &minutes)) {
+				return false;
+			}
+			offset = (hours * 60 + minutes) * (sign == '-' ? -60 : 60);
+			local = false;
+		}
+	}
+	if (*s) {
+		return false;
+	}
+	time_t seconds = local ? mktime(&tm) : timegm(&tm);
+	when->sec = (int64_t)seconds - offset;
+	return tm.tm_wday >= 0;
+}
+
+static struct vega_time before(struct vega_time now, uint64_t nanoseconds)
+{
+	now.sec -= (int64_t)(nanoseconds / SECOND);
+	uint32_t part = (uint32_t)(nanoseconds % SECOND);
+	if (now.nsec < part) {
+		now.sec--;
+		now.nsec += (uint32_t)SECOND;
+	}
+	now.nsec -= part;
+	return now;
+}
+
+int parse_time(
+        const char *text, struct vega_time now, struct vega_time *when, struct vega_error *err)
+{
+	static const char reason[] = "not a time; use e.g. 2026-01-31, 2026-01-31T12:00:00Z, "
+	                             "@1767225600, an age such as 7d, or ./FILE";
+	struct vega_time result;
+	if (strchr(text, '/')) {
+		struct stat st;
+		if (stat(text, &st) < 0) {
+			return vega_fail_errno(err, VEGA_USAGE, errno, "%s", text);
+		}
+		*when = (struct vega_time){
+		        .sec = st.st_mtim.tv_sec, .nsec = (uint32_t)st.st_mtim.tv_nsec};
+		return 0;
+	}
+	if (*text == '@' ? parse_epoch(text + 1, &result) : parse_date(text, &result)) {
+		*when = result;
+		return 0;
+	}
+	if (!isdigit((unsigned char)*text) || strchr(text, '-')) {
+		return refuse(err, text, reason);
+	}
+	uint64_t age;
+	int rc = parse_duration(text, &age, err);
+	if (rc == 0) {
+		*when = before(now, age);
+	}
+	return rc;
+}
+
+void format_size(struct buf *out, u128 bytes)
+{
+	static const char *const units[] = {
+	        "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB", "RiB", "QiB"};
+	const size_t last = sizeof units / sizeof *units - 1;
+	if (bytes < 1024) {
+		buf_printf(out, "%u B", (unsigned)bytes);
+		return;
+	}
+	for (size_t i = 1;; i++) {
+		unsigned shift = (unsigned)i * 10;
+		u128 whole = bytes >> shift;
+		u128 rest = bytes - (whole << shift), half = (u128)1 << (shift - 1);
+		u128 tenths = whole * 10 + ((rest * 10 + half) >> shift);
+		u128 rounded = whole + (rest >= half);
+		if (rounded >= 1024 && i < last) {
+			continue;
+		}
+		if (tenths < 10000) {
+			buf_printf(out, "%u.%u %s", (unsigned)(tenths / 10),
+			        (unsigned)(tenths % 10), units[i]);
+		} else {
+			buf_add_u128(out, rounded);
+			buf_printf(out, " %s", units[i]);
+		}
+		return;
+	}
+}
+
+void format_count(struct buf *out, u128 count)
+{
+	char text[56];
+	size_t at = sizeof text;
+	unsigned digits = 0;
+	do {
+		if (digits && digits % 3 == 0) {
+			text[--at] = ',';
+		}
+		text[--at] = (char)('0' + (int)(count % 10));
+		count /= 10;
+		digits++;
+	} while (count);
+	buf_add(out, text + at, sizeof text - at);
+}
+
+void format_duration(struct buf *out, uint64_t nanoseconds)
+{
+	static const struct {
+		const char *name;
+		uint64_t seconds;
+	} units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
+	uint64_t seconds = nanoseconds / SECOND;
+	if (seconds < 60) {
+		unsigned hundredths = (unsigned)(nanoseconds % SECOND / (SECOND / 100));
+		buf_add_u64(out, seconds);
+		if (hundredths || seconds == 0) {
+			buf_printf(out, ".%02u", hundredths);
+		}
+		buf_add_char(out, 's');
+		return;
+	}
+	size_t i = 0;
+	while (seconds < units[i].seconds) {
+		i++;
+	}
+	uint64_t first = seconds / units[i].seconds;
+	uint64_t second = seconds % units[i].seconds / units[i + 1].seconds;
+	buf_printf(out, "%llu%s", (unsigned long long)first, units[i].name);
+	if (second) {
+		buf_printf(out, " %llu%s", (unsigned long long)second, units[i + 1].name);
+	}
+}

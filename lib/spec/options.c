@@ -1,4 +1,4 @@
-#include "spec/spec.h"
+#include "spec/spec_internal.h"
 
 const char *const spec_operations[] = {"summarize", "find", "hash", "transform", NULL};
 
@@ -101,3 +101,64 @@ const struct option_row spec_option_rows[] = {
 };
 
 const size_t spec_option_count = sizeof spec_option_rows / sizeof *spec_option_rows;
+
+void spec_init(struct spec *spec)
+{
+	*spec = (struct spec){0};
+}
+
+void spec_release(struct spec *spec)
+{
+	option_release(spec_option_rows, spec_option_count, spec);
+	strlist_release(&spec->roots);
+	strlist_release(&spec->command);
+	spec_init(spec);
+}
+
+uint32_t spec_operation_bit(const char *name, size_t len)
+{
+	for (unsigned i = 0; spec_operations[i]; i++) {
+		if (strlen(spec_operations[i]) == len &&
+		        memcmp(spec_operations[i], name, len) == 0) {
+			return UINT32_C(1) << i;
+		}
+	}
+	return 0;
+}
+
+void spec_operation_names(uint32_t operations, struct buf *out)
+{
+	const char *separator = "";
+	for (unsigned i = 0; spec_operations[i]; i++) {
+		if (operations & UINT32_C(1) << i) {
+			buf_add_str(out, separator);
+			buf_add_str(out, spec_operations[i]);
+			separator = ",";
+		}
+	}
+}
+
+bool spec_row_is_set(const struct option_row *row, const struct spec *spec)
+{
+	const void *field = spec_field(row, spec);
+	switch (row->type) {
+	case OPT_FLAG:
+		return *(const bool *)field;
+	case OPT_NUMBER:
+	case OPT_SIZE:
+	case OPT_DURATION:
+		return ((const struct option_number *)field)->set;
+	case OPT_TIME:
+		return ((const struct option_time *)field)->set;
+	case OPT_TEXT:
+		return *(char *const *)field != NULL;
+	case OPT_LIST:
+		return ((const struct strlist *)field)->count > 0;
+	case OPT_COUNT:
+	case OPT_CHOICE:
+		return *(const unsigned *)field != 0;
+	case OPT_CHOICES:
+		return *(const uint32_t *)field != 0;
+	}
+	return false;
+}

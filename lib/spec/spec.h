@@ -12,9 +12,10 @@
  *    "command":["gzip","-9"]}
  * A byte string is a JSON string when it is valid UTF-8 without NUL, else {"b64":"…"}. Numbers,
  * sizes (bytes) and durations (nanoseconds) are integers up to 2^53, and decimal strings above it
- * (cJSON and JavaScript read doubles); readers accept either, and any text that argv would. Times
- * are always absolute: RFC 3339, or "@SECONDS[.NANOSECONDS]"; "7d" is resolved when the spec is
- * made, so that a retry asks the same question.
+ * (cJSON and JavaScript read doubles); readers accept either, and any text that argv would, but for
+ * the name of a file as a time. Times are always absolute: RFC 3339, or "@SECONDS[.NANOSECONDS]";
+ * "7d" is resolved when the spec is made, so that a retry asks the same question. All three of "v",
+ * "operations" and "roots" are required.
  */
 #ifndef VEGA_SPEC_SPEC_H
 #define VEGA_SPEC_SPEC_H
@@ -28,6 +29,11 @@
 #include "base/strlist.h"
 
 #define SPEC_VERSION 1
+
+/* The longest JSON that is read, and the most values in it: bounds on what a stranger's job costs.
+ */
+#define SPEC_JSON_MAX ((size_t)16 << 20)
+#define SPEC_JSON_VALUES_MAX 1000000
 
 /* The operations' names, in the order of the bits below; NULL-terminated. op/ has the code behind
  * each. */
@@ -85,7 +91,7 @@ struct spec {
 	char *out;
 	struct option_number level;
 	bool overwrite;
-	char *output_name;            /* template for a filter's output name, "{}" when unset */
+	char *output_name;            /* template for a filter's output name, "{/}" when unset */
 	struct option_number timeout; /* of one filter process */
 };
 
@@ -97,14 +103,22 @@ void spec_init(struct spec *spec);
 void spec_release(struct spec *spec);
 
 /*
- * Parse a command line: [OP[,OP…]] [OPTION]… [ROOT]… [-- COMMAND…], where the command's own tables
- * are parsed beside the specification's. The first operand is taken as OP when every
- * comma-separated part of it names an operation; otherwise the operation is summarize. No root
- * means ".". With transform, what follows "--" is the filter; with the other operations, it is
- * further roots. `files0_from` (may be NULL, or point to a NULL string) is the value of the
- * command's own --files0-from: NUL-separated roots are read from it, and then no ROOT operand is
- * allowed. Ends with spec_check().
+ * Parse a command line: [OP[,OP…]] [OPTION]… [ROOT]… [-- COMMAND…]. `tables` are all of the
+ * command's tables, the one that fills `spec` among them (SPEC_TABLE), as they go to cmd_common().
+ * The first operand before "--" is taken as OP when every comma-separated part of it names an
+ * operation; otherwise the operation is summarize. No root means ".". With transform, what follows
+ * "--" is the filter; with the other operations, it is further roots. `files0_from` (may be NULL,
+ * or point to a NULL string) is the value of the command's own --files0-from: NUL-separated roots
+ * are read from it, and then no ROOT operand is allowed. Ends with spec_check().
+ *
+ * The fields of options that stand before an error are set all the same, so a command asks for
+ * --help and --version first, whatever this returns.
  */
+#define SPEC_TABLE(spec) \
+	{ \
+		spec_option_rows, spec_option_count, (spec) \
+	}
+
 int spec_parse_argv(struct spec *spec, const struct option_table *tables, size_t table_count,
         char *const *files0_from, int argc, char **argv, struct vega_error *err);
 
@@ -123,8 +137,10 @@ int spec_check(const struct spec *spec, struct vega_error *err);
 /* The canonical JSON, appended. */
 void spec_to_json(const struct spec *spec, struct buf *out);
 
-/* Make each root, and --out, absolute with links resolved (out need not exist yet). VEGA_USAGE
- * names one that does not exist. */
+/*
+ * Make each root, and --out, absolute with links resolved (out need not exist yet), and a filter
+ * that is named by a relative path absolute. VEGA_USAGE names one that does not exist.
+ */
 int spec_resolve_paths(struct spec *spec, struct vega_error *err);
 
 /*

@@ -1,0 +1,213 @@
+#include "spec/spec_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+
+/* What the command line leaves once its options are taken. */
+struct words {
+	char **operands;
+	size_t count;
+	char **rest; /* after "--" */
+	size_t rest_count;
+};
+
+/* "find" or "summarize,hash": its bits; 0 when some part is no operation. */
+static uint32_t parse_operations(const char *text)
+{
+	uint32_t all = 0;
+	for (;;) {
+		size_t len = strcspn(text, ",");
+		uint32_t bit = spec_operation_bit(text, len);
+		all |= bit;
+		if (!bit) {
+			return 0;
+		}
+		if (!text[len]) {
+			return all;
+		}
+		text += len + 1;
+	}
+}
+
+static int add_all(struct strlist *list, char *const *words, size_t count, struct vega_error *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!strlist_add(list, words[i])) {
+			return vega_fail_nomem(err);
+		}
+	}
+	return 0;
+}
+
+/* The lines of a gitignore file that say something, as git reads them: CRLF and a leading byte
+ * order mark are tolerated. */
+static int add_pattern_lines(struct strlist *list, const char *path, struct vega_error *err)
+{
+	struct buf text = {.max = SPEC_JSON_MAX};
+	int rc = file_read_all(path, &text, err);
+	if (rc != 0) {
+		goto out;
+	}
+	if (text.len && memchr(text.data, '\0', text.len)) {
+		rc = vega_fail(err, VEGA_USAGE,
+		        "--exclude-from: %s is no list of patterns: it holds a NUL byte", path);
+		goto out;
+	}
+	size_t at = text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+	while (at < text.len) {
+		const char *line = text.data + at;
+		const char *end = memchr(line, '\n', text.len - at);
+		size_t len = end ? (size_t)(end - line) : text.len - at;
+		at += len + 1;
+		if (end && len && line[len - 1] == '\r') {
+			len--;
+		}
+		if (len && *line != '#' && !strlist_add_len(list, line, len)) {
+			rc = vega_fail_nomem(err);
+			goto out;
+		}
+	}
+out:
+	buf_release(&text);
+	return rc;
+}
+
+/* Later patterns win over earlier ones, so those of files and those of --exclude keep the order in
+ * which they were given. */
+static int merge_excludes(
+        struct spec *spec, const struct option_given *given, struct vega_error *err)
+{
+	struct strlist merged = {0};
+	size_t pattern = 0, file = 0;
+	int rc = 0;
+	if (spec->exclude_from.count == 0) {
+		return 0;
+	}
+	for (size_t i = 0; rc == 0 && i < given->count; i++) {
+		size_t offset = given->rows[i]->offset;
+		if (given->rows[i] < spec_option_rows ||
+		        given->rows[i] >= spec_option_rows + spec_option_count) {
+			continue;
+		}
+		if (offset == offsetof(struct spec, exclude)) {
+			rc = add_all(&merged, &spec->exclude.items[pattern++], 1, err);
+		} else if (offset == offsetof(struct spec, exclude_from)) {
+			rc = add_pattern_lines(&merged, spec->exclude_from.items[file++], err);
+		}
+	}
+	if (rc == 0) {
+		strlist_release(&spec->exclude_from);
+		strlist_release(&spec->exclude);
+		spec->exclude = merged;
+	} else {
+		strlist_release(&merged);
+	}
+	return rc;
+}
+
+static int read_roots(struct spec *spec, const char *path, struct vega_error *err)
+{
+	struct buf text = {.max = SPEC_JSON_MAX};
+	int rc = file_read_all(path, &text, err);
+	if (rc == 0 && text.len == 0) {
+		rc = vega_fail(err, VEGA_USAGE, "--files0-from: %s is empty; it names no root",
+		        strcmp(path, "-") == 0 ? "standard input" : path);
+	}
+	for (size_t at = 0; rc == 0 && at < text.len;) {
+		const char *root = text.data + at;
+		size_t len = strnlen(root, text.len - at);
+		if (len == 0) {
+			rc = vega_fail(err, VEGA_USAGE,
+			        "--files0-from: root number %zu is empty (the roots are to be "
+			        "separated by single NUL bytes)",
+			        spec->roots.count + 1);
+		} else if (!strlist_add_len(&spec->roots, root, len)) {
+			rc = vega_fail_nomem(err);
+		}
+		at += len + 1;
+	}
+	buf_release(&text);
+	return rc;
+}
+
+static int take_words(struct spec *spec, const struct words *words, const char *files0_from,
+        struct vega_error *err)
+{
+	size_t first = words->count ? 1 : 0;
+	spec->operations = first ? parse_operations(words->operands[0]) : 0;
+	if (!spec->operations) {
+		spec->operations = SPEC_SUMMARIZE;
+		first = 0;
+	}
+	bool filter = spec->operations & SPEC_TRANSFORM;
+	int rc = add_all(&spec->roots, words->operands + first, words->count - first, err);
+	if (rc == 0) {
+		rc = add_all(filter ? &spec->command : &spec->roots, words->rest, words->rest_count,
+		        err);
+	}
+	if (rc != 0) {
+		return rc;
+	}
+	if (files0_from && spec->roots.count) {
+		return vega_fail(err, VEGA_USAGE,
+		        "'%s' cannot be given together with --files0-from, which names the roots",
+		        spec->roots.items[0]);
+	}
+	if (files0_from) {
+		for (size_t i = 0; i < spec->exclude_from.count; i++) {
+			if (strcmp(files0_from, "-") == 0 &&
+			        strcmp(spec->exclude_from.items[i], "-") == 0) {
+				return vega_fail(err, VEGA_USAGE,
+				        "--files0-from and --exclude-from cannot both read "
+				        "standard input");
+			}
+		}
+		return read_roots(spec, files0_from, err);
+	}
+	return spec->roots.count || strlist_add(&spec->roots, ".") ? 0 : vega_fail_nomem(err);
+}
+
+static int check_given(
+        const struct spec *spec, const struct option_given *given, struct vega_error *err)
+{
+	for (size_t i = 0; i < given->count; i++) {
+		const struct option_row *row = given->rows[i];
+		if (row >= spec_option_rows && row < spec_option_rows + spec_option_count) {
+			int rc = spec_check_row(row, spec->operations, err);
+			if (rc != 0) {
+				return rc;
+			}
+		}
+	}
+	return 0;
+}
+
+int spec_parse_argv(struct spec *spec, const struct option_table *tables, size_t table_count,
+        char *const *files0_from, int argc, char **argv, struct vega_error *err)
+{
+	struct option_given given = {0};
+	struct words words = {0};
+	int rest = argc;
+	int rc = option_parse(
+	        tables, table_count, argc, argv, &words.operands, &words.count, &rest, &given, err);
+	if (rc == 0) {
+		words.rest = argv + rest;
+		words.rest_count = (size_t)(argc - rest);
+		rc = take_words(spec, &words, files0_from ? *files0_from : NULL, err);
+	}
+	if (rc == 0) {
+		rc = check_given(spec, &given, err);
+	}
+	if (rc == 0) {
+		rc = merge_excludes(spec, &given, err);
+	}
+	if (rc == 0) {
+		spec_normalize(spec);
+		rc = spec_check(spec, err);
+	}
+	free(words.operands);
+	free(given.rows);
+	return rc;
+}

@@ -1,0 +1,174 @@
+#include "spec/spec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The caller frees it. Links are not resolved. */
+static int make_absolute(const char *path, char **out, struct vega_error *err)
+{
+	struct buf whole = BUF_INIT;
+	if (*path != '/') {
+		char *here = getcwd(NULL, 0);
+		if (!here) {
+			return vega_fail_errno(err, VEGA_USAGE, errno,
+			        "%s: the current directory has no path", path);
+		}
+		buf_add_str(&whole, here);
+		buf_add_char(&whole, '/');
+		free(here);
+	}
+	buf_add_str(&whole, path);
+	*out = buf_detach(&whole);
+	return *out ? 0 : vega_fail_nomem(err);
+}
+
+static int resolve_existing(char **path, const char *what, struct vega_error *err)
+{
+	char *real = realpath(*path, NULL);
+	if (!real) {
+		return vega_fail_errno(err, VEGA_USAGE, errno, "%s%s", what, *path);
+	}
+	free(*path);
+	*path = real;
+	return 0;
+}
+
+/* Cuts the last component off path, and returns it; NULL when there is none left. */
+static char *cut_component(char *path)
+{
+	size_t len = strlen(path);
+	while (len > 0 && path[len - 1] == '/') {
+		path[--len] = '\0';
+	}
+	char *slash = strrchr(path, '/');
+	if (!slash) {
+		return NULL;
+	}
+	*slash = '\0';
+	return slash + 1;
+}
+
+/* The part that exists is resolved; the part that is still to be made is kept as it is. */
+static int resolve_future(char **path, struct vega_error *err)
+{
+	struct strlist missing = {0};
+	struct stat st;
+	char *whole = NULL;
+	char *real = NULL;
+	int rc = make_absolute(*path, &whole, err);
+	while (rc == 0 && !(real = realpath(*whole ? whole : "/", NULL))) {
+		if (errno != ENOENT) {
+			rc = vega_fail_errno(err, VEGA_USAGE, errno, "--out: %s", *path);
+		} else if (lstat(whole, &st) == 0 && S_ISLNK(st.st_mode)) {
+			rc = vega_fail(err, VEGA_USAGE,
+			        "--out: %s leads through %s, a link to nothing", *path, whole);
+		} else {
+			const char *name = cut_component(whole);
+			if (strcmp(name, "..") == 0) {
+				rc = vega_fail(err, VEGA_USAGE,
+				        "--out: %s goes through '..' of a directory that does not "
+				        "exist",
+				        *path);
+			} else if (strcmp(name, ".") != 0 && !strlist_add(&missing, name)) {
+				rc = vega_fail_nomem(err);
+			}
+		}
+	}
+	struct buf joined = BUF_INIT;
+	if (rc == 0) {
+		buf_add_str(&joined, strcmp(real, "/") == 0 && missing.count ? "" : real);
+		while (missing.count > 0) {
+			buf_add_char(&joined, '/');
+			buf_add_str(&joined, missing.items[--missing.count]);
+			free(missing.items[missing.count]);
+		}
+		char *result = buf_detach(&joined);
+		if (result) {
+			free(*path);
+			*path = result;
+		} else {
+			rc = vega_fail_nomem(err);
+		}
+	}
+	strlist_release(&missing);
+	free(whole);
+	free(real);
+	return rc;
+}
+
+/* A program named without a '/' is found in the worker's PATH; any other by where it is now. */
+static int resolve_program(char **program, struct vega_error *err)
+{
+	char *whole;
+	if (!strchr(*program, '/')) {
+		return 0;
+	}
+	if (access(*program, X_OK) != 0) {
+		return vega_fail_errno(err, VEGA_USAGE, errno, "filter %s", *program);
+	}
+	int rc = make_absolute(*program, &whole, err);
+	if (rc == 0) {
+		free(*program);
+		*program = whole;
+	}
+	return rc;
+}
+
+int spec_resolve_paths(struct spec *spec, struct vega_error *err)
+{
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < spec->roots.count; i++) {
+		rc = resolve_existing(&spec->roots.items[i], "", err);
+	}
+	if (rc == 0 && spec->out) {
+		rc = resolve_future(&spec->out, err);
+	}
+	if (rc == 0 && spec->command.count) {
+		rc = resolve_program(&spec->command.items[0], err);
+	}
+	return rc;
+}
+
+static bool is_beneath(const char *path, const char *top)
+{
+	size_t len = strlen(top);
+	while (len > 0 && top[len - 1] == '/') {
+		len--;
+	}
+	return strncmp(path, top, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+static int check_path(
+        const char *what, const char *path, const struct strlist *allowed, struct vega_error *err)
+{
+	for (size_t i = 0; i < allowed->count; i++) {
+		if (is_beneath(path, allowed->items[i])) {
+			return 0;
+		}
+	}
+	struct buf list = BUF_INIT;
+	for (size_t i = 0; i < allowed->count; i++) {
+		buf_add_str(&list, i ? ", " : "");
+		buf_add_str(&list, allowed->items[i]);
+	}
+	const char *text = buf_cstr(&list);
+	int rc = vega_fail(err, VEGA_USAGE, "%s%s lies outside of what is allowed (%s)", what, path,
+	        text && *text ? text : "nothing");
+	buf_release(&list);
+	return rc;
+}
+
+int spec_check_beneath(
+        const struct spec *spec, const struct strlist *allowed, struct vega_error *err)
+{
+	for (size_t i = 0; i < spec->roots.count; i++) {
+		int rc = check_path("", spec->roots.items[i], allowed, err);
+		if (rc != 0) {
+			return rc;
+		}
+	}
+	return spec->out ? check_path("--out: ", spec->out, allowed, err) : 0;
+}

@@ -1,0 +1,28 @@
+/* What the files of spec/ share. */
+#ifndef VEGA_SPEC_SPEC_INTERNAL_H
+#define VEGA_SPEC_SPEC_INTERNAL_H
+
+#include "spec/spec.h"
+
+/* The bit of the operation that is named by these bytes; 0 when there is none. */
+uint32_t spec_operation_bit(const char *name, size_t len);
+
+/* "find" or "summarize,hash". */
+void spec_operation_names(uint32_t operations, struct buf *out);
+
+/* The field that a row describes. */
+static inline void *spec_field(const struct option_row *row, const struct spec *spec)
+{
+	return (char *)(uintptr_t)spec + row->offset;
+}
+
+/* Does the field differ from its default? */
+bool spec_row_is_set(const struct option_row *row, const struct spec *spec);
+
+/* May an option stand with these operations? VEGA_USAGE says to which it belongs. */
+int spec_check_row(const struct option_row *row, uint32_t operations, struct vega_error *err);
+
+/* Bring values into their canonical form (an extension without its dot). */
+void spec_normalize(struct spec *spec);
+
+#endif

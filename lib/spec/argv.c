@@ -132,43 +132,6 @@ static int read_roots(struct spec *spec, const char *path, struct vega_error *er
 	return rc;
 }
 
-static int take_words(struct spec *spec, const struct words *words, const char *files0_from,
-        struct vega_error *err)
-{
-	size_t first = words->count ? 1 : 0;
-	spec->operations = first ? parse_operations(words->operands[0]) : 0;
-	if (!spec->operations) {
-		spec->operations = SPEC_SUMMARIZE;
-		first = 0;
-	}
-	bool filter = spec->operations & SPEC_TRANSFORM;
-	int rc = add_all(&spec->roots, words->operands + first, words->count - first, err);
-	if (rc == 0) {
-		rc = add_all(filter ? &spec->command : &spec->roots, words->rest, words->rest_count,
-		        err);
-	}
-	if (rc != 0) {
-		return rc;
-	}
-	if (files0_from && spec->roots.count) {
-		return vega_fail(err, VEGA_USAGE,
-		        "'%s' cannot be given together with --files0-from, which names the roots",
-		        spec->roots.items[0]);
-	}
-	if (files0_from) {
-		for (size_t i = 0; i < spec->exclude_from.count; i++) {
-			if (strcmp(files0_from, "-") == 0 &&
-			        strcmp(spec->exclude_from.items[i], "-") == 0) {
-				return vega_fail(err, VEGA_USAGE,
-				        "--files0-from and --exclude-from cannot both read "
-				        "standard input");
-			}
-		}
-		return read_roots(spec, files0_from, err);
-	}
-	return spec->roots.count || strlist_add(&spec->roots, ".") ? 0 : vega_fail_nomem(err);
-}
-
 static int check_given(
         const struct spec *spec, const struct option_given *given, struct vega_error *err)
 {
@@ -184,21 +147,65 @@ static int check_given(
 	return 0;
 }
 
+/* Takes the operation off the operands. */
+static void take_operations(struct spec *spec, struct words *words)
+{
+	spec->operations = words->count ? parse_operations(words->operands[0]) : 0;
+	if (spec->operations) {
+		words->operands++;
+		words->count--;
+	} else {
+		spec->operations = SPEC_SUMMARIZE;
+	}
+}
+
+static int take_words(struct spec *spec, const struct words *words, const char *files0_from,
+        struct vega_error *err)
+{
+	bool filter = spec->operations & SPEC_TRANSFORM;
+	int rc = add_all(&spec->roots, words->operands, words->count, err);
+	if (rc == 0) {
+		rc = add_all(filter ? &spec->command : &spec->roots, words->rest, words->rest_count,
+		        err);
+	}
+	if (rc != 0) {
+		return rc;
+	}
+	if (!files0_from) {
+		return spec->roots.count || strlist_add(&spec->roots, ".") ? 0
+		                                                           : vega_fail_nomem(err);
+	}
+	if (spec->roots.count) {
+		return vega_fail(err, VEGA_USAGE,
+		        "'%s' cannot be given together with --files0-from, which names the roots",
+		        spec->roots.items[0]);
+	}
+	for (size_t i = 0; i < spec->exclude_from.count; i++) {
+		if (strcmp(files0_from, "-") == 0 &&
+		        strcmp(spec->exclude_from.items[i], "-") == 0) {
+			return vega_fail(err, VEGA_USAGE,
+			        "--files0-from and --exclude-from cannot both read standard input");
+		}
+	}
+	return read_roots(spec, files0_from, err);
+}
+
 int spec_parse_argv(struct spec *spec, const struct option_table *tables, size_t table_count,
         char *const *files0_from, int argc, char **argv, struct vega_error *err)
 {
 	struct option_given given = {0};
-	struct words words = {0};
+	char **operands = NULL;
+	size_t count = 0;
 	int rest = argc;
 	int rc = option_parse(
-	        tables, table_count, argc, argv, &words.operands, &words.count, &rest, &given, err);
+	        tables, table_count, argc, argv, &operands, &count, &rest, &given, err);
 	if (rc == 0) {
-		words.rest = argv + rest;
-		words.rest_count = (size_t)(argc - rest);
-		rc = take_words(spec, &words, files0_from ? *files0_from : NULL, err);
-	}
-	if (rc == 0) {
+		struct words words = {operands, count, argv + rest, (size_t)(argc - rest)};
+		take_operations(spec, &words);
 		rc = check_given(spec, &given, err);
+		if (rc == 0) {
+			rc = take_words(spec, &words, files0_from ? *files0_from : NULL, err);
+		}
 	}
 	if (rc == 0) {
 		rc = merge_excludes(spec, &given, err);
@@ -207,7 +214,7 @@ int spec_parse_argv(struct spec *spec, const struct option_table *tables, size_t
 		spec_normalize(spec);
 		rc = spec_check(spec, err);
 	}
-	free(words.operands);
+	free(operands);
 	free(given.rows);
 	return rc;
 }

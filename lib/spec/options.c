@@ -162,3 +162,13 @@ bool spec_row_is_set(const struct option_row *row, const struct spec *spec)
 	}
 	return false;
 }
+
+void spec_normalize(struct spec *spec)
+{
+	for (size_t i = 0; i < spec->extension.count; i++) {
+		char *text = spec->extension.items[i];
+		if (text[0] == '.' && text[1]) {
+			memmove(text, text + 1, strlen(text));
+		}
+	}
+}

@@ -1,0 +1,326 @@
+#include "spec/spec_internal.h"
+
+#include <grp.h>
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/glob.h"
+#include "base/ignore.h"
+
+#define ALL_OPERATIONS (SPEC_SUMMARIZE | SPEC_FIND | SPEC_HASH | SPEC_TRANSFORM)
+#define THREADS_MAX 1024
+#define TOP_MAX 1000000
+
+int spec_check_row(const struct option_row *row, uint32_t operations, struct vega_error *err)
+{
+	if (!row->groups || (row->groups & operations)) {
+		return 0;
+	}
+	struct buf owner = BUF_INIT, given = BUF_INIT;
+	spec_operation_names(row->groups, &owner);
+	spec_operation_names(operations, &given);
+	const char *owner_text = buf_cstr(&owner);
+	const char *given_text = buf_cstr(&given);
+	int rc = owner_text && given_text
+	                 ? vega_fail(err, VEGA_USAGE, "--%s belongs to the operation %s, not to %s",
+	                           row->name, owner_text, given_text)
+	                 : vega_fail_nomem(err);
+	buf_release(&owner);
+	buf_release(&given);
+	return rc;
+}
+
+static int check_operations(const struct spec *spec, struct vega_error *err)
+{
+	if (!spec->operations || (spec->operations & ~(uint32_t)ALL_OPERATIONS)) {
+		return vega_fail(err, VEGA_USAGE,
+		        "the specification names no operation that this VegaFS has");
+	}
+	if (!spec->roots.count) {
+		return vega_fail(err, VEGA_USAGE, "the specification names no root");
+	}
+	for (size_t i = 0; i < spec->roots.count; i++) {
+		if (!*spec->roots.items[i]) {
+			return vega_fail(err, VEGA_USAGE,
+			        "root number %zu is empty; write '.' for the current directory",
+			        i + 1);
+		}
+	}
+	for (size_t i = 0; i < spec_option_count; i++) {
+		const struct option_row *row = &spec_option_rows[i];
+		if (spec_row_is_set(row, spec)) {
+			int rc = spec_check_row(row, spec->operations, err);
+			if (rc != 0) {
+				return rc;
+			}
+		}
+	}
+	return 0;
+}
+
+static int check_glob_list(const char *option, const struct strlist *list, unsigned flags,
+        bool of_names, struct vega_error *err)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct glob *glob = NULL;
+		if (of_names && strchr(list->items[i], '/')) {
+			return vega_fail(err, VEGA_USAGE,
+			        "--%s: '%s' matches no name, because no name holds a '/'; use "
+			        "--path",
+			        option, list->items[i]);
+		}
+		int rc = glob_compile(list->items[i], flags, &glob, err);
+		glob_free(glob);
+		if (rc != 0) {
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static int check_excludes(const struct strlist *list, struct vega_error *err)
+{
+	if (!list->count) {
+		return 0;
+	}
+	struct ignore *ignore = ignore_new();
+	int rc = ignore ? 0 : vega_fail_nomem(err);
+	for (size_t i = 0; rc == 0 && i < list->count; i++) {
+		rc = ignore_add(ignore, list->items[i], err);
+	}
+	ignore_free(ignore);
+	return rc;
+}
+
+static int check_extensions(const struct strlist *list, struct vega_error *err)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (!*list->items[i] || strchr(list->items[i], '/')) {
+			return vega_fail(err, VEGA_USAGE,
+			        "--extension: '%s' is not an extension; write it as in 'csv'",
+			        list->items[i]);
+		}
+	}
+	return 0;
+}
+
+/* An id that a file can have: (uid_t)-1 means "none" to the system calls. */
+static bool is_id(const char *text)
+{
+	uint64_t id;
+	return parse_u64(text, &id, NULL) == 0 && id < UINT32_MAX;
+}
+
+static int check_owners(const struct spec *spec, struct vega_error *err)
+{
+	for (size_t i = 0; i < spec->user.count; i++) {
+		if (!is_id(spec->user.items[i]) && !getpwnam(spec->user.items[i])) {
+			return vega_fail(err, VEGA_USAGE,
+			        "--user: there is no user '%s' here; give a name that exists or a "
+			        "number",
+			        spec->user.items[i]);
+		}
+	}
+	for (size_t i = 0; i < spec->group.count; i++) {
+		if (!is_id(spec->group.items[i]) && !getgrnam(spec->group.items[i])) {
+			return vega_fail(err, VEGA_USAGE,
+			        "--group: there is no group '%s' here; give a name that exists or "
+			        "a number",
+			        spec->group.items[i]);
+		}
+	}
+	return 0;
+}
+
+/* The table's first choice stands for FILE_UNKNOWN, so that the others have the bits of enum
+ * file_type. */
+static int check_type(uint32_t type, struct vega_error *err)
+{
+	return type & UINT32_C(1)
+	               ? vega_fail(err, VEGA_USAGE, "--type: '?' is not one of f d l p s b c")
+	               : 0;
+}
+
+static int check_predicates(const struct spec *spec, struct vega_error *err)
+{
+	char kind;
+	uint32_t mode;
+	int rc = check_glob_list("name", &spec->name, 0, true, err);
+	if (rc == 0) {
+		rc = check_glob_list("iname", &spec->iname, GLOB_FOLD, true, err);
+	}
+	if (rc == 0) {
+		rc = check_glob_list("path", &spec->path, 0, false, err);
+	}
+	if (rc == 0) {
+		rc = check_extensions(&spec->extension, err);
+	}
+	if (rc == 0) {
+		rc = check_excludes(&spec->exclude, err);
+	}
+	if (rc == 0) {
+		rc = check_owners(spec, err);
+	}
+	if (rc == 0 && spec->perm) {
+		rc = spec_parse_perm(spec->perm, &kind, &mode, err);
+	}
+	return rc;
+}
+
+static int check_interval(const char *after_name, const struct option_time *after,
+        const char *before_name, const struct option_time *before, struct vega_error *err)
+{
+	if (after->set && before->set && vega_time_compare(after->value, before->value) >= 0) {
+		return vega_fail(err, VEGA_USAGE,
+		        "no time is after that of --%s and before that of --%s", after_name,
+		        before_name);
+	}
+	return 0;
+}
+
+static int check_range(const char *name, const struct option_number *number, uint64_t least,
+        uint64_t most, struct vega_error *err)
+{
+	if (number->set && (number->value < least || number->value > most)) {
+		return vega_fail(err, VEGA_USAGE,
+		        "--%s: %" PRIu64 " is not in %" PRIu64 "-%" PRIu64, name, number->value,
+		        least, most);
+	}
+	return 0;
+}
+
+static int check_ranges(const struct spec *spec, struct vega_error *err)
+{
+	if (spec->min_size.set && spec->max_size.set &&
+	        spec->min_size.value > spec->max_size.value) {
+		return vega_fail(err, VEGA_USAGE,
+		        "--min-size (%" PRIu64 " bytes) is above --max-size (%" PRIu64 " bytes)",
+		        spec->min_size.value, spec->max_size.value);
+	}
+	if (spec->min_depth.set && spec->max_depth.set &&
+	        spec->min_depth.value > spec->max_depth.value) {
+		return vega_fail(err, VEGA_USAGE,
+		        "--min-depth (%" PRIu64 ") is above --max-depth (%" PRIu64 ")",
+		        spec->min_depth.value, spec->max_depth.value);
+	}
+	int rc = check_interval(
+	        "newer-than", &spec->newer_than, "older-than", &spec->older_than, err);
+	if (rc == 0) {
+		rc = check_interval("changed-after", &spec->changed_after, "changed-before",
+		        &spec->changed_before, err);
+	}
+	if (rc == 0) {
+		rc = check_interval("accessed-after", &spec->accessed_after, "accessed-before",
+		        &spec->accessed_before, err);
+	}
+	if (rc == 0) {
+		rc = check_range("threads", &spec->threads, 1, THREADS_MAX, err);
+	}
+	if (rc == 0) {
+		rc = check_range("top", &spec->top, 0, TOP_MAX, err);
+	}
+	return rc;
+}
+
+static int check_level(const struct spec *spec, struct vega_error *err)
+{
+	switch ((enum spec_codec)spec->to) {
+	case SPEC_ZSTD:
+		return check_range("level", &spec->level, 1, 19, err);
+	case SPEC_GZIP:
+		return check_range("level", &spec->level, 1, 9, err);
+	default:
+		return spec->level.set
+		               ? vega_fail(err, VEGA_USAGE,
+		                         "--level is for compression: it needs --to zstd or "
+		                         "--to gzip")
+		               : 0;
+	}
+}
+
+/* The name that a filter's output gets must stay in its directory: only {/} and {/.}, which hold no
+ * '/', may stand in it, and no '/' of its own. */
+static int check_output_name(const char *template, struct vega_error *err)
+{
+	bool any = false;
+	for (const char *at = template; *at;) {
+		if (strncmp(at, "{/}", 3) == 0) {
+			at += 3;
+			any = true;
+		} else if (strncmp(at, "{/.}", 4) == 0) {
+			at += 4;
+			any = true;
+		} else if (*at == '/' || strncmp(at, "{}", 2) == 0 || strncmp(at, "{.}", 3) == 0) {
+			return vega_fail(err, VEGA_USAGE,
+			        "--output-name: '%s' is to be a name without '/', made with {/} "
+			        "and "
+			        "{/.}",
+			        template);
+		} else {
+			at++;
+		}
+	}
+	return any ? 0
+	           : vega_fail(err, VEGA_USAGE,
+	                     "--output-name: '%s' would be the name of every output; put {/} or "
+	                     "{/.} in it",
+	                     template);
+}
+
+static int check_transform(const struct spec *spec, struct vega_error *err)
+{
+	bool filter = spec->command.count > 0;
+	if (!(spec->operations & SPEC_TRANSFORM)) {
+		return filter ? vega_fail(err, VEGA_USAGE,
+		                        "a command belongs to the operation transform")
+		              : 0;
+	}
+	if (!spec->to == !filter) {
+		return vega_fail(err, VEGA_USAGE,
+		        filter ? "transform takes --to CODEC or a command after '--', not both"
+		               : "transform needs --to CODEC, or a command after '--'");
+	}
+	if (!spec->out || !*spec->out) {
+		return vega_fail(err, VEGA_USAGE, "transform needs --out DIR to write to");
+	}
+	if (filter && !*spec->command.items[0]) {
+		return vega_fail(err, VEGA_USAGE, "the command after '--' has an empty name");
+	}
+	if (!filter && spec->output_name) {
+		return vega_fail(err, VEGA_USAGE,
+		        "--output-name is for a command after '--'; --to %s names its outputs "
+		        "itself",
+		        spec->to == SPEC_ZSTD   ? "zstd"
+		        : spec->to == SPEC_GZIP ? "gzip"
+		                                : "none");
+	}
+	if (!filter && spec->timeout.set) {
+		return vega_fail(
+		        err, VEGA_USAGE, "--timeout is for a command after '--', not for --to");
+	}
+	if (spec->timeout.set && spec->timeout.value == 0) {
+		return vega_fail(err, VEGA_USAGE, "--timeout: 0 leaves a filter no time at all");
+	}
+	int rc = check_level(spec, err);
+	return rc == 0 && spec->output_name ? check_output_name(spec->output_name, err) : rc;
+}
+
+int spec_check(const struct spec *spec, struct vega_error *err)
+{
+	int rc = check_operations(spec, err);
+	if (rc == 0) {
+		rc = check_type(spec->type, err);
+	}
+	if (rc == 0) {
+		rc = check_predicates(spec, err);
+	}
+	if (rc == 0) {
+		rc = check_ranges(spec, err);
+	}
+	if (rc == 0) {
+		rc = check_transform(spec, err);
+	}
+	return rc;
+}

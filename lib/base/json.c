@@ -1,7 +1,6 @@
 #include "base/json.h"
 
-#include <stdio.h>
-#include <time.h>
+#include "base/parse.h"
 
 static void separate(struct json *j)
 {
@@ -145,9 +144,9 @@ void json_text(struct json *j, const char *bytes, size_t len)
 		if (step == 0 || code == 0) {
 			buf_add(j->out, "\xef\xbf\xbd", 3);
 			i++;
-		} else if (step == 1) {
-			add_escaped(j->out, (unsigned char)bytes[i]);
-			i++;
+		} else if (code < 0xa0) { /* C1 controls too: a terminal may obey them */
+			add_escaped(j->out, (unsigned char)code);
+			i += step;
 		} else {
 			buf_add(j->out, bytes + i, step);
 			i += step;
@@ -200,25 +199,10 @@ void json_raw(struct json *j, const char *value, size_t len)
 
 void json_time(struct json *j, int64_t seconds, uint32_t nanoseconds)
 {
-	char text[64];
-	struct tm tm;
-	time_t when = (time_t)seconds;
-	/* 0000-01-01 and 9999-12-31 in seconds since 1970: what four digits of a year can say. */
-	if (seconds >= -62167219200 && seconds <= 253402300799 && gmtime_r(&when, &tm)) {
-		int len = snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d",
-		        tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-		        tm.tm_sec);
-		if (nanoseconds) {
-			len += snprintf(
-			        text + len, sizeof text - (size_t)len, ".%09u", nanoseconds);
-		}
-		snprintf(text + len, sizeof text - (size_t)len, "Z");
-	} else if (nanoseconds) {
-		snprintf(text, sizeof text, "@%lld.%09u", (long long)seconds, nanoseconds);
-	} else {
-		snprintf(text, sizeof text, "@%lld", (long long)seconds);
-	}
-	json_str(j, text);
+	separate(j);
+	buf_add_char(j->out, '"');
+	format_time(j->out, (struct vega_time){seconds, nanoseconds});
+	buf_add_char(j->out, '"');
 }
 
 void json_member_u64(struct json *j, const char *key, uint64_t value)

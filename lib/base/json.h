@@ -42,8 +42,7 @@ void json_null(struct json *j);
 /* len bytes that are already one JSON value. */
 void json_raw(struct json *j, const char *value, size_t len);
 
-/* RFC 3339 in UTC with nanoseconds when there are any; years outside 0000–9999 as
- * "@SECONDS[.NANOS]". */
+/* As format_time() writes it (base/parse.h). */
 void json_time(struct json *j, int64_t seconds, uint32_t nanoseconds);
 
 /* key and value in one call, for the common cases. */

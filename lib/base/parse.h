@@ -52,6 +52,10 @@ int parse_duration(const char *text, uint64_t *nanoseconds, struct vega_error *e
 int parse_time(
         const char *text, struct vega_time now, struct vega_time *when, struct vega_error *err);
 
+/* RFC 3339 in UTC, with nanoseconds when there are any; years outside 0000–9999 as
+ * "@SECONDS[.NANOS]". */
+void format_time(struct buf *out, struct vega_time when);
+
 /* "1.5 GiB", "312 B": at most 4 significant digits, powers of 1024; 128 bits because sums never
  * wrap. */
 void format_size(struct buf *out, unsigned __int128 bytes);

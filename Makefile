@@ -15,7 +15,7 @@ Q := $(if $(V),,@)
 
 # --- Rooms: their files, and what each may see (lib/README.md) -----------------------------------------
 
-base := arena buf error escape fd glob ignore json option parse redis signal strlist time uri uuid
+base := arena buf error escape fd glob ignore json option parse redis seal signal strlist time uri uuid
 spec := argv check json options paths perm
 record := csv format json ndjson render sink text
 fs := local backend output

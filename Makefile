@@ -16,7 +16,7 @@ Q := $(if $(V),,@)
 # --- Rooms: their files, and what each may see (lib/README.md) -----------------------------------------
 
 base := arena buf error escape fd glob ignore json option parse redis seal signal strlist time uri uuid
-spec := argv check json options paths perm
+spec := argv check json_read json_write options paths perm
 record := csv format json ndjson render sink text
 fs := local backend output
 walk := deque dir predicate walk

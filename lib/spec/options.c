@@ -100,6 +100,8 @@ const struct option_row spec_option_rows[] = {
                 "end a filter that runs longer on one file"},
 };
 
+_Static_assert(sizeof spec_option_rows / sizeof *spec_option_rows <= 64,
+        "json_read.c remembers in 64 bits which options it has seen");
 const size_t spec_option_count = sizeof spec_option_rows / sizeof *spec_option_rows;
 
 void spec_init(struct spec *spec)

@@ -22,6 +22,13 @@ bool spec_row_is_set(const struct option_row *row, const struct spec *spec);
 /* May an option stand with these operations? VEGA_USAGE says to which it belongs. */
 int spec_check_row(const struct option_row *row, uint32_t operations, struct vega_error *err);
 
+/* A row's name in JSON: "min_size" for min-size. */
+#define SPEC_NAME_SIZE 64
+void spec_json_name(const struct option_row *row, char name[SPEC_NAME_SIZE]);
+
+/* Up to here a double, and so a number in JSON, holds every integer. */
+#define SPEC_EXACT_MAX (UINT64_C(1) << 53)
+
 /* Bring values into their canonical form (an extension without its dot). */
 void spec_normalize(struct spec *spec);
 

@@ -50,9 +50,12 @@ struct option_row {
 	size_t offset;       /* of the field in the table's target */
 	uint32_t groups;     /* the table's own use (spec: a bit for each operation); 0 = any */
 	const char *metavar; /* "GLOB"; NULL for a flag */
-	const char *const *choices; /* NULL-terminated, for OPT_CHOICE and OPT_CHOICES */
+	const char *const *choices; /* NULL-terminated, for OPT_CHOICE and OPT_CHOICES; one that
+	                               begins with no letter or digit only holds its index and
+	                               cannot be given */
 	const char *heading; /* the section of --help and of the man page that it stands in */
-	const char *help;    /* one sentence, lower case, no full stop; states the default */
+	const char *help;    /* one sentence, lower case, no full stop; states the default;
+	                        NULL hides the row */
 };
 
 /* A table and the struct that it fills. Rows stand together by heading. */
@@ -74,7 +77,8 @@ extern const size_t option_common_count;
 /*
  * Parse argv[1..]. Options and operands may be mixed; "--name=value", "--name value", "-xvalue",
  * "-x value" and clusters of flags are understood; names are not abbreviated (a near miss is named
- * in the error: "unknown option --maxsize; did you mean --max-size?"). A lone "-" is an operand.
+ * in the error: "unknown option --maxsize; did you mean --max-size?"). A lone "-" is an operand. A
+ * whole long name behind one dash ("-name") is refused: it would be read as a cluster.
  * "--" ends the options: what follows is added to `operands`, or, when `rest` is not NULL, *rest is
  * set to the index in argv of the first argument after "--" (argc when there was no "--") and those
  * are left alone. `operands` points into argv, NULL-free; the caller frees only the array. `given`
@@ -89,7 +93,11 @@ int option_parse(const struct option_table *tables, size_t table_count, int argc
         char ***operands, size_t *operand_count, int *rest, struct option_given *given,
         struct vega_error *err);
 
-/* Set one field from its text, as option_parse does. Used for JSON and for the environment too. */
+/*
+ * Set one field from its text, as option_parse does. Used for JSON and for the environment too. The
+ * text of a flag is "true", "false" or NULL (true); that of a count a number or NULL (one more).
+ * Errors read "--min-size 12Q: not a size; …".
+ */
 int option_set(
         const struct option_row *row, void *target, const char *text, struct vega_error *err);
 

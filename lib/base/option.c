@@ -151,8 +151,8 @@ static int set_choices(
 	return 0;
 }
 
-static int set_value(
-        const struct option_row *row, void *field, const char *text, struct vega_error *err)
+static int set_value(const struct option_row *row, void *field, const char *text,
+        struct vega_time now, struct vega_error *err)
 {
 	switch (row->type) {
 	case OPT_COUNT:
@@ -163,7 +163,7 @@ static int set_value(
 		return set_number(row->type, field, text, err);
 	case OPT_TIME: {
 		struct option_time *time = field;
-		int rc = parse_time(text, vega_now(), &time->value, err);
+		int rc = parse_time(text, now, &time->value, err);
 		time->set = time->set || rc == 0;
 		return rc;
 	}
@@ -181,7 +181,8 @@ static int set_value(
 	return VEGA_USAGE;
 }
 
-int option_set(const struct option_row *row, void *target, const char *text, struct vega_error *err)
+static int set_field(const struct option_row *row, void *target, const char *text,
+        struct vega_time now, struct vega_error *err)
 {
 	void *field = (char *)target + row->offset;
 	if (row->type == OPT_FLAG) {
@@ -192,10 +193,15 @@ int option_set(const struct option_row *row, void *target, const char *text, str
 		        row->metavar ? row->metavar : type_names[row->type]);
 	}
 	struct vega_error cause = {0};
-	int rc = set_value(row, field, text, &cause);
+	int rc = set_value(row, field, text, now, &cause);
 	return rc == VEGA_USAGE ? prefix_error(row, rc, &cause, err)
 	       : rc             ? vega_fail(err, rc, "%s", cause.text)
 	                        : 0;
+}
+
+int option_set(const struct option_row *row, void *target, const char *text, struct vega_error *err)
+{
+	return set_field(row, target, text, vega_now(), err);
 }
 
 void option_release(const struct option_row *rows, size_t count, void *target)
@@ -290,6 +296,7 @@ struct parser {
 	size_t table_count;
 	int argc, at; /* argv[at] is being looked at */
 	char **argv;
+	struct vega_time now; /* one for all ages */
 	struct option_given *given;
 	struct vega_error *err;
 };
@@ -338,7 +345,7 @@ static int take(struct parser *p, const struct option_row *row, void *target, co
 	if (takes_value(row) && !text && p->at + 1 < p->argc) {
 		text = p->argv[++p->at];
 	}
-	int rc = option_set(row, target, text, p->err);
+	int rc = set_field(row, target, text, p->now, p->err);
 	return rc ? rc : note_given(p, row);
 }
 
@@ -401,7 +408,7 @@ int option_parse(const struct option_table *tables, size_t table_count, int argc
         char ***operands, size_t *operand_count, int *rest, struct option_given *given,
         struct vega_error *err)
 {
-	struct parser p = {tables, table_count, argc, 1, argv, given, err};
+	struct parser p = {tables, table_count, argc, 1, argv, vega_now(), given, err};
 	int rc = 0;
 	*operand_count = 0;
 	*operands = calloc((size_t)argc + 1, sizeof **operands);

@@ -81,9 +81,9 @@ extern const size_t option_common_count;
  * whole long name behind one dash ("-name") is refused: it would be read as a cluster.
  * "--" ends the options: what follows is added to `operands`, or, when `rest` is not NULL, *rest is
  * set to the index in argv of the first argument after "--" (argc when there was no "--") and those
- * are left alone. `operands` points into argv, NULL-free; the caller frees only the array. `given`
- * (may be NULL) collects the rows that occurred, in order, for checks such as "--algo needs the
- * operation hash".
+ * are left alone. Ages ("7d") all count back from one moment. `operands` points into argv,
+ * NULL-free; the caller frees only the array. `given` (may be NULL) collects the rows that
+ * occurred, in order, for checks such as "--algo needs the operation hash".
  */
 struct option_given {
 	const struct option_row **rows;

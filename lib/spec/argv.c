@@ -41,18 +41,27 @@ static int add_all(struct strlist *list, char *const *words, size_t count, struc
 	return 0;
 }
 
+/* The whole of a file that an option names. */
+static int read_named(
+        const char *option, const char *path, struct buf *text, struct vega_error *err)
+{
+	struct vega_error why;
+	int rc = file_read_all(path, text, &why);
+	return rc ? vega_fail(err, rc, "--%s: %s", option, why.text) : 0;
+}
+
 /* The lines of a gitignore file that say something, as git reads them: CRLF and a leading byte
  * order mark are tolerated. */
 static int add_pattern_lines(struct strlist *list, const char *path, struct vega_error *err)
 {
 	struct buf text = {.max = SPEC_JSON_MAX};
-	int rc = file_read_all(path, &text, err);
+	int rc = read_named("exclude-from", path, &text, err);
 	if (rc != 0) {
 		goto out;
 	}
 	if (text.len && memchr(text.data, '\0', text.len)) {
 		rc = vega_fail(err, VEGA_USAGE,
-		        "--exclude-from: %s is no list of patterns: it holds a NUL byte", path);
+		        "--exclude-from %s: not a list of patterns; it holds a NUL byte", path);
 		goto out;
 	}
 	size_t at = text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
@@ -110,19 +119,18 @@ static int merge_excludes(
 static int read_roots(struct spec *spec, const char *path, struct vega_error *err)
 {
 	struct buf text = {.max = SPEC_JSON_MAX};
-	int rc = file_read_all(path, &text, err);
+	int rc = read_named("files0-from", path, &text, err);
 	if (rc == 0 && text.len == 0) {
-		rc = vega_fail(err, VEGA_USAGE, "--files0-from: %s is empty; it names no root",
-		        strcmp(path, "-") == 0 ? "standard input" : path);
+		rc = vega_fail(err, VEGA_USAGE, "--files0-from %s: empty; it names no root", path);
 	}
 	for (size_t at = 0; rc == 0 && at < text.len;) {
 		const char *root = text.data + at;
 		size_t len = strnlen(root, text.len - at);
 		if (len == 0) {
 			rc = vega_fail(err, VEGA_USAGE,
-			        "--files0-from: root number %zu is empty (the roots are to be "
-			        "separated by single NUL bytes)",
-			        spec->roots.count + 1);
+			        "--files0-from %s: root number %zu is empty; separate the roots by "
+			        "single NUL bytes",
+			        path, spec->roots.count + 1);
 		} else if (!strlist_add_len(&spec->roots, root, len)) {
 			rc = vega_fail_nomem(err);
 		}

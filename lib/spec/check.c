@@ -67,7 +67,7 @@ static int check_glob_list(const char *option, const struct strlist *list, unsig
 		struct glob *glob = NULL;
 		if (of_names && strchr(list->items[i], '/')) {
 			return vega_fail(err, VEGA_USAGE,
-			        "--%s: '%s' matches no name, because no name holds a '/'; use "
+			        "--%s %s: matches no name, because no name holds a '/'; use "
 			        "--path",
 			        option, list->items[i]);
 		}
@@ -99,8 +99,8 @@ static int check_extensions(const struct strlist *list, struct vega_error *err)
 	for (size_t i = 0; i < list->count; i++) {
 		if (!*list->items[i] || strchr(list->items[i], '/')) {
 			return vega_fail(err, VEGA_USAGE,
-			        "--extension: '%s' is not an extension; write it as in 'csv'",
-			        list->items[i]);
+			        "--extension %s: not an extension; use e.g. csv or tar.gz",
+			        *list->items[i] ? list->items[i] : "''");
 		}
 	}
 	return 0;
@@ -118,29 +118,18 @@ static int check_owners(const struct spec *spec, struct vega_error *err)
 	for (size_t i = 0; i < spec->user.count; i++) {
 		if (!is_id(spec->user.items[i]) && !getpwnam(spec->user.items[i])) {
 			return vega_fail(err, VEGA_USAGE,
-			        "--user: there is no user '%s' here; give a name that exists or a "
-			        "number",
+			        "--user %s: there is no such user here; a number would do",
 			        spec->user.items[i]);
 		}
 	}
 	for (size_t i = 0; i < spec->group.count; i++) {
 		if (!is_id(spec->group.items[i]) && !getgrnam(spec->group.items[i])) {
 			return vega_fail(err, VEGA_USAGE,
-			        "--group: there is no group '%s' here; give a name that exists or "
-			        "a number",
+			        "--group %s: there is no such group here; a number would do",
 			        spec->group.items[i]);
 		}
 	}
 	return 0;
-}
-
-/* The table's first choice stands for FILE_UNKNOWN, so that the others have the bits of enum
- * file_type. */
-static int check_type(uint32_t type, struct vega_error *err)
-{
-	return type & UINT32_C(1)
-	               ? vega_fail(err, VEGA_USAGE, "--type: '?' is not one of f d l p s b c")
-	               : 0;
 }
 
 static int check_predicates(const struct spec *spec, struct vega_error *err)
@@ -185,8 +174,8 @@ static int check_range(const char *name, const struct option_number *number, uin
 {
 	if (number->set && (number->value < least || number->value > most)) {
 		return vega_fail(err, VEGA_USAGE,
-		        "--%s: %" PRIu64 " is not in %" PRIu64 "-%" PRIu64, name, number->value,
-		        least, most);
+		        "--%s %" PRIu64 ": not in the range %" PRIu64 "-%" PRIu64, name,
+		        number->value, least, most);
 	}
 	return 0;
 }
@@ -264,7 +253,7 @@ static int check_output_name(const char *template, struct vega_error *err)
 	}
 	return any ? 0
 	           : vega_fail(err, VEGA_USAGE,
-	                     "--output-name: '%s' would be the name of every output; put {/} or "
+	                     "--output-name %s: would be the name of every output; put {/} or "
 	                     "{/.} in it",
 	                     template);
 }
@@ -301,7 +290,7 @@ static int check_transform(const struct spec *spec, struct vega_error *err)
 		        err, VEGA_USAGE, "--timeout is for a command after '--', not for --to");
 	}
 	if (spec->timeout.set && spec->timeout.value == 0) {
-		return vega_fail(err, VEGA_USAGE, "--timeout: 0 leaves a filter no time at all");
+		return vega_fail(err, VEGA_USAGE, "--timeout 0: leaves a filter no time at all");
 	}
 	int rc = check_level(spec, err);
 	return rc == 0 && spec->output_name ? check_output_name(spec->output_name, err) : rc;
@@ -310,9 +299,6 @@ static int check_transform(const struct spec *spec, struct vega_error *err)
 int spec_check(const struct spec *spec, struct vega_error *err)
 {
 	int rc = check_operations(spec, err);
-	if (rc == 0) {
-		rc = check_type(spec->type, err);
-	}
 	if (rc == 0) {
 		rc = check_predicates(spec, err);
 	}

@@ -61,15 +61,15 @@ static int resolve_future(char **path, struct vega_error *err)
 	int rc = make_absolute(*path, &whole, err);
 	while (rc == 0 && !(real = realpath(*whole ? whole : "/", NULL))) {
 		if (errno != ENOENT) {
-			rc = vega_fail_errno(err, VEGA_USAGE, errno, "--out: %s", *path);
+			rc = vega_fail_errno(err, VEGA_USAGE, errno, "--out %s", *path);
 		} else if (lstat(whole, &st) == 0 && S_ISLNK(st.st_mode)) {
 			rc = vega_fail(err, VEGA_USAGE,
-			        "--out: %s leads through %s, a link to nothing", *path, whole);
+			        "--out %s: leads through %s, a link to nothing", *path, whole);
 		} else {
 			const char *name = cut_component(whole);
 			if (strcmp(name, "..") == 0) {
 				rc = vega_fail(err, VEGA_USAGE,
-				        "--out: %s goes through '..' of a directory that does not "
+				        "--out %s: goes through '..' of a directory that does not "
 				        "exist",
 				        *path);
 			} else if (strcmp(name, ".") != 0 && !strlist_add(&missing, name)) {
@@ -132,6 +132,26 @@ int spec_resolve_paths(struct spec *spec, struct vega_error *err)
 	return rc;
 }
 
+int spec_allowed_roots(const struct strlist *given, const char *environment,
+        struct strlist *allowed, struct vega_error *err)
+{
+	bool ok = true;
+	for (size_t i = 0; ok && i < given->count; i++) {
+		ok = strlist_add(allowed, given->items[i]);
+	}
+	for (const char *at = given->count || !environment ? "" : environment; ok && *at;) {
+		size_t len = strcspn(at, ":");
+		ok = len == 0 || strlist_add_len(allowed, at, len);
+		at += len + (at[len] == ':');
+	}
+	int rc = ok ? 0 : vega_fail_nomem(err);
+	for (size_t i = 0; rc == 0 && i < allowed->count; i++) {
+		rc = resolve_existing(
+		        &allowed->items[i], given->count ? "--root " : "VEGA_ROOTS: ", err);
+	}
+	return rc;
+}
+
 static bool is_beneath(const char *path, const char *top)
 {
 	size_t len = strlen(top);
@@ -170,5 +190,5 @@ int spec_check_beneath(
 			return rc;
 		}
 	}
-	return spec->out ? check_path("--out: ", spec->out, allowed, err) : 0;
+	return spec->out ? check_path("--out ", spec->out, allowed, err) : 0;
 }

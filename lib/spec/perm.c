@@ -117,7 +117,7 @@ int spec_parse_perm(const char *text, char *kind, uint32_t *mode, struct vega_er
 		return 0;
 	}
 	return vega_fail(err, VEGA_USAGE,
-	        "--perm: '%s' is not a mode; write octal (644, at most 7777) or symbolic "
+	        "--perm %s: not a mode; use octal (644, at most 7777) or symbolic "
 	        "(u=rw,go=r), after '-' for all of these bits or '/' for any of them",
-	        text);
+	        *text ? text : "''");
 }

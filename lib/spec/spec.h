@@ -144,6 +144,14 @@ void spec_to_json(const struct spec *spec, struct buf *out);
 int spec_resolve_paths(struct spec *spec, struct vega_error *err);
 
 /*
+ * What may be touched: `given` (--root), or, where that is empty, the colon-separated `environment`
+ * (VEGA_ROOTS; may be NULL); resolved, and added to `allowed`. None of either: `allowed` stays
+ * empty, and anything may be.
+ */
+int spec_allowed_roots(const struct strlist *given, const char *environment,
+        struct strlist *allowed, struct vega_error *err);
+
+/*
  * Is each root, and --out, one of `allowed` or beneath it? Both must have been resolved. VEGA_USAGE
  * names the first that is not. A courtesy at submission: the engine checks again with the
  * descriptors it opens.

@@ -5,8 +5,13 @@
  * A file is written to an unnamed inode (O_TMPFILE; where the file system has none, an O_EXCL
  * temporary name), synced, given its mode and mtime through the descriptor (setuid and setgid are
  * never carried over), then linked under its name: linkat / RENAME_NOREPLACE, so EEXIST means that
- * somebody was first. Every directory on the way is created and opened beneath the output root
- * without following links. A failed fsync is never retried: the file is discarded.
+ * somebody was first. Every directory on the way is created (with the umask) and opened beneath the
+ * output root without following links. A failed fsync is never retried: the file is discarded.
+ *
+ * A process that is killed leaves nothing behind, except where a temporary name is needed: without
+ * O_TMPFILE, and for the instant in which one file replaces another. That is ".vega-HASH-N", HASH
+ * being of the final name, and locked (flock) by its writer; whoever needs a temporary name for the
+ * same file next removes those that nobody holds.
  */
 #ifndef VEGA_FS_OUTPUT_H
 #define VEGA_FS_OUTPUT_H
@@ -20,15 +25,23 @@
 
 struct output_root;
 
-/* Opens DIR, creating it (and missing parents) first. `allowed` (may be NULL): directories beneath
- * one of which it must lie. */
+/*
+ * Opens DIR for writing below it. DIR need not exist: the deepest directory on its way that does is
+ * opened and judged now, and the rest is created with the first file, so that a check alone leaves
+ * no trace. `allowed` (may be NULL or empty): directories beneath one of which it must lie (or be),
+ * decided on what was opened. VEGA_USAGE or VEGA_FATAL name DIR.
+ */
 int output_root_open(const char *dir, const struct strlist *allowed, struct output_root **out,
         struct vega_error *err);
 void output_root_close(struct output_root *root);
 
-/* Does the output root lie in (or is it) the directory `path`? 1, 0 or -errno. By walking up and
- * comparing (dev, ino). */
+/*
+ * Does the output root lie in (or is it) the directory `path`? Does the directory `path` lie in (or
+ * is it) the output root? 1, 0 (also when path is no directory) or -errno. By walking up and
+ * comparing (dev, ino).
+ */
 int output_root_inside(const struct output_root *root, const char *path);
+int output_root_contains(const struct output_root *root, const char *path);
 
 struct output_file {
 	int fd;          /* write here */
@@ -37,17 +50,23 @@ struct output_file {
 	char *name;
 };
 
+/*
+ * Relative paths: components joined by single slashes, none of them empty, "." or ".."; anything
+ * else is -EINVAL.
+ */
+
 /* META_ALL of what stands at the relative path; 0, -ENOENT or -errno. Links are not followed, on
- * the way or at the end. */
+ * the way or at the end. Thread-safe. */
 int output_stat(struct output_root *root, const char *relative, struct file_meta *meta);
 
 /* 0 or -errno. Thread-safe: several files may be open at once. */
 int output_begin(struct output_root *root, const char *relative, struct output_file *file);
 
-/* Set mode & 0777 and mtime, fsync, publish. 0; -EEXIST when the name is taken and !overwrite;
- * -errno. The file is closed and, on failure, gone. */
+/* Set mode & 0777 and mtime, fsync, publish, fsync the directory. 0; -EEXIST when the name is taken
+ * and !overwrite; -errno. The file is closed and, on failure, gone. */
 int output_commit(struct output_file *file, const struct file_meta *meta, bool overwrite);
 
+/* Close and forget; nothing becomes visible. */
 void output_discard(struct output_file *file);
 
 #endif

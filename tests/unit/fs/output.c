@@ -1,0 +1,497 @@
+/* Output files: complete or absent, never replacing, never outside the output root. */
+#include "fs/output.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "../tap.h"
+
+/* What the file system is made to lack or to fail, by standing in front of the C library. */
+static bool no_openat2, no_tmpfile, no_noreplace, no_locks;
+static int fsync_error; /* of regular files */
+static int dir_fsync_error;
+
+long syscall(long number, ...)
+{
+	static long (*real)(long, ...);
+	if (!real) {
+		real = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+	}
+	if (no_openat2 && number == SYS_openat2) {
+		errno = ENOSYS;
+		return -1;
+	}
+	va_list args;
+	va_start(args, number);
+	long a[6];
+	for (int i = 0; i < 6; i++) {
+		a[i] = va_arg(args, long);
+	}
+	va_end(args);
+	return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+int openat(int dir, const char *path, int flags, ...)
+{
+	va_list args;
+	va_start(args, flags);
+	mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
+	va_end(args);
+	if (no_tmpfile && (flags & O_TMPFILE) == O_TMPFILE) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	return (int)syscall(SYS_openat, dir, path, flags, mode);
+}
+
+int renameat2(int from, const char *old, int to, const char *new, unsigned flags)
+{
+	if (no_noreplace && flags) {
+		errno = EINVAL;
+		return -1;
+	}
+	return (int)syscall(SYS_renameat2, from, old, to, new, flags);
+}
+
+int flock(int fd, int operation)
+{
+	if (no_locks) {
+		errno = ENOLCK;
+		return -1;
+	}
+	return (int)syscall(SYS_flock, fd, operation);
+}
+
+int fsync(int fd)
+{
+	struct stat st;
+	int error = fstat(fd, &st) != 0   ? errno
+	            : S_ISDIR(st.st_mode) ? dir_fsync_error
+	                                  : fsync_error;
+	if (error) {
+		errno = error;
+		return -1;
+	}
+	return (int)syscall(SYS_fsync, fd);
+}
+
+static char top[64];
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static const char *at(const char *relative)
+{
+	static char paths[4][512];
+	static unsigned turn;
+	char *path = paths[turn++ % 4];
+	snprintf(path, sizeof *paths, "%s/%s", top, relative);
+	return path;
+}
+
+static const char *under(const char *dir, const char *rest)
+{
+	static char paths[2][512];
+	static unsigned turn;
+	char *path = paths[turn++ % 2];
+	snprintf(path, sizeof *paths, "%s%s", dir, rest);
+	return path;
+}
+
+static const struct file_meta meta = {
+        .have = META_ALL,
+        .mode = S_IFREG | 06750,
+        .mtime = {-1234567, 987654321},
+};
+
+static int put(struct output_root *root, const char *relative, const char *text, bool overwrite)
+{
+	struct output_file file;
+	int error = output_begin(root, relative, &file);
+	if (error) {
+		return error;
+	}
+	error = fd_write_all(file.fd, text, strlen(text));
+	if (error) {
+		output_discard(&file);
+		return error;
+	}
+	return output_commit(&file, &meta, overwrite);
+}
+
+static const char *content(const char *relative)
+{
+	static char text[256];
+	int fd = open(at(relative), O_RDONLY | O_NOFOLLOW);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (fd >= 0) {
+		close(fd);
+	}
+	text[got < 0 ? 0 : got] = '\0';
+	return got < 0 ? NULL : text;
+}
+
+static unsigned entries_in(const char *relative)
+{
+	unsigned count = 0;
+	DIR *dir = opendir(at(relative));
+	for (struct dirent *d; dir && (d = readdir(dir));) {
+		count += strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
+	}
+	if (dir) {
+		closedir(dir);
+	}
+	return count;
+}
+
+static struct output_root *root_at(const char *relative)
+{
+	struct output_root *root = NULL;
+	struct vega_error err;
+	if (output_root_open(at(relative), NULL, &root, &err) != 0) {
+		printf("# %s\n", err.text);
+	}
+	return root;
+}
+
+static void test_one_file(const char *how)
+{
+	struct output_root *root = root_at("out");
+	is_int(access(at("out"), F_OK), -1, "%s: opening creates nothing", how);
+	is_int(put(root, "a/b/c.txt", "one", false), 0, "%s: written", how);
+	is_str(content("out/a/b/c.txt"), "one", "%s: content", how);
+	struct stat st;
+	stat(at("out/a/b/c.txt"), &st);
+	is_int(st.st_mode & 07777, 0750, "%s: mode without setuid and setgid", how);
+	ok(st.st_mtim.tv_sec == -1234567 && st.st_mtim.tv_nsec == 987654321, "%s: mtime", how);
+	is_int(st.st_nlink, 1, "%s: one link", how);
+	is_int(put(root, "a/b/c.txt", "two", false), -EEXIST, "%s: not replaced", how);
+	is_str(content("out/a/b/c.txt"), "one", "%s: still the first", how);
+	is_int(put(root, "a/b/c.txt", "three", true), 0, "%s: replaced when asked", how);
+	is_str(content("out/a/b/c.txt"), "three", "%s: replaced", how);
+	is_int(entries_in("out/a/b"), 1, "%s: no temporary file remains", how);
+
+	mkdir(at("out/a/dir"), 0700);
+	is_int(put(root, "a/dir", "x", true), -EISDIR, "%s: a directory is not replaced", how);
+	is_int(put(root, "a/dir", "x", false), -EEXIST, "%s: nor without being asked", how);
+	is_int(entries_in("out/a"), 2, "%s: nothing left behind", how);
+
+	struct output_file file;
+	is_int(output_begin(root, "a/gone", &file), 0, "%s: begun", how);
+	is_int(fd_write_all(file.fd, "x", 1), 0, "%s: and written", how);
+	output_discard(&file);
+	is_int(entries_in("out/a"), 2, "%s: discarding leaves nothing", how);
+
+	fsync_error = EIO;
+	is_int(put(root, "a/failed", "x", false), -EIO, "%s: a failed fsync", how);
+	is_int(entries_in("out/a"), 2, "%s: leaves nothing", how);
+	fsync_error = 0;
+	dir_fsync_error = EIO;
+	is_int(put(root, "a/failed", "x", false), -EIO, "%s: a failed fsync of the directory", how);
+	is_int(entries_in("out/a"), 2, "%s: leaves nothing either", how);
+	is_int(put(root, "a/b/c.txt", "four", true), -EIO, "%s: nor when it replaces", how);
+	is_str(content("out/a/b/c.txt"), "four", "%s: but then one of them is there", how);
+	dir_fsync_error = 0;
+	output_root_close(root);
+	nftw(at("out"), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void test_paths(const char *dir, const char *deeper)
+
+{
+	struct output_root *root = root_at(under(dir, "/././new/"));
+	static const char *const bad[] = {
+	        "", "/", "/etc/x", "..", "../x", "a/../x", "a/..", ".", "./a", "a//b", "a/"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		is_int(put(root, bad[i], "x", true), -EINVAL, "refused: \"%s\"", bad[i]);
+	}
+	char longest[256 + 8] = "";
+	memset(longest, 'n', 255);
+	is_int(put(root, longest, "x", false), 0, "a name of 255 bytes");
+	longest[255] = 'n';
+	is_int(put(root, longest, "x", false), -ENAMETOOLONG, "not one of 256");
+	strcpy(longest + 256, "/x");
+	is_int(put(root, longest, "x", false), -ENAMETOOLONG, "nor as a directory");
+	is_int(put(root, "-r\n\033[31m\xff/\xfe -", "odd", false), 0, "any bytes");
+	is_str(content(under(dir, "/new/-r\n\033[31m\xff/\xfe -")), "odd", "found again");
+
+	struct file_meta found;
+	is_int(output_stat(root, "none/x", &found), -ENOENT, "stat: not there");
+	is_int(output_stat(root, "-r\n\033[31m\xff/\xfe -", &found), 0, "stat: there");
+	ok(found.have == META_ALL && found.size == 3 && found.mtime.sec == -1234567,
+	        "stat: fields");
+	is_int(output_stat(root, "-r\n\033[31m\xff/\xfe -/x", &found), -ENOTDIR,
+	        "stat: no directory");
+	output_root_close(root);
+
+	char deep[12000] = "";
+	size_t len = 0;
+	for (int i = 0; i < 50; i++) {
+		memset(deep + len, 'd', 200);
+		len += 200;
+		deep[len++] = '/';
+	}
+	strcpy(deep + len, "leaf");
+	root = root_at(deeper);
+	is_int(put(root, deep, "x", false), 0, "a path of 10 KiB");
+	is_int(output_stat(root, deep, &found), 0, "found again");
+	output_root_close(root);
+}
+
+static void test_links(const char *dir, const char *outside)
+{
+	mkdir(at(outside), 0700);
+	mkdir(at(dir), 0700);
+	ok(symlink(at(outside), at(under(dir, "/dir"))) == 0, "a link to a directory outside");
+	ok(symlink("nowhere", at(under(dir, "/file"))) == 0, "a link to nowhere");
+	struct output_root *root = root_at(dir);
+	is_int(put(root, "dir/x", "x", true), -ENOTDIR, "is not followed");
+	is_int(put(root, "dir/new/x", "x", true), -ENOTDIR, "nor beyond it");
+	is_int(entries_in(outside), 0, "nothing was written there");
+	struct file_meta found;
+	is_int(output_stat(root, "dir/x", &found), -ENOTDIR, "stat does not follow it");
+	is_int(output_stat(root, "file", &found), 0, "nor the last component");
+	ok(S_ISLNK(found.mode), "it sees the link");
+	is_int(put(root, "file", "x", false), -EEXIST, "a link is not replaced");
+	is_int(put(root, "file", "x", true), 0, "or, when asked, itself");
+	is_str(content(under(dir, "/file")), "x", "replaced by a file");
+	is_int(access(at(under(dir, "/nowhere")), F_OK), -1, "its target was not made");
+	output_root_close(root);
+
+	root = root_at(under(dir, "/dir"));
+	is_int(put(root, "x", "x", false), 0, "the output root itself may be a link");
+	is_str(content(under(outside, "/x")), "x", "to what it points to");
+	output_root_close(root);
+}
+
+static void test_place(void)
+{
+	mkdir(at("in"), 0700);
+	mkdir(at("in/sub"), 0700);
+	mkdir(at("in/sub/root"), 0700);
+	close(open(at("file"), O_CREAT | O_WRONLY, 0600));
+	struct output_root *root = root_at("in/sub/out");
+	is_int(output_root_inside(root, at("in")), 1, "inside, before it exists");
+	is_int(output_root_inside(root, at("in/sub/root")), 0, "beside");
+	is_int(output_root_inside(root, at("file")), 0, "a file holds nothing");
+	is_int(output_root_inside(root, at("none")), -ENOENT, "what is not there");
+	is_int(output_root_contains(root, at("in")), 0, "nothing lies in what does not exist");
+	output_root_close(root);
+	root = root_at("in/sub");
+	is_int(output_root_inside(root, at("in/sub")), 1, "itself");
+	is_int(output_root_contains(root, at("in/sub/root")), 1, "holds a root");
+	is_int(output_root_contains(root, at("in")), 0, "does not hold its parent");
+	is_int(output_root_contains(root, at("file")), 0, "nor a file");
+	output_root_close(root);
+
+	struct strlist allowed = {0};
+	struct vega_error err;
+	strlist_add(&allowed, at("none"));
+	strlist_add(&allowed, at("in"));
+	is_int(output_root_open(at("in/new/dir"), &allowed, &root, &err), 0, "allowed");
+	output_root_close(root);
+	is_int(output_root_open(at("in/sub"), &allowed, &root, &err), 0, "allowed, existing");
+	output_root_close(root);
+	is_int(output_root_open(at("elsewhere"), &allowed, &root, &err), VEGA_USAGE, "not allowed");
+	ok(strstr(err.text, "elsewhere") != NULL, "the error names it: %s", err.text);
+	is_int(output_root_open(at("in/../x"), &allowed, &root, &err), VEGA_USAGE, "no way out");
+	ok(symlink(at("outside"), at("in/link")) == 0, "a link out");
+	is_int(output_root_open(at("in/link/x"), &allowed, &root, &err), VEGA_USAGE,
+	        "does not help");
+	strlist_release(&allowed);
+
+	is_int(output_root_open(at("file"), NULL, &root, &err), VEGA_USAGE, "a file is no root");
+	is_int(output_root_open(at("file/x"), NULL, &root, &err), VEGA_USAGE, "nor below one");
+	is_int(output_root_open(at("no/../x"), NULL, &root, &err), VEGA_FATAL, ".. below nothing");
+	is_int(output_root_open("", NULL, &root, &err), VEGA_USAGE, "no name");
+}
+
+static void test_leftover(void)
+{
+	no_tmpfile = true;
+	struct output_root *root = root_at("left");
+	struct output_file file, second;
+	is_int(put(root, "other", "x", false), 0, "the directory is there");
+	pid_t child = fork();
+	if (child == 0) {
+		if (output_begin(root, "name", &file) != 0) {
+			_exit(1);
+		}
+		raise(SIGKILL);
+	}
+	int status;
+	waitpid(child, &status, 0);
+	ok(WIFSIGNALED(status), "a writer was killed");
+	is_int(entries_in("left"), 2, "its temporary file remains");
+	is_int(output_begin(root, "name", &file), 0, "the next writer begins");
+	is_int(entries_in("left"), 2, "in the place of it");
+	is_int(output_begin(root, "name", &second), 0, "another one at the same time");
+	is_int(entries_in("left"), 3, "has its own");
+	is_int(output_commit(&second, &meta, false), 0, "the faster one wins");
+	is_int(output_commit(&file, &meta, false), -EEXIST, "the slower one is told");
+	is_int(entries_in("left"), 2, "nothing remains");
+	no_locks = true;
+	is_int(output_begin(root, "third", &file), 0, "without locks, too");
+	is_int(output_begin(root, "third", &second), 0, "two at a time");
+	is_int(output_commit(&file, &meta, false), 0, "one wins");
+	is_int(output_commit(&second, &meta, false), -EEXIST, "one does not");
+	no_locks = no_tmpfile = false;
+	output_root_close(root);
+}
+
+/* Many threads, one tree: the directories are made by whoever comes first, each name once. */
+#define RACERS 8
+#define RACE_FILES 64
+static struct output_root *race_root;
+static atomic_int race_won, race_lost, race_other;
+
+static void *race(void *context)
+{
+	(void)context;
+	for (int i = 0; i < RACE_FILES; i++) {
+		char path[64];
+		snprintf(path, sizeof path, "d%d/e%d/f%d/file", i % 4, i % 8, i);
+		int error = put(race_root, path, path, false);
+		(*(error == 0 ? &race_won : error == -EEXIST ? &race_lost : &race_other))++;
+	}
+	return NULL;
+}
+
+static void test_race(const char *dir)
+{
+	pthread_t threads[RACERS];
+	race_root = root_at(dir);
+	race_won = race_lost = race_other = 0;
+	for (int i = 0; i < RACERS; i++) {
+		pthread_create(&threads[i], NULL, race, NULL);
+	}
+	for (int i = 0; i < RACERS; i++) {
+		pthread_join(threads[i], NULL);
+	}
+	is_int(race_won, RACE_FILES, "%s: each file was written once", dir);
+	is_int(race_lost, RACE_FILES * (RACERS - 1), "%s: the others were told", dir);
+	is_int(race_other, 0, "%s: nothing else happened", dir);
+	output_root_close(race_root);
+}
+
+static void test_full_disk(void)
+{
+	mkdir(at("small"), 0700);
+	bool mounted = unshare(CLONE_NEWNS) == 0 &&
+	               mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	               mount("tmpfs", at("small"), "tmpfs", 0, "size=64k,nr_inodes=8") == 0;
+	if (!mounted && geteuid() != 0 && !getenv("CI")) {
+		ok(true, "full disk # SKIP only root can mount");
+		return;
+	}
+	ok(mounted, "a small file system");
+	char *big = calloc(1, 256 << 10);
+	memset(big, 'x', (256 << 10) - 1);
+	for (int fallback = 0; fallback < 2; fallback++) {
+		no_tmpfile = fallback;
+		struct output_root *root = root_at("small");
+		is_int(put(root, "big", big, false), -ENOSPC, "no space");
+		is_int(entries_in("small"), 0, "nothing remains");
+		is_int(put(root, "fits", "x", false), 0, "what fits is written");
+		int error = 0;
+		for (int i = 0; i < 16 && !error; i++) {
+			char path[32];
+			snprintf(path, sizeof path, "many%d", i);
+			error = put(root, path, "", false);
+		}
+		is_int(error, -ENOSPC, "no inodes");
+		output_root_close(root);
+		umount(at("small"));
+		ok(mount("tmpfs", at("small"), "tmpfs", 0, "size=64k,nr_inodes=8") == 0, "again");
+	}
+	no_tmpfile = false;
+	free(big);
+	struct output_root *root = root_at("small");
+	is_int(put(root, "a/x", "x", false), 0, "writable");
+	ok(mount(NULL, at("small"), NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0, "made read-only");
+	is_int(put(root, "a/y", "x", false), -EROFS, "read-only");
+	is_int(put(root, "b/y", "x", false), -EROFS, "read-only, in a new directory");
+	struct vega_error err;
+	struct output_root *second;
+	is_int(output_root_open(at("small"), NULL, &second, &err), VEGA_FATAL, "told at once");
+	ok(strstr(err.text, "small") && err.sys == EROFS, "with its name: %s", err.text);
+	output_root_close(root);
+	umount(at("small"));
+}
+
+static void test_vanished(void)
+{
+	struct output_root *root = root_at("vanish");
+	is_int(put(root, "x", "x", false), 0, "written");
+	nftw(at("vanish"), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	is_int(put(root, "y", "x", false), -ENOENT, "the output root was removed");
+	is_int(put(root, "d/y", "x", false), -ENOENT, "and is not made again");
+	output_root_close(root);
+}
+
+/* Descriptors that are open: none may leak. */
+static unsigned open_fds(void)
+{
+	unsigned count = 0;
+	DIR *dir = opendir("/proc/self/fd");
+	while (dir && readdir(dir)) {
+		count++;
+	}
+	if (dir) {
+		closedir(dir);
+	}
+	return count;
+}
+
+int main(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	snprintf(top, sizeof top, "%.40s/vega-output.XXXXXX", tmp ? tmp : "/tmp");
+	if (!mkdtemp(top)) {
+		perror(top);
+		return 1;
+	}
+	umask(022);
+	unsigned before = open_fds();
+	test_one_file("unnamed");
+	no_tmpfile = true;
+	test_one_file("temporary");
+	no_noreplace = true;
+	test_one_file("temporary, linked");
+	no_noreplace = no_tmpfile = false;
+	test_paths("paths", "deep");
+	test_links("links", "outside");
+	test_place();
+	no_openat2 = true;
+	test_paths("paths2", "deep2");
+	test_links("links2", "outside2");
+	no_openat2 = false;
+	test_leftover();
+	test_race("race");
+	no_tmpfile = true;
+	test_race("race-temporary");
+	no_tmpfile = false;
+	test_vanished();
+	test_full_disk();
+	is_int(open_fds(), before, "no descriptor leaked");
+	nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return done();
+}

@@ -91,6 +91,14 @@ struct backend {
 	/* Bytes read (0 at the end), or -errno. */
 	ssize_t (*read)(int file, void *bytes, size_t len, uint64_t offset);
 
+	/*
+	 * Names the file system that an open directory lies in, for the keys of caches: the same
+	 * after a remount or a reboot where that can be had. -ENOTSUP where a file's content may
+	 * change without its ctime (FAT, FUSE, images): nothing read from there may be kept. The
+	 * slot is NULL where that holds for all of the backend.
+	 */
+	int (*identity)(int dir, uint64_t id[2]);
+
 	/* META_ALL of an open file or directory, now. */
 	int (*stat_handle)(int handle, struct file_meta *meta);
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)
@@ -283,6 +284,51 @@ static ssize_t local_read(int file, void *bytes, size_t len, uint64_t offset)
 	return got < 0 ? -errno : got;
 }
 
+/* File systems whose kernel code sets ctime, from the clock, at every change (statfs(2)). */
+static bool ctime_is_kept(uint64_t type)
+{
+	static const uint32_t types[] = {
+	        0xef53,     /* ext2, ext3, ext4 */
+	        0x58465342, /* xfs */
+	        0x9123683e, /* btrfs */
+	        0x01021994, /* tmpfs */
+	        0x794c7630, /* overlayfs */
+	        0x2fc12fc1, /* zfs */
+	        0xf2f52010, /* f2fs */
+	        0xca451a4e, /* bcachefs */
+	        0x00006969, /* nfs */
+	};
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+		if (type == types[i]) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* f_fsid is made from the UUID (ext4, btrfs, zfs, tmpfs) or the device number (xfs); where it is
+ * 0 (nfs), st_dev must do. */
+static int local_identity(int dir, uint64_t id[2])
+{
+	struct statfs fs;
+	struct stat st;
+	if (fstatfs(dir, &fs) != 0) {
+		return -errno;
+	}
+	id[0] = (uint32_t)fs.f_type;
+	if (!ctime_is_kept(id[0])) {
+		return -ENOTSUP;
+	}
+	memcpy(&id[1], &fs.f_fsid, sizeof id[1]);
+	if (id[1] == 0) {
+		if (fstat(dir, &st) != 0) {
+			return -errno;
+		}
+		id[1] = st.st_dev;
+	}
+	return 0;
+}
+
 static void local_close(int handle)
 {
 	close(handle);
@@ -297,6 +343,7 @@ const struct backend fs_local = {
         .stat = local_stat,
         .open_file = local_open_file,
         .read = local_read,
+        .identity = local_identity,
         .stat_handle = local_stat_handle,
         .close = local_close,
 };

@@ -51,6 +51,8 @@ struct walk_entry {
 	int dir_handle;       /* open, for open_file(): valid during the call */
 	const char *name;     /* for a root: the root as given */
 	uint32_t name_len;
+	const char *open_name; /* its name in dir_handle, for open_file(): `name`, but for a root
+	                          what open_root() said */
 	bool is_root;
 	enum file_type type;
 	uint32_t depth;

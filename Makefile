@@ -17,7 +17,7 @@ Q := $(if $(V),,@)
 
 base := arena buf error escape fd glob ignore json option parse redis seal signal strlist time uri uuid
 spec := argv check json_read json_write options paths perm
-record := csv format json ndjson render sink text
+record := csv format json ndjson render scan sink text value
 fs := local backend output
 walk := deque dir predicate walk
 op := codec filter find hash op sha256 summarize transform

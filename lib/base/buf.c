@@ -104,6 +104,44 @@ void buf_add_base64(struct buf *b, const void *bytes, size_t len)
 	}
 }
 
+static int base64_digit(char c)
+{
+	if (c >= 'A' && c <= 'Z') {
+		return c - 'A';
+	}
+	if (c >= 'a' && c <= 'z') {
+		return c - 'a' + 26;
+	}
+	if (c >= '0' && c <= '9') {
+		return c - '0' + 52;
+	}
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+bool buf_add_base64_decoded(struct buf *b, const char *text, size_t len)
+{
+	size_t before = b->len, digits = len;
+	while (digits && len - digits < 2 && text[digits - 1] == '=') {
+		digits--;
+	}
+	if (len % 4 || !buf_reserve(b, len / 4 * 3)) {
+		return false;
+	}
+	uint32_t word = 0;
+	for (size_t i = 0; i < digits; i++) {
+		int digit = base64_digit(text[i]);
+		if (digit < 0) {
+			b->len = before;
+			return false;
+		}
+		word = word << 6 | (uint32_t)digit;
+		if (i % 4) { /* the second digit of four completes the first byte, and so on */
+			b->data[b->len++] = (char)(word >> (6 - i % 4 * 2));
+		}
+	}
+	return true;
+}
+
 const char *buf_cstr(struct buf *b)
 {
 	if (!buf_reserve(b, 1)) {

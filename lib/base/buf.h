@@ -76,6 +76,10 @@ void buf_add_u128(struct buf *b, unsigned __int128 value);
 void buf_add_hex(struct buf *b, const void *bytes, size_t len);
 void buf_add_base64(struct buf *b, const void *bytes, size_t len);
 
+/* Adds the bytes that base64 text (padded, no white space) stands for; false when it is not such
+ * text: nothing is added then. */
+bool buf_add_base64_decoded(struct buf *b, const char *text, size_t len);
+
 /* The content as a C string; "" for an empty buffer, NULL after a failure. Owned by the buffer. */
 const char *buf_cstr(struct buf *b);
 

@@ -24,6 +24,10 @@ struct format {
 	const char *name;
 	const char *help;
 
+	/* It has error records. Otherwise whoever runs the operation names what could not be read
+	 * on stderr. */
+	bool error_records;
+
 	/* Before the first record (csv's header). NULL: nothing. */
 	void (*begin)(struct buf *out, const struct format_options *options);
 

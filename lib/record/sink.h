@@ -3,7 +3,8 @@
  *
  * Each thread formats into its own buffer; a full buffer is written whole under one lock, so
  * records never interleave. With `sort`, records are kept (in memory) and written in bytewise path
- * order at the end. Records of one thread keep their order; between threads there is none.
+ * order at the end, progress excepted, which is written at once. Records of one thread keep their
+ * order; between threads there is none.
  */
 #ifndef VEGA_RECORD_SINK_H
 #define VEGA_RECORD_SINK_H
@@ -29,6 +30,9 @@ void sink_record(struct sink_thread *thread, const struct record *record);
  * directories. */
 void sink_flush_old(struct sink_thread *thread);
 
+/* Write what is buffered, however young: call before a wait. */
+void sink_flush(struct sink_thread *thread);
+
 /* Has writing failed (0, or the errno, EPIPE among them)? Checked by walks so that `| head` ends
  * them. Thread-safe. */
 int sink_error(const struct sink *sink);
@@ -36,7 +40,7 @@ int sink_error(const struct sink *sink);
 /*
  * Write everything, then the summary (json may be NULL: a crash or a usage error has none), and
  * free the sink and its threads. Returns 0 or VEGA_FATAL with err->sys set to the errno of the
- * failed write. Call once, when no other thread uses the sink.
+ * failed write, or to ENOMEM. Call once, when no other thread uses the sink.
  */
 int sink_finish(struct sink *sink, const char *json, size_t len, struct vega_error *err);
 

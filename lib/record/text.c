@@ -1,0 +1,69 @@
+#include "record/record_internal.h"
+
+#include "base/escape.h"
+
+/* The hot path of find: one reservation, three copies. */
+static void add_raw(struct buf *out, const struct record *record, char end)
+{
+	if (!buf_reserve(out, record->lead_len + record->dir_len + record->name_len + 1)) {
+		return;
+	}
+	char *at = out->data + out->len;
+	if (record->lead_len) {
+		at = mempcpy(at, record->lead, record->lead_len);
+	}
+	if (record->dir_len) {
+		at = mempcpy(at, record->dir, record->dir_len);
+	}
+	if (record->name_len) {
+		at = mempcpy(at, record->name, record->name_len);
+	}
+	*at++ = end;
+	out->len = (size_t)(at - out->data);
+}
+
+static void text_record(
+        struct buf *out, const struct format_options *options, const struct record *record)
+{
+	if (record->type != RECORD_ENTRY) {
+		return;
+	}
+	bool sum = record->text == RECORD_TEXT_SUM && !options->null &&
+	           (escape_sum_needed(record->dir, record->dir_len) ||
+	                   escape_sum_needed(record->name, record->name_len));
+	if (options->null || (!options->terminal && !sum)) {
+		add_raw(out, record, options->null ? '\0' : '\n');
+		return;
+	}
+	if (sum) {
+		buf_add_char(out, '\\');
+	}
+	buf_add(out, record->lead, record->lead_len);
+	if (options->terminal) { /* writes what a sum line escapes in the same way, and more */
+		record_add_escaped(out, options, record->dir, record->dir_len);
+		record_add_escaped(out, options, record->name, record->name_len);
+	} else {
+		escape_sum(out, record->dir, record->dir_len);
+		escape_sum(out, record->name, record->name_len);
+	}
+	buf_add_char(out, '\n');
+}
+
+/* The picture belongs to the operations whose answer it is; others have printed theirs. */
+static void text_summary(
+        struct buf *out, const struct format_options *options, const char *json, size_t len)
+{
+	/* A quote within a JSON string is escaped, so these bytes are always a member. */
+	static const char member[] = "\"summarize\":{";
+	bool told = options->terminal && strcmp(options->op, "transform") == 0;
+	if (told || memmem(json, len, member, sizeof member - 1)) {
+		render_summary(out, options, json, len);
+	}
+}
+
+const struct format format_text = {
+        .name = "text",
+        .help = "for people, and for pipes: a line an entry",
+        .record = text_record,
+        .summary = text_summary,
+};

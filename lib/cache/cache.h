@@ -25,15 +25,17 @@ struct cache {
 };
 
 struct cache_backend {
-	const char *scheme; /* "redis", "unix" */
+	const char *schemes[4]; /* of its URLs, NULL-terminated: "redis", "unix" */
 
-	/* Checks the URL and connects lazily. VEGA_USAGE for a malformed one. */
+	/* Checks the URL and connects lazily. VEGA_USAGE for a malformed one. cache_open() fills
+	 * `backend`, whoever opens it `warn`, before any thread begins. */
 	int (*open)(const char *url, struct cache **out, struct vega_error *err);
 
 	/* A thread's connection; NULL: no memory (the thread then runs without). */
 	void *(*thread_begin)(struct cache *cache);
 
-	/* Ask for a key without waiting; at most one outstanding a connection. */
+	/* Ask for a key without waiting. At most one is outstanding on a connection: a further
+	 * request gives up the one before. */
 	void (*request)(void *connection, const void *key, size_t len);
 
 	/* The answer to request(): true and the value, or false. */
@@ -43,14 +45,19 @@ struct cache_backend {
 	void (*put)(
 	        void *connection, const void *key, size_t key_len, const void *value, size_t len);
 
+	/* Waits for what was put. NULL is fine. */
 	void (*thread_end)(void *connection);
 	void (*close)(struct cache *cache);
 };
 
+extern const struct cache_backend cache_redis;
 extern const struct cache_backend *const caches[]; /* NULL-terminated */
 
 /* "redis://…", "unix:…"; "none", "" and NULL store NULL. VEGA_USAGE names an unknown scheme and the
  * known ones. */
 int cache_open(const char *url, struct cache **out, struct vega_error *err);
+
+/* After all threads ended. NULL is fine. */
+void cache_close(struct cache *cache);
 
 #endif

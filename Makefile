@@ -1,6 +1,6 @@
 # VegaFS. `make help` lists the targets. One makefile, no recursion but for the sanitizer profile of `check`.
 #
-# make [PROFILE=release|debug|asan|tsan] [CC=gcc|clang] [V=1] [WERROR=]
+# make [PROFILE=release|debug|asan|tsan|clang] [V=1] [WERROR=] [TESTS="tests/cli/find.bats …"]
 
 VERSION := 0.1.0
 PROFILE ?= release
@@ -47,16 +47,24 @@ COMMANDS := vega-walk vega-submit vega-run vega-status vega-cancel
 
 # --- Compiler and libraries --------------------------------------------------------------------------------
 
+# Debian's packages: what the build needs, and what the tests need besides.
+BUILD_DEPS := gcc libc6-dev pkg-config libpq-dev libhiredis-dev libcjson-dev libsqlite3-dev libpcre2-dev \
+	libxxhash-dev libssl-dev libzstd-dev zlib1g-dev
+TEST_DEPS := bats clang clang-format libomp-dev shellcheck mandoc postgresql-15 redis-server redis-tools \
+	sqlite3 jq zstd xxhash strace procps
+
+ifeq ($(origin CC),default)
+CC := $(if $(filter clang,$(PROFILE)),clang,gcc)
+endif
 PKG_CONFIG ?= pkg-config
 PACKAGES := libpq hiredis libcjson sqlite3 libpcre2-8 libxxhash libcrypto libzstd zlib
-ifeq ($(filter clean help uninstall deps,$(MAKECMDGOALS)),)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
-endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
 flags_release := -O2 -g
 flags_debug := -O0 -g3
+flags_clang := -O1 -g
 flags_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 flags_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 
@@ -82,6 +90,7 @@ all: $(COMMANDS:%=$(B)/%) ## build the commands into build/$(PROFILE)
 
 # Objects depend on the flags that they were made with.
 $(B)/flags: FORCE
+	@$(PKG_CONFIG) --exists $(PACKAGES) || { echo "Libraries are missing ($(PACKAGES)): run 'make deps'" >&2; exit 1; }
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(LDLIBS)' | cmp -s - $@ || \
 		printf '%s\n' '$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(LDLIBS)' > $@
@@ -99,7 +108,7 @@ $(COMMANDS:%=$(B)/%): $(B)/vega-%: $(B)/cmd/vega-%.o $(B)/cmd/cmd.o $(B)/libvega
 	$(if $(V),,$(call say,LD))
 	$(Q)$(LINK)
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # --- Unit tests: tests/unit/ROOM/NAME.c links only the rooms that ROOM may see ---------------------------
 
@@ -113,8 +122,58 @@ $(patsubst %.c,$(B)/%,$(wildcard tests/unit/$(1)/*.c)): $(B)/%: $(B)/%.o $(call 
 endef
 $(foreach room,$(ROOMS),$(eval $(call unit_rule,$(room))))
 
+# --- Tests. TESTS="FILE…" narrows a suite ------------------------------------------------------------------
+
+RUN_TESTS = $(Q)VEGA_BUILD=$(abspath $(B)) tests/lib/run-tests -l "$@, $(PROFILE)"
+
 unit: $(UNIT_TESTS) ## build and run the unit tests
-	$(Q)tests/lib/run-tests $(UNIT_TESTS)
+	$(RUN_TESTS) $(or $(TESTS),$(UNIT_TESTS))
+
+cli: all ## test the commands
+	$(RUN_TESTS) $(or $(TESTS),$(sort $(wildcard tests/cli/*.bats)))
+
+comma := ,
+empty :=
+lint: export VEGA_FILES = $(foreach room,$(ROOMS),$(addprefix $(room)/,$($(room))))
+lint: export VEGA_ROOMS = $(subst $(empty) ,,$(foreach room,$(ROOMS),$(room)=$(sees_$(room):%=%$(comma))|))
+lint: ## check layers, headers, banned functions, scripts, format and manual pages
+	$(RUN_TESTS) $(or $(TESTS),$(sort $(wildcard tests/lint/*)))
+
+asan: ## all suites with address and undefined behaviour sanitizers
+	@$(MAKE) PROFILE=asan unit contract cli
+
+deps: ## install the Debian packages that the build needs
+	$(Q)tests/lib/install-packages "build VegaFS" $(BUILD_DEPS)
+
+test-deps: ## install those that the tests need
+	$(Q)tests/lib/install-packages "test VegaFS" $(BUILD_DEPS) $(TEST_DEPS)
+
+check: test-deps ## install what is missing, build with gcc and clang, and run every suite
+	$(Q)MAKE='$(MAKE)' tests/lib/check
+
+# --- Install -----------------------------------------------------------------------------------------------
+
+MAN_PAGES = $(sort $(wildcard man/*.[1-9]))
+# What is installed: SOURCE:MODE:TARGET for each file.
+installed = $(COMMANDS:%=$(B)/%:755:$(bindir)/) \
+	$(foreach page,$(MAN_PAGES),$(page):644:$(mandir)/man$(subst .,,$(suffix $(page)))/) \
+	$(foreach file,$(wildcard completions/*.bash),$(file):644:$(datadir)/bash-completion/completions/$(basename $(notdir $(file)))) \
+	$(foreach file,$(wildcard completions/_*),$(file):644:$(datadir)/zsh/site-functions/) \
+	$(foreach file,$(wildcard completions/*.fish),$(file):644:$(datadir)/fish/vendor_completions.d/) \
+	schema.sql:644:$(datadir)/vega/
+field = $(word $(2),$(subst :, ,$(1)))
+target_of = $(call field,$(1),3)$(if $(filter %/,$(call field,$(1),3)),$(notdir $(call field,$(1),1)))
+
+install: all ## install into $(DESTDIR)$(PREFIX)
+	@$(foreach file,$(installed),install -D -m $(call field,$(file),2) $(call field,$(file),1) '$(DESTDIR)$(call target_of,$(file))' &&) \
+		echo "installed in $(DESTDIR)$(PREFIX)"
+
+uninstall: ## remove what install put there
+	@rm -f $(foreach file,$(installed),'$(DESTDIR)$(call target_of,$(file))')
+	@rmdir '$(DESTDIR)$(datadir)/vega' 2>/dev/null || true
+
+check-install: all ## install into an empty directory, look, uninstall, and see that nothing is left
+	$(RUN_TESTS) tests/install
 
 # --- Everything else -----------------------------------------------------------------------------------------
 
@@ -125,4 +184,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all clean help unit FORCE
+.PHONY: all asan check check-install clean cli deps help install lint test-deps uninstall unit FORCE

@@ -97,10 +97,11 @@ static int check_excludes(const struct strlist *list, struct vega_error *err)
 static int check_extensions(const struct strlist *list, struct vega_error *err)
 {
 	for (size_t i = 0; i < list->count; i++) {
-		if (!*list->items[i] || strchr(list->items[i], '/')) {
+		const char *text = list->items[i];
+		if (!*text || *text == '.' || strchr(text, '/')) {
 			return vega_fail(err, VEGA_USAGE,
 			        "--extension %s: not an extension; use e.g. csv or tar.gz",
-			        *list->items[i] ? list->items[i] : "''");
+			        *text ? text : "''");
 		}
 	}
 	return 0;

@@ -191,7 +191,7 @@ static int read_exact(
 	if (!(number >= 0) || number > (double)SPEC_EXACT_MAX ||
 	        number != (double)(uint64_t)number) {
 		return wrong_type(
-		        name, "a whole number from 0 to 2^53; write a larger one as a string", err);
+		        name, "a whole number below 2^53; write a larger one as a string", err);
 	}
 	*value = (uint64_t)number;
 	return 0;

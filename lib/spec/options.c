@@ -169,8 +169,7 @@ void spec_normalize(struct spec *spec)
 {
 	for (size_t i = 0; i < spec->extension.count; i++) {
 		char *text = spec->extension.items[i];
-		if (text[0] == '.' && text[1]) {
-			memmove(text, text + 1, strlen(text));
-		}
+		size_t dots = strspn(text, ".");
+		memmove(text, text + dots, strlen(text + dots) + 1);
 	}
 }

@@ -11,7 +11,7 @@
  *   {"v":1,"operations":["find"],"roots":["/data"],"options":{"extension":["csv"],"min_size":1048576},
  *    "command":["gzip","-9"]}
  * A byte string is a JSON string when it is valid UTF-8 without NUL, else {"b64":"…"}. Numbers,
- * sizes (bytes) and durations (nanoseconds) are integers up to 2^53, and decimal strings above it
+ * sizes (bytes) and durations (nanoseconds) are integers below 2^53, else decimal strings
  * (cJSON and JavaScript read doubles); readers accept either, and any text that argv would, but for
  * the name of a file as a time. Times are always absolute: RFC 3339, or "@SECONDS[.NANOSECONDS]";
  * "7d" is resolved when the spec is made, so that a retry asks the same question. All three of "v",

@@ -26,10 +26,10 @@ int spec_check_row(const struct option_row *row, uint32_t operations, struct veg
 #define SPEC_NAME_SIZE 64
 void spec_json_name(const struct option_row *row, char name[SPEC_NAME_SIZE]);
 
-/* Up to here a double, and so a number in JSON, holds every integer. */
-#define SPEC_EXACT_MAX (UINT64_C(1) << 53)
+/* Up to here a double, and so a number in JSON, stands for one integer only. */
+#define SPEC_EXACT_MAX ((UINT64_C(1) << 53) - 1)
 
-/* Bring values into their canonical form (an extension without its dot). */
+/* Bring values into their canonical form (an extension without leading dots). */
 void spec_normalize(struct spec *spec);
 
 #endif

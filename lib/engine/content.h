@@ -26,6 +26,9 @@ struct content_config {
 	const atomic_int *stop;
 };
 
+/* The meta_fields that walk entries need so that unchanged files are found in the cache. */
+unsigned content_want(const struct content_config *config);
+
 struct content_stats {
 	uint64_t files_read, bytes_read; /* opened and read */
 	uint64_t cache_hits; /* results taken from the cache, one a file and operation */
@@ -33,17 +36,22 @@ struct content_stats {
 
 struct content_thread;
 
+/* 0 when nothing can come from a cache. */
 size_t content_dir_size(const struct content_config *config);
 
 /* accumulators[i] belongs to config->op[i]. NULL: no memory. */
 struct content_thread *content_thread_new(
         const struct content_config *config, void *const *accumulators);
 
-void content_enter(
-        struct content_thread *thread, struct walk_dir *dir, int dir_handle); /* ask the cache */
-void content_leave(struct content_thread *thread, struct walk_dir *dir);      /* store into it */
+/* Ask the cache, and store into it. */
+void content_enter(struct content_thread *thread, struct walk_dir *dir, int dir_handle);
+void content_leave(struct content_thread *thread, struct walk_dir *dir);
 
-/* One selected regular file. Returns what walk_visitor.entry returns. */
+/*
+ * One selected regular file. Returns what walk_visitor.entry returns. Files whose size says nothing
+ * about their content (those of /proc and /sys) are an error, never a digest. An operation that
+ * fails does not keep the others from theirs.
+ */
 bool content_file(struct content_thread *thread, const struct walk_entry *entry);
 
 void content_stats_add(const struct content_thread *thread, struct content_stats *sum);

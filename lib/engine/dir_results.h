@@ -1,0 +1,68 @@
+/*
+ * The cached results of one directory's files: asked for when the directory is opened, looked up
+ * file by file, and stored again, merged, when it is left and something was added.
+ *
+ * Key: "vega:1:NAME:FILESYSTEM:INODE:PAGE". Value: sealed (base/seal.h), a small header, and
+ * records of one size, sorted by (ino, dev), each a file's inode, size, mtime, ctime and result.
+ * A value is at most 1 MiB; a directory with more files is spread over up to 64 pages by a hash of
+ * the inode, and what does not fit into those (some 900,000 files) is not kept. Records of files
+ * that were not met stay for three more stores, because a run may look at some files only.
+ *
+ * A result is believed only when size, mtime and ctime are the same, and kept only when mtime and
+ * ctime were at least 2 s old (a later change then gets another ctime, whatever the clock's grain),
+ * and not when ctime has no fraction of a second (a file system or an image that made it up).
+ *
+ * Nothing here fails: without a cache, memory or a good value, files are simply not found.
+ */
+#ifndef VEGA_ENGINE_DIR_RESULTS_H
+#define VEGA_ENGINE_DIR_RESULTS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/cache.h"
+#include "walk/walk.h"
+
+#define DIR_RESULTS_PAGES 64
+
+/* In each directory's data, zeroed: then nothing is found or added. */
+struct dir_results {
+	bool open; /* the rest is valid */
+	pthread_mutex_t lock;
+	uint64_t file_system[2], dev, ino;
+	struct buf current; /* records of this run, found and added, unsorted */
+	bool added;
+	/* What the cache had: pages, a power of two (0: not looked for yet); bits by page. */
+	unsigned pages;
+	uint64_t loaded, changed;
+	struct buf *page;
+};
+
+/* A thread's part. */
+struct dir_results_thread;
+
+/* `name`: of what is cached; `size`: bytes of one result. Both stay as they are for the run. NULL:
+ * no memory. */
+struct dir_results_thread *dir_results_thread_new(
+        struct cache *cache, const char *name, size_t size);
+void dir_results_thread_free(struct dir_results_thread *thread);
+
+/* Once a directory, before the others. */
+void dir_results_enter(struct dir_results_thread *thread, struct dir_results *results,
+        const struct walk_dir *dir, int dir_handle);
+
+/* The result for a file that is still as it was; needs DIR_RESULTS_META. Any thread. */
+#define DIR_RESULTS_META (META_SIZE | META_MTIME | META_CTIME | META_IDENTITY)
+bool dir_results_find(struct dir_results_thread *thread, struct dir_results *results,
+        const struct file_meta *meta, void *result);
+
+/* A result just computed, `meta` as before and after reading. Any thread. */
+void dir_results_add(struct dir_results_thread *thread, struct dir_results *results,
+        const struct file_meta *meta, const void *result);
+
+/* Once a directory, after the others: store and release. */
+void dir_results_leave(struct dir_results_thread *thread, struct dir_results *results);
+
+#endif

@@ -72,6 +72,9 @@ struct op {
 	/* One entry whose metadata (and not content) matters. NULL for pure content operations. */
 	void (*entry)(void *accumulator, const struct walk_entry *entry);
 
+	/* After some entries of one directory, before it can leave. May be NULL. */
+	void (*batch_end)(void *accumulator);
+
 	/*
 	 * Content. begin_file returns 1: feed me; 0: not this file, I took it (an up-to-date
 	 * output); negative: not this file, and walk_error() was called. `meta` is META_ALL of the

@@ -28,6 +28,8 @@ struct format {
 	 * on stderr. */
 	bool error_records;
 
+	unsigned meta; /* the meta_fields that its entry records show, to be stat'ed for them */
+
 	/* Before the first record (csv's header). NULL: nothing. */
 	void (*begin)(struct buf *out, const struct format_options *options);
 

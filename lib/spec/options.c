@@ -77,7 +77,7 @@ const struct option_row spec_option_rows[] = {
                 "order the records by path (kept in memory until the end)"},
 
         {"top", 'N', OPT_NUMBER, FIELD(top), SPEC_SUMMARIZE, "N", NULL, SUMMARIZE,
-                "name the N largest files and directories (default: 10)"},
+                "name the N largest files and directories (default: 20)"},
         {"depth", 0, OPT_NUMBER, FIELD(depth), SPEC_SUMMARIZE, "N", NULL, SUMMARIZE,
                 "give each directory's total down to N levels (default: 1)"},
 

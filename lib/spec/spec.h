@@ -82,7 +82,7 @@ struct spec {
 	bool sort;                    /* records in bytewise path order */
 
 	/* summarize */
-	struct option_number top;   /* unset: 10 */
+	struct option_number top;   /* unset: 20 */
 	struct option_number depth; /* unset: 1 */
 	/* hash */
 	unsigned algo; /* enum spec_hash */

@@ -23,39 +23,52 @@
 #include "fs/backend.h"
 #include "spec/spec.h"
 
-/* A live directory (or the place where a root that is a file lives). Fields are read-only for
- * visitors. */
+/*
+ * A live directory, or the place of a root that is a file (is_file_root; nothing is listed then).
+ * Visitors read it only. Behind it in memory: dir_data_size bytes of the visitor's (zeroed,
+ * 16-aligned), then the name (a root's: as given).
+ */
 struct walk_dir {
 	struct walk_dir *parent; /* NULL for a root */
 	const struct backend *backend;
-	uint64_t dev, ino; /* of what was opened */
+	uint64_t serial;   /* unique in this walk */
+	uint64_t dev, ino; /* of the open directory, once known: roots at once, others when closed
+	                      early */
 	uint32_t depth;    /* a root: 0 */
 	uint32_t root;     /* index in spec.roots */
 	uint32_t name_len;
-	atomic_uint refs;            /* own listing + live children + walk_dir_hold() */
-	atomic_uint_fast64_t handle; /* walk/ only: pins and handle */
-	/* then: dir_data_size bytes of the visitor's data (zeroed, 16-aligned), then the name (a
-	 * root's: the path as given) */
+	bool is_file_root;
+	atomic_uint refs; /* own listing + live children + chunks + walk_dir_hold() */
+	atomic_uint
+	        needed; /* what still needs the handle: own listing, unopened children, chunks */
+	atomic_uint_fast64_t handle; /* pins << 32 | handle + 1 */
+	size_t data_size;
+	_Alignas(16) char data[];
 };
 
-void *walk_dir_data(const struct walk_dir *dir);
-const char *walk_dir_name(const struct walk_dir *dir);
+static inline void *walk_dir_data(struct walk_dir *dir)
+{
+	return dir->data;
+}
+
+static inline const char *walk_dir_name(const struct walk_dir *dir)
+{
+	return dir->data + dir->data_size;
+}
 
 struct walk_thread;
 
 /* One entry that passed the predicates: a view, valid only during the call. */
 struct walk_entry {
 	struct walk_thread *thread;
-	struct walk_dir *dir; /* that it is listed in; for a root directory itself: that directory,
-	                         with is_root */
-	int dir_handle;       /* open, for open_file(): valid during the call */
-	const char *name;     /* for a root: the root as given */
+	struct walk_dir *dir;  /* that it is listed in; a root: its own */
+	struct walk_dir *self; /* of a directory that will be entered: its own; else NULL */
+	int dir_handle;        /* for open_file(); valid during the call */
+	const char *name;      /* in dir: for open_file(); of a root directory: the root as given */
 	uint32_t name_len;
-	const char *open_name; /* its name in dir_handle, for open_file(): `name`, but for a root
-	                          what open_root() said */
+	uint32_t depth;
 	bool is_root;
 	enum file_type type;
-	uint32_t depth;
 	const struct file_meta *meta; /* at least the fields wanted */
 	uint64_t ino;                 /* from the listing, even when nothing was stat'ed */
 };
@@ -63,7 +76,8 @@ struct walk_entry {
 /* All slots: called by any thread of the team, each with its own `thread` context; none may block
  * for long. */
 struct walk_visitor {
-	/* A directory was opened, and its listing begins. May be NULL. */
+	/* A directory was opened and its listing begins, or a root that is a file is at hand. May
+	 * be NULL. */
 	void (*enter)(void *context, struct walk_dir *dir, int dir_handle);
 
 	/* One selected entry. Returns whether some operation took it (true: reported, false:
@@ -72,14 +86,15 @@ struct walk_visitor {
 	bool (*entry)(void *context, const struct walk_entry *entry);
 
 	/* The directory and all below it are done, and every hold on it dropped: the last call for
-	 * it. May be NULL. */
+	 * it, also when it could not be opened (and enter was never called). May be NULL. */
 	void (*leave)(void *context, struct walk_dir *dir);
 
 	/* An entry, or a directory's listing, could not be read. dir/name as in a record. */
 	void (*error)(void *context, const char *what, const char *dir, size_t dir_len,
 	        const char *name, size_t name_len, int errnum, const char *message);
 
-	/* Between batches, on the thread's own time: flush, report progress. May be NULL. */
+	/* After some entries of one directory, before it can leave: fold what was kept aside,
+	 * flush, report progress. */
 	void (*breathe)(void *context);
 };
 

@@ -1,0 +1,37 @@
+/*
+ * Inodes with several names: each is charged once, to its bytewise-least path, so that the answer
+ * is the same for any number of threads. Sharded by (dev, ino); a lock is taken only for entries
+ * with nlink > 1.
+ *
+ * A remembered name holds its directory (walk_dir_hold): the directory's total waits for the end of
+ * the walk, when links_settle() charges each inode.
+ */
+#ifndef VEGA_OP_LINKS_H
+#define VEGA_OP_LINKS_H
+
+#include "walk/walk.h"
+
+struct link {
+	uint64_t dev, ino;
+	struct walk_dir *dir; /* held; NULL: a free slot */
+	char *name;
+	uint64_t size, allocated;
+	struct vega_time mtime;
+};
+
+struct links;
+
+struct links *links_new(void); /* NULL: no memory */
+
+/* 1: the first name of this inode; 0: a further one; negative: no memory. Any thread. */
+int links_add(struct links *links, const struct walk_entry *entry);
+
+/* Calls charge() for every inode with its least name, then drops the holds. After the walk, one
+ * thread. */
+void links_settle(struct links *links, struct walk_thread *first,
+        void (*charge)(void *context, struct walk_thread *first, const struct link *link),
+        void *context);
+
+void links_free(struct links *links);
+
+#endif

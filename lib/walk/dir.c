@@ -1,0 +1,336 @@
+/*
+ * Live directories and their handles.
+ *
+ * A handle is open while something needs it: the listing itself, children not yet opened, chunks.
+ * Under pressure the handles of far ancestors are closed early (evicted), with (dev, ino) noted,
+ * and opened again from the nearest open ancestor when a child needs them. A root's handle is never
+ * evicted, so there always is one.
+ *
+ * `handle` holds pins << 32 | handle + 1 in one word: a pin keeps an eviction out. Whoever pins
+ * also has a need.
+ */
+#include "walk/walk_internal.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PIN ((uint64_t)1 << 32)
+
+static inline int word_handle(uint64_t word)
+{
+	return (int)(uint32_t)word - 1;
+}
+
+struct walk_dir *dir_new(
+        struct walk_thread *t, struct walk_dir *parent, const char *name, size_t len)
+{
+	size_t data = (t->walk->config.dir_data_size + 15) & ~(size_t)15;
+	struct walk_dir *dir = malloc(sizeof *dir + data + len + 1);
+	if (!dir) {
+		return NULL;
+	}
+	*dir = (struct walk_dir){
+	        .parent = parent,
+	        .serial = (uint64_t)(t->index + 1) << 48 | ++t->last_serial,
+	        .name_len = (uint32_t)len,
+	        .data_size = data,
+	};
+	if (parent) {
+		dir->backend = parent->backend;
+		dir->depth = parent->depth + 1;
+		dir->root = parent->root;
+	}
+	atomic_init(&dir->refs, 1);
+	atomic_init(&dir->needed, 1);
+	atomic_init(&dir->handle, 0);
+	memset(dir->data, 0, data);
+	memcpy(dir->data + data, name, len);
+	dir->data[data + len] = '\0';
+	return dir;
+}
+
+/* The shared count is only told every 16 changes. */
+static void count_handles(struct walk_thread *t, long change)
+{
+	t->handle_delta += change;
+	if (t->handle_delta >= 16 || t->handle_delta <= -16) {
+		atomic_fetch_add_explicit(&t->walk->handles, t->handle_delta, memory_order_relaxed);
+		t->handle_delta = 0;
+	}
+}
+
+static bool over_budget(struct walk_thread *t)
+{
+	return atomic_load_explicit(&t->walk->handles, memory_order_relaxed) + t->handle_delta >=
+	       t->walk->handle_budget;
+}
+
+static void close_handle(struct walk_thread *t, struct walk_dir *dir, int handle)
+{
+	dir->backend->close(handle);
+	count_handles(t, -1);
+}
+
+void dir_set_handle(struct walk_thread *t, struct walk_dir *dir, int handle)
+{
+	atomic_fetch_add(&dir->handle, (uint64_t)(uint32_t)handle + 1);
+	count_handles(t, 1);
+}
+
+void dir_unpin(struct walk_dir *dir)
+{
+	atomic_fetch_sub_explicit(&dir->handle, PIN, memory_order_release);
+}
+
+/* A further need, unless there is none left (the handle is closed, or about to be). */
+static bool need_if_needed(struct walk_dir *dir)
+{
+	unsigned now = atomic_load(&dir->needed);
+	while (now > 0) {
+		if (atomic_compare_exchange_weak(&dir->needed, &now, now + 1)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void dir_unneed(struct walk_thread *t, struct walk_dir *dir)
+{
+	if (atomic_fetch_sub(&dir->needed, 1) == 1) {
+		uint64_t word = atomic_exchange(&dir->handle, 0);
+		if (word_handle(word) >= 0) {
+			close_handle(t, dir, word_handle(word));
+		}
+	}
+}
+
+/* Close dir's handle unless it is in use, having noted what it was. */
+static bool evict(struct walk_thread *t, struct walk_dir *dir)
+{
+	if (!need_if_needed(dir)) {
+		return false;
+	}
+	bool evicted = false;
+	uint64_t word = atomic_fetch_add(&dir->handle, PIN);
+	int handle = word_handle(word);
+	struct file_meta meta;
+	if (handle >= 0 && dir->backend->stat_handle(handle, &meta) == 0) {
+		dir->dev = meta.dev;
+		dir->ino = meta.ino;
+		uint64_t alone = PIN | (uint32_t)word;
+		evicted = atomic_compare_exchange_strong(&dir->handle, &alone, 0);
+	}
+	if (evicted) {
+		close_handle(t, dir, handle);
+	} else {
+		dir_unpin(dir);
+	}
+	dir_unneed(t, dir);
+	return evicted;
+}
+
+/*
+ * Close handles of dir's ancestors, but not the nearest ones, which are needed soonest, and not
+ * every 64th, from which the others can be reached again in a few steps (unless that frees
+ * nothing). With reopen_lock held.
+ */
+static bool relieve_locked(struct walk_thread *t, struct walk_dir *dir)
+{
+	bool freed = false;
+	for (int pass = 0; pass < 2 && !freed; pass++) {
+		long keep = pass ? 0 : t->walk->handle_budget / 4;
+		for (struct walk_dir *a = dir->parent; a && a->parent; a = a->parent) {
+			if (word_handle(atomic_load(&a->handle)) < 0 || keep-- > 0) {
+				continue;
+			}
+			if (pass || a->depth % 64) {
+				freed = evict(t, a) || freed;
+			}
+		}
+	}
+	return freed;
+}
+
+static bool relieve(struct walk_thread *t, struct walk_dir *dir)
+{
+	pthread_mutex_lock(&t->walk->reopen_lock);
+	bool freed = relieve_locked(t, dir);
+	pthread_mutex_unlock(&t->walk->reopen_lock);
+	return freed;
+}
+
+/* open_dir, making room when descriptors run out. Others may be about to close theirs: wait a
+ * little. */
+static int open_child(struct walk_thread *t, struct walk_dir *parent, int handle, const char *name,
+        struct file_meta *meta)
+{
+	if (over_budget(t)) {
+		relieve(t, parent);
+	}
+	int opened = parent->backend->open_dir(handle, name, meta);
+	for (unsigned try = 0; (opened == -EMFILE || opened == -ENFILE) && try < 200; try++) {
+		if (!relieve(t, parent)) {
+			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+		}
+		opened = parent->backend->open_dir(handle, name, meta);
+	}
+	return opened;
+}
+
+/* Install a reopened handle; false when somebody was faster. */
+static bool install(struct walk_thread *t, struct walk_dir *dir, int handle)
+{
+	uint64_t word = atomic_load(&dir->handle);
+	do {
+		if (word_handle(word) >= 0) {
+			return false;
+		}
+	} while (!atomic_compare_exchange_weak(
+	        &dir->handle, &word, (word & ~(uint64_t)UINT32_MAX) | ((uint32_t)handle + 1u)));
+	count_handles(t, 1);
+	return true;
+}
+
+/* One step down of reopen(): the handle of `dir`, checked to be the directory that it was. */
+static int step_down(struct walk_thread *t, struct walk_dir *dir, int above)
+{
+	struct file_meta meta;
+	int handle = dir->backend->open_dir(above, walk_dir_name(dir), &meta);
+	if ((handle == -EMFILE || handle == -ENFILE) && relieve_locked(t, dir)) {
+		handle = dir->backend->open_dir(above, walk_dir_name(dir), &meta);
+	}
+	if (handle >= 0 && dir->ino && (meta.ino != dir->ino || meta.dev != dir->dev)) {
+		dir->backend->close(handle);
+		return -ESTALE;
+	}
+	return handle;
+}
+
+/* The nearest ancestor with an open handle, pinned and needed. There is one: roots stay open. */
+static struct walk_dir *open_ancestor(struct walk_thread *t, struct walk_dir *dir, int *handle)
+{
+	for (struct walk_dir *a = dir->parent;; a = a->parent) {
+		if (!need_if_needed(a)) {
+			continue;
+		}
+		*handle = word_handle(atomic_fetch_add(&a->handle, PIN));
+		if (*handle >= 0) {
+			return a;
+		}
+		dir_unpin(a);
+		dir_unneed(t, a);
+	}
+}
+
+/*
+ * Open dir again, coming down from its nearest open ancestor. The directories on the way that will
+ * be needed as well keep their new handles, so a deep tree is climbed out of in linear time. With
+ * reopen_lock held, so that nothing is evicted meanwhile.
+ */
+static int reopen(struct walk_thread *t, struct walk_dir *dir)
+{
+	int above;
+	struct walk_dir *base = open_ancestor(t, dir, &above);
+	struct walk_dir *held = base; /* whom `above` belongs to; NULL: to this function */
+	size_t levels = dir->depth - base->depth;
+	struct walk_dir **way = calloc(levels, sizeof *way);
+	int result = way ? 0 : -ENOMEM;
+	size_t at = levels;
+	for (struct walk_dir *d = dir; way && d != base; d = d->parent) {
+		way[--at] = d;
+	}
+	for (at = 0; result >= 0 && at < levels; at++) {
+		struct walk_dir *next = way[at];
+		result = step_down(t, next, above);
+		if (held && held != base) {
+			dir_unneed(t, held);
+		} else if (!held) {
+			dir->backend->close(above);
+		}
+		held = NULL;
+		above = result;
+		bool keep = result >= 0 && (next == dir || !over_budget(t)) && need_if_needed(next);
+		if (keep && install(t, next, above)) {
+			held = next;
+		} else if (keep) {
+			dir_unneed(t, next);
+		}
+	}
+	if (held && held != base) {
+		dir_unneed(t, held);
+	}
+	free(way);
+	dir_unpin(base);
+	dir_unneed(t, base);
+	return result < 0 ? result : 0;
+}
+
+int dir_pin(struct walk_thread *t, struct walk_dir *dir)
+{
+	int handle =
+	        word_handle(atomic_fetch_add_explicit(&dir->handle, PIN, memory_order_acquire));
+	if (handle >= 0) {
+		return handle;
+	}
+	pthread_mutex_lock(&t->walk->reopen_lock);
+	int error = 0;
+	if (word_handle(atomic_load(&dir->handle)) < 0) {
+		error = reopen(t, dir);
+	}
+	handle = word_handle(atomic_load(&dir->handle));
+	pthread_mutex_unlock(&t->walk->reopen_lock);
+	if (error) {
+		dir_unpin(dir);
+		return error;
+	}
+	return handle;
+}
+
+int dir_open(struct walk_thread *t, struct walk_dir *dir)
+{
+	struct walk_dir *parent = dir->parent;
+	int above = dir_pin(t, parent);
+	if (above < 0) {
+		return above;
+	}
+	bool same_only = t->walk->spec->one_file_system;
+	struct file_meta meta;
+	int handle = open_child(t, parent, above, walk_dir_name(dir), same_only ? &meta : NULL);
+	dir_unpin(parent);
+	if (handle < 0) {
+		return handle;
+	}
+	if (same_only) {
+		dir->dev = meta.dev;
+		dir->ino = meta.ino;
+		if (dir->dev != parent->dev) {
+			dir->backend->close(handle);
+			return -EXDEV;
+		}
+	}
+	dir_set_handle(t, dir, handle);
+	return 0;
+}
+
+void walk_dir_hold(struct walk_dir *dir)
+{
+	atomic_fetch_add_explicit(&dir->refs, 1, memory_order_relaxed);
+}
+
+void walk_dir_drop(struct walk_thread *t, struct walk_dir *dir)
+{
+	while (dir && atomic_fetch_sub_explicit(&dir->refs, 1, memory_order_acq_rel) == 1) {
+		struct walk_dir *parent = dir->parent;
+		if (t->walk->config.visitor->leave) {
+			t->walk->config.visitor->leave(t->context, dir);
+		}
+		int handle = word_handle(atomic_load(&dir->handle));
+		if (handle >= 0) {
+			close_handle(t, dir, handle);
+		}
+		free(dir);
+		dir = parent;
+	}
+}

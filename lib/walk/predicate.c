@@ -1,0 +1,368 @@
+#include "walk/predicate.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/glob.h"
+
+struct globs {
+	struct glob **items;
+	size_t count;
+};
+
+struct extension {
+	const char *text;
+	size_t len;
+};
+
+struct ids {
+	uint32_t *items;
+	size_t count;
+};
+
+struct predicates {
+	const struct spec *spec;
+	struct globs name, iname, path;
+	struct extension *extension; /* spec's strings, without a leading dot */
+	size_t extension_count;
+	pcre2_code **regex;
+	size_t regex_count;
+	struct ids user, group;
+	char perm_kind;
+	uint32_t perm;
+	bool has_perm;
+	bool names; /* is there a predicate on names? */
+	unsigned want;
+};
+
+struct predicate_scratch {
+	pcre2_match_data *match;
+};
+
+static int compile_globs(
+        struct globs *out, const struct strlist *list, unsigned flags, struct vega_error *err)
+{
+	out->items = calloc(list->count + 1, sizeof *out->items);
+	if (!out->items) {
+		return vega_fail_nomem(err);
+	}
+	for (; out->count < list->count; out->count++) {
+		int code =
+		        glob_compile(list->items[out->count], flags, &out->items[out->count], err);
+		if (code) {
+			return code;
+		}
+	}
+	return 0;
+}
+
+static void free_globs(struct globs *globs)
+{
+	for (size_t i = 0; i < globs->count; i++) {
+		glob_free(globs->items[i]);
+	}
+	free(globs->items);
+}
+
+static bool match_globs(const struct globs *globs, const char *text, size_t len)
+{
+	for (size_t i = 0; i < globs->count; i++) {
+		if (glob_match(globs->items[i], text, len)) {
+			return true;
+		}
+	}
+	return globs->count == 0;
+}
+
+static int compile_regexes(struct predicates *p, struct vega_error *err)
+{
+	const struct strlist *list = &p->spec->regex;
+	p->regex = calloc(list->count + 1, sizeof *p->regex);
+	if (!p->regex) {
+		return vega_fail_nomem(err);
+	}
+	for (; p->regex_count < list->count; p->regex_count++) {
+		const char *text = list->items[p->regex_count];
+		int number;
+		PCRE2_SIZE offset;
+		/* Bytes, not UTF-8: a path need not be valid, and then must still be matched. */
+		pcre2_code *code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED,
+		        PCRE2_DOTALL | PCRE2_NEVER_BACKSLASH_C, &number, &offset, NULL);
+		if (!code) {
+			char why[256];
+			pcre2_get_error_message(number, (PCRE2_UCHAR *)why, sizeof why);
+			return vega_fail(err, VEGA_USAGE, "--regex %s: %s at offset %zu", text, why,
+			        (size_t)offset);
+		}
+		pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
+		p->regex[p->regex_count] = code;
+	}
+	return 0;
+}
+
+static bool number(const char *text, uint32_t *value)
+{
+	uint64_t wide;
+	if (parse_u64(text, &wide, NULL) != 0 || wide > UINT32_MAX) {
+		return false;
+	}
+	*value = (uint32_t)wide;
+	return true;
+}
+
+/* Names first, as chown does: a name of digits is that name. */
+static bool user_id(const char *text, uint32_t *id)
+{
+	const struct passwd *entry = getpwnam(text);
+	if (entry) {
+		*id = entry->pw_uid;
+	}
+	return entry || number(text, id);
+}
+
+static bool group_id(const char *text, uint32_t *id)
+{
+	const struct group *entry = getgrnam(text);
+	if (entry) {
+		*id = entry->gr_gid;
+	}
+	return entry || number(text, id);
+}
+
+static int resolve_ids(struct ids *out, const struct strlist *list, const char *option,
+        bool (*resolve)(const char *, uint32_t *), struct vega_error *err)
+{
+	out->items = calloc(list->count + 1, sizeof *out->items);
+	if (!out->items) {
+		return vega_fail_nomem(err);
+	}
+	for (; out->count < list->count; out->count++) {
+		if (!resolve(list->items[out->count], &out->items[out->count])) {
+			return vega_fail(err, VEGA_USAGE, "--%s %s: no such %s on this host",
+			        option, list->items[out->count], option);
+		}
+	}
+	return 0;
+}
+
+static bool has_id(const struct ids *ids, uint32_t id)
+{
+	for (size_t i = 0; i < ids->count; i++) {
+		if (ids->items[i] == id) {
+			return true;
+		}
+	}
+	return ids->count == 0;
+}
+
+static int compile_extensions(struct predicates *p, struct vega_error *err)
+{
+	const struct strlist *list = &p->spec->extension;
+	p->extension = calloc(list->count + 1, sizeof *p->extension);
+	if (!p->extension) {
+		return vega_fail_nomem(err);
+	}
+	for (size_t i = 0; i < list->count; i++) {
+		const char *text = list->items[i];
+		text += *text == '.';
+		p->extension[i] = (struct extension){text, strlen(text)};
+	}
+	p->extension_count = list->count;
+	return 0;
+}
+
+static unsigned fields_wanted(const struct spec *spec)
+{
+	unsigned want = 0;
+	want |= spec->min_size.set || spec->max_size.set || spec->empty ? META_SIZE : 0;
+	want |= spec->newer_than.set || spec->older_than.set ? META_MTIME : 0;
+	want |= spec->changed_after.set || spec->changed_before.set ? META_CTIME : 0;
+	want |= spec->accessed_after.set || spec->accessed_before.set ? META_ATIME : 0;
+	want |= spec->user.count || spec->group.count ? META_OWNER : 0;
+	want |= spec->perm ? META_MODE : 0;
+	return want;
+}
+
+int predicates_new(const struct spec *spec, struct predicates **out, struct vega_error *err)
+{
+	struct predicates *p = calloc(1, sizeof *p);
+	if (!p) {
+		return vega_fail_nomem(err);
+	}
+	p->spec = spec;
+	p->want = fields_wanted(spec);
+	p->names = spec->name.count || spec->iname.count || spec->extension.count || spec->type;
+	p->has_perm = spec->perm != NULL;
+	int code = compile_globs(&p->name, &spec->name, 0, err);
+	code = code ? code : compile_globs(&p->iname, &spec->iname, GLOB_FOLD, err);
+	code = code ? code : compile_globs(&p->path, &spec->path, 0, err);
+	code = code ? code : compile_extensions(p, err);
+	code = code ? code : compile_regexes(p, err);
+	code = code ? code : resolve_ids(&p->user, &spec->user, "user", user_id, err);
+	code = code ? code : resolve_ids(&p->group, &spec->group, "group", group_id, err);
+	if (!code && spec->perm) {
+		code = spec_parse_perm(spec->perm, &p->perm_kind, &p->perm, err);
+	}
+	if (code) {
+		predicates_free(p);
+		return code;
+	}
+	*out = p;
+	return 0;
+}
+
+void predicates_free(struct predicates *p)
+{
+	if (!p) {
+		return;
+	}
+	free_globs(&p->name);
+	free_globs(&p->iname);
+	free_globs(&p->path);
+	for (size_t i = 0; i < p->regex_count; i++) {
+		pcre2_code_free(p->regex[i]);
+	}
+	free(p->regex);
+	free(p->extension);
+	free(p->user.items);
+	free(p->group.items);
+	free(p);
+}
+
+struct predicate_scratch *predicate_scratch_new(const struct predicates *p)
+{
+	struct predicate_scratch *scratch = calloc(1, sizeof *scratch);
+	if (scratch && p->regex_count) {
+		/* Only whether it matches is asked, so one pair of offsets suffices. */
+		scratch->match = pcre2_match_data_create(1, NULL);
+		if (!scratch->match) {
+			free(scratch);
+			return NULL;
+		}
+	}
+	return scratch;
+}
+
+void predicate_scratch_free(struct predicate_scratch *scratch)
+{
+	if (scratch) {
+		pcre2_match_data_free(scratch->match);
+		free(scratch);
+	}
+}
+
+unsigned predicates_want(const struct predicates *p)
+{
+	return p->want;
+}
+
+bool predicates_need_path(const struct predicates *p)
+{
+	return p->path.count || p->regex_count;
+}
+
+bool predicates_none(const struct predicates *p)
+{
+	return !p->names && !p->want && !predicates_need_path(p);
+}
+
+static bool match_extension(const struct predicates *p, const char *name, size_t len)
+{
+	for (size_t i = 0; i < p->extension_count; i++) {
+		const struct extension *e = &p->extension[i];
+		/* At least one byte before the dot: ".csv" is a hidden file without extension. */
+		if (len > e->len + 1 && name[len - e->len - 1] == '.' &&
+		        strncasecmp(name + len - e->len, e->text, e->len) == 0) {
+			return true;
+		}
+	}
+	return p->extension_count == 0;
+}
+
+bool predicates_match_name(
+        const struct predicates *p, const char *name, size_t len, enum file_type type)
+{
+	if (!p->names) {
+		return true;
+	}
+	uint32_t types = p->spec->type;
+	if (types && type != FILE_UNKNOWN && !(types & (1u << type))) {
+		return false;
+	}
+	return match_extension(p, name, len) && match_globs(&p->name, name, len) &&
+	       match_globs(&p->iname, name, len);
+}
+
+bool predicates_match_path(
+        const struct predicates *p, struct predicate_scratch *scratch, const char *path, size_t len)
+{
+	if (!match_globs(&p->path, path, len)) {
+		return false;
+	}
+	for (size_t i = 0; i < p->regex_count; i++) {
+		if (pcre2_match(p->regex[i], (PCRE2_SPTR)path, len, 0, 0, scratch->match, NULL) >=
+		        0) {
+			return true;
+		}
+	}
+	return p->regex_count == 0;
+}
+
+static bool match_times(const struct spec *spec, const struct file_meta *meta)
+{
+	const struct {
+		const struct option_time *after, *before;
+		struct vega_time time;
+	} tests[] = {
+	        {&spec->newer_than, &spec->older_than, meta->mtime},
+	        {&spec->changed_after, &spec->changed_before, meta->ctime},
+	        {&spec->accessed_after, &spec->accessed_before, meta->atime},
+	};
+	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
+		if (tests[i].after->set &&
+		        vega_time_compare(tests[i].time, tests[i].after->value) <= 0) {
+			return false;
+		}
+		if (tests[i].before->set &&
+		        vega_time_compare(tests[i].time, tests[i].before->value) >= 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool match_perm(const struct predicates *p, uint32_t mode)
+{
+	mode &= 07777;
+	switch (p->perm_kind) {
+	case '-':
+		return (mode & p->perm) == p->perm;
+	case '/':
+		return p->perm == 0 || (mode & p->perm) != 0;
+	default:
+		return mode == p->perm;
+	}
+}
+
+bool predicates_match_meta(
+        const struct predicates *p, const struct file_meta *meta, enum file_type type)
+{
+	const struct spec *spec = p->spec;
+	if (spec->min_size.set && meta->size < spec->min_size.value) {
+		return false;
+	}
+	if (spec->max_size.set && meta->size > spec->max_size.value) {
+		return false;
+	}
+	if (spec->empty && type != FILE_DIRECTORY && (type != FILE_REGULAR || meta->size != 0)) {
+		return false;
+	}
+	return match_times(spec, meta) && has_id(&p->user, meta->uid) &&
+	       has_id(&p->group, meta->gid) && (!p->has_perm || match_perm(p, meta->mode));
+}

@@ -373,6 +373,7 @@ static void csv_summary(
 
 const struct format format_csv = {
         .name = "csv",
+        .meta = META_ALL,
         .help = "a table with a header, quoted as RFC 4180 says",
         .begin = csv_begin,
         .record = csv_record,

@@ -118,7 +118,7 @@ static void roots_from(const char *wanted, const void *bytes, size_t len, const 
 	if (at) {
 		memmove(at, at + strlen(path), strlen(at + strlen(path)) + 1);
 	}
-	is_str(json, wanted, "roots from a file: %s", wanted);
+	is_str(json, wanted, "roots from a file of %zu bytes", len);
 	free(json);
 	free(path);
 	spec_release(&spec);

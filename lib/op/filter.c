@@ -1,0 +1,512 @@
+#include "op/filter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+#define READ_SIZE ((size_t)64 << 10)
+#define TAIL_SIZE 512
+#define TURN_MS 100    /* how soon `stop` is seen */
+#define TURN_BLIND 10  /* the same, where no descriptor tells that the process ended */
+#define GRACE_MS 1000u /* between SIGTERM and SIGKILL */
+#define TEXT_MAX ((size_t)1 << 20)
+
+extern char **environ;
+
+struct filter {
+	const struct strlist *command;
+	uint64_t timeout_ns;
+	const atomic_int *stop;
+	posix_spawnattr_t attributes;
+	struct buf text; /* the arguments, each with its NUL */
+	char **argv;
+
+	pid_t pid;        /* 0: none runs */
+	int in, out, err; /* our ends; -1 when closed */
+	int pidfd;        /* -1 until it is needed, or where there is none */
+	int to;           /* the output file */
+	uint64_t started; /* ns, CLOCK_MONOTONIC */
+	uint64_t written;
+	size_t tail_len;
+	bool tail_cut;
+	char tail[TAIL_SIZE];
+	char buffer[READ_SIZE];
+};
+
+/* --- Arguments -------------------------------------------------------------------------------- */
+
+size_t filter_stem(const char *name, size_t len)
+{
+	const char *dot = memrchr(name, '.', len);
+	return dot && dot > name ? (size_t)(dot - name) : len;
+}
+
+void filter_argument(struct buf *out, const char *token, const char *path, size_t path_len)
+{
+	const char *slash = memrchr(path, '/', path_len);
+	size_t dir_len = slash ? (size_t)(slash - path) + 1 : 0; /* with the slash */
+	const char *name = path + dir_len;
+	size_t name_len = path_len - dir_len;
+	const char *from = token;
+	size_t len = strlen(token);
+	bool replaced = true;
+	if (strcmp(token, "{}") == 0) {
+		from = path;
+		len = path_len;
+	} else if (strcmp(token, "{.}") == 0) {
+		from = path;
+		len = dir_len + filter_stem(name, name_len);
+	} else if (strcmp(token, "{/}") == 0) {
+		from = name;
+		len = name_len;
+	} else if (strcmp(token, "{/.}") == 0) {
+		from = name;
+		len = filter_stem(name, name_len);
+	} else if (strcmp(token, "{//}") == 0) {
+		from = slash ? path : ".";
+		len = slash && dir_len > 1 ? dir_len - 1 : 1;
+	} else {
+		replaced = false;
+	}
+	if (replaced && len && from[0] == '-') {
+		buf_add(out, "./", 2);
+	}
+	buf_add(out, from, len);
+	buf_add_char(out, '\0');
+}
+
+static bool make_argv(struct filter *filter, const char *path, size_t path_len)
+{
+	size_t count = filter->command->count;
+	buf_clear(&filter->text);
+	for (size_t i = 0; i < count; i++) {
+		filter_argument(&filter->text, filter->command->items[i], path, path_len);
+	}
+	if (filter->text.failed) {
+		return false;
+	}
+	char *at = filter->text.data;
+	for (size_t i = 0; i < count; i++) {
+		filter->argv[i] = at;
+		at += strlen(at) + 1;
+	}
+	filter->argv[count] = NULL;
+	return true;
+}
+
+int filter_check(const struct strlist *command, struct vega_error *err)
+{
+	const char *program = command->items[0];
+	if (strchr(program, '/')) {
+		return access(program, X_OK) == 0
+		               ? 0
+		               : vega_fail_errno(err, VEGA_USAGE, errno, "filter %s", program);
+	}
+	const char *path = getenv("PATH");
+	struct buf file = BUF_INIT;
+	bool found = false;
+	for (const char *at = path ? path : "/bin:/usr/bin"; at && !found;) {
+		const char *end = strchrnul(at, ':');
+		buf_clear(&file);
+		buf_add(&file, at, (size_t)(end - at));
+		buf_add_str(&file, end > at ? "/" : "./");
+		buf_add_str(&file, program);
+		const char *name = buf_cstr(&file);
+		found = name && access(name, X_OK) == 0;
+		at = *end ? end + 1 : NULL;
+	}
+	buf_release(&file);
+	return found ? 0
+	             : vega_fail(err, VEGA_USAGE,
+	                       "filter %s: not found in PATH; install it or give its path",
+	                       program);
+}
+
+/* --- Life ------------------------------------------------------------------------------------- */
+
+struct filter *filter_new(
+        const struct strlist *command, uint64_t timeout_ns, const atomic_int *stop)
+{
+	struct filter *filter = calloc(1, sizeof *filter);
+	char **argv = calloc(command->count + 1, sizeof *argv);
+	if (!filter || !argv || posix_spawnattr_init(&filter->attributes) != 0) {
+		free(filter);
+		free(argv);
+		return NULL;
+	}
+	filter->command = command;
+	filter->timeout_ns = timeout_ns;
+	filter->stop = stop;
+	filter->argv = argv;
+	filter->text.max = TEXT_MAX;
+	filter->in = filter->out = filter->err = filter->pidfd = -1;
+	sigset_t none, all;
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawnattr_setflags(&filter->attributes,
+	        POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setpgroup(&filter->attributes, 0);
+	posix_spawnattr_setsigmask(&filter->attributes, &none);
+	posix_spawnattr_setsigdefault(&filter->attributes, &all);
+	return filter;
+}
+
+void filter_free(struct filter *filter)
+{
+	if (!filter) {
+		return;
+	}
+	filter_abort(filter);
+	posix_spawnattr_destroy(&filter->attributes);
+	buf_release(&filter->text);
+	free(filter->argv);
+	free(filter);
+}
+
+uint64_t filter_written(const struct filter *filter)
+{
+	return filter->written;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void shut(int *fd)
+{
+	if (*fd >= 0) {
+		close(*fd);
+		*fd = -1;
+	}
+}
+
+/* A pipe whose ends are not 0, 1 or 2, which the child's are put on. */
+static int make_pipe(int ends[2])
+{
+	ends[0] = ends[1] = -1;
+	if (pipe2(ends, O_CLOEXEC) != 0) {
+		return -errno;
+	}
+	for (int i = 0; i < 2; i++) {
+		if (ends[i] > 2) {
+			continue;
+		}
+		int higher = fcntl(ends[i], F_DUPFD_CLOEXEC, 3);
+		if (higher < 0) {
+			int error = -errno;
+			shut(&ends[0]);
+			shut(&ends[1]);
+			return error;
+		}
+		close(ends[i]);
+		ends[i] = higher;
+	}
+	return 0;
+}
+
+static int spawn(struct filter *filter, int in, int out, int err)
+{
+	posix_spawn_file_actions_t actions;
+	int error = posix_spawn_file_actions_init(&actions);
+	if (error) {
+		return -error;
+	}
+	const int ends[3] = {in, out, err};
+	for (int i = 0; i < 3 && !error; i++) {
+		error = posix_spawn_file_actions_adddup2(&actions, ends[i], i);
+	}
+	if (!error) {
+		error = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+	}
+	if (!error) {
+		error = posix_spawnp(&filter->pid, filter->argv[0], &actions, &filter->attributes,
+		        filter->argv, environ);
+	}
+	if (error) {
+		filter->pid = 0;
+	}
+	posix_spawn_file_actions_destroy(&actions);
+	return -error;
+}
+
+int filter_begin(
+        struct filter *filter, const char *path, size_t path_len, int fd, struct vega_error *err)
+{
+	filter_abort(filter);
+	filter->to = fd;
+	filter->written = 0;
+	filter->tail_len = 0;
+	filter->tail_cut = false;
+	if (!make_argv(filter, path, path_len)) {
+		return vega_fail_nomem(err);
+	}
+	int in[2] = {-1, -1}, out[2] = {-1, -1}, errors[2] = {-1, -1};
+	int error = make_pipe(in);
+	error = error ? error : make_pipe(out);
+	error = error ? error : make_pipe(errors);
+	if (!error && (fcntl(in[1], F_SETFL, O_NONBLOCK) != 0 ||
+	                      fcntl(out[0], F_SETFL, O_NONBLOCK) != 0 ||
+	                      fcntl(errors[0], F_SETFL, O_NONBLOCK) != 0)) {
+		error = -errno;
+	}
+	error = error ? error : spawn(filter, in[0], out[1], errors[1]);
+	shut(&in[0]);
+	shut(&out[1]);
+	shut(&errors[1]);
+	filter->in = in[1];
+	filter->out = out[0];
+	filter->err = errors[0];
+	filter->started = now_ns();
+	if (error) {
+		filter_abort(filter);
+		return vega_fail_errno(
+		        err, VEGA_FATAL, -error, "cannot run %s", filter->command->items[0]);
+	}
+	return 0;
+}
+
+/* --- Its end ---------------------------------------------------------------------------------- */
+
+/* Has it exited? It stays a zombie, so that its number and its group's are still its own. */
+static bool exited(const struct filter *filter)
+{
+	siginfo_t info = {0};
+	return waitid(P_PID, (id_t)filter->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+	       info.si_pid != 0;
+}
+
+static void watch_exit(struct filter *filter)
+{
+	if (filter->pidfd < 0) {
+		filter->pidfd = (int)syscall(SYS_pidfd_open, filter->pid, 0);
+	}
+}
+
+/* Kill what is left of the group and reap the leader; its wait status. */
+static int reap(struct filter *filter)
+{
+	int status = 0;
+	kill(-filter->pid, SIGKILL);
+	while (waitpid(filter->pid, &status, 0) < 0 && errno == EINTR) {
+	}
+	filter->pid = 0;
+	shut(&filter->in);
+	shut(&filter->out);
+	shut(&filter->err);
+	shut(&filter->pidfd);
+	return status;
+}
+
+void filter_abort(struct filter *filter)
+{
+	shut(&filter->in);
+	shut(&filter->out);
+	shut(&filter->err);
+	if (filter->pid == 0) {
+		return;
+	}
+	kill(-filter->pid, SIGTERM);
+	watch_exit(filter);
+	uint64_t end = now_ns() + GRACE_MS * 1000000u;
+	while (!exited(filter) && now_ns() < end) {
+		struct pollfd gone = {.fd = filter->pidfd, .events = POLLIN};
+		poll(&gone, 1, TURN_BLIND);
+	}
+	reap(filter);
+}
+
+/* The tail of its standard error in one line: whole lines, if it holds a line's end. */
+static void add_tail(struct buf *text, const struct filter *filter)
+{
+	const char *at = filter->tail, *end = at + filter->tail_len;
+	while (end > at && (end[-1] == '\n' || end[-1] == '\r' || end[-1] == ' ')) {
+		end--;
+	}
+	const char *first = memchr(at, '\n', (size_t)(end - at));
+	if (filter->tail_cut && first) {
+		at = first + 1;
+	}
+	const char *joint = ": ";
+	while (at < end) {
+		const char *stop = memchr(at, '\n', (size_t)(end - at));
+		stop = stop ? stop : end;
+		if (stop > at) {
+			buf_add_str(text, joint);
+			buf_add(text, at, (size_t)(stop - at));
+			joint = "; ";
+		}
+		at = stop + (stop < end);
+	}
+}
+
+/* Fill err with what happened and the tail; sys as in the header. */
+static int failed(const struct filter *filter, int sys, const char *what, struct vega_error *err)
+{
+	struct buf text = BUF_INIT;
+	buf_add_str(&text, filter->command->items[0]);
+	buf_add_str(&text, what);
+	add_tail(&text, filter);
+	const char *line = buf_cstr(&text);
+	int code = vega_fail(err, VEGA_FATAL, "%s", line ? line : what);
+	if (err) {
+		err->sys = sys;
+	}
+	buf_release(&text);
+	return code;
+}
+
+static int judge(const struct filter *filter, int status, struct vega_error *err)
+{
+	char what[64];
+	if (WIFSIGNALED(status)) {
+		const char *name = sigabbrev_np(WTERMSIG(status));
+		snprintf(what, sizeof what, ": ended by SIG%s", name ? name : "?");
+	} else if (WEXITSTATUS(status) != 0) {
+		snprintf(what, sizeof what, ": exit status %d", WEXITSTATUS(status));
+	} else {
+		return 0;
+	}
+	return failed(filter, 0, what, err);
+}
+
+/* --- Its streams ------------------------------------------------------------------------------ */
+
+/* Take what it has written. 0 or the -errno of writing it to the file. */
+static int take_output(struct filter *filter)
+{
+	ssize_t got = read(filter->out, filter->buffer, READ_SIZE);
+	if (got > 0) {
+		filter->written += (uint64_t)got;
+		return fd_write_all(filter->to, filter->buffer, (size_t)got);
+	}
+	if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+		shut(&filter->out);
+	}
+	return 0;
+}
+
+static bool take_errors(struct filter *filter)
+{
+	char bytes[4096];
+	ssize_t got = read(filter->err, bytes, sizeof bytes);
+	if (got <= 0) {
+		if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+			shut(&filter->err);
+		}
+		return false;
+	}
+	size_t len = (size_t)got;
+	const char *from = bytes;
+	if (len > TAIL_SIZE) {
+		from += len - TAIL_SIZE;
+		len = TAIL_SIZE;
+	}
+	size_t keep = TAIL_SIZE - len < filter->tail_len ? TAIL_SIZE - len : filter->tail_len;
+	filter->tail_cut |= keep < filter->tail_len || len < (size_t)got;
+	memmove(filter->tail, filter->tail + filter->tail_len - keep, keep);
+	memcpy(filter->tail + keep, from, len);
+	filter->tail_len = keep + len;
+	return true;
+}
+
+static void take_last_errors(struct filter *filter)
+{
+	for (int turns = 16; turns && filter->err >= 0 && take_errors(filter); turns--) {
+	}
+}
+
+/* End it because of `sys`; `what` for the message. */
+static int give_up(struct filter *filter, int sys, const char *what, struct vega_error *err)
+{
+	take_last_errors(filter);
+	filter_abort(filter);
+	return failed(filter, sys, what, err);
+}
+
+/* Wait until something can be done, or a turn is over, and take what it has written. */
+static int turn(struct filter *filter, bool writing, struct vega_error *err)
+{
+	if (filter->stop && atomic_load_explicit(filter->stop, memory_order_relaxed)) {
+		return give_up(filter, EINTR, ": ended, the run was stopped", err);
+	}
+	int wait_ms = filter->out < 0 && filter->pidfd < 0 ? TURN_BLIND : TURN_MS;
+	if (filter->timeout_ns) {
+		uint64_t spent = now_ns() - filter->started;
+		if (spent >= filter->timeout_ns) {
+			return give_up(
+			        filter, ETIMEDOUT, ": ended, it ran longer than --timeout", err);
+		}
+		uint64_t left_ms = (filter->timeout_ns - spent) / 1000000u + 1;
+		wait_ms = left_ms < (uint64_t)wait_ms ? (int)left_ms : wait_ms;
+	}
+	struct pollfd ready[4] = {
+	        {.fd = writing ? filter->in : -1, .events = POLLOUT},
+	        {.fd = filter->out, .events = POLLIN},
+	        {.fd = filter->err, .events = POLLIN},
+	        {.fd = filter->pidfd, .events = POLLIN},
+	};
+	if (poll(ready, 4, wait_ms) <= 0) {
+		return 0;
+	}
+	if (ready[2].revents) {
+		take_errors(filter);
+	}
+	int error = ready[1].revents ? take_output(filter) : 0;
+	if (error) {
+		filter_abort(filter);
+		return vega_fail_errno(err, VEGA_FATAL, -error, "writing");
+	}
+	return 0;
+}
+
+int filter_feed(struct filter *filter, const void *bytes, size_t len, struct vega_error *err)
+{
+	const char *from = bytes;
+	while (len && filter->in >= 0) {
+		ssize_t put = write(filter->in, from, len);
+		if (put >= 0) {
+			from += put;
+			len -= (size_t)put;
+		} else if (errno == EAGAIN) {
+			int rc = turn(filter, true, err);
+			if (rc) {
+				return rc;
+			}
+		} else if (errno != EINTR) { /* EPIPE */
+			shut(&filter->in);
+		}
+	}
+	return filter->in < 0;
+}
+
+int filter_end(struct filter *filter, struct vega_error *err)
+{
+	int rc = 0;
+	shut(&filter->in);
+	while (rc == 0 && filter->out >= 0) {
+		rc = turn(filter, false, err);
+	}
+	while (rc == 0 && !exited(filter)) {
+		watch_exit(filter);
+		rc = turn(filter, false, err);
+	}
+	if (rc) {
+		return rc;
+	}
+	take_last_errors(filter);
+	return judge(filter, reap(filter), err);
+}

@@ -1,0 +1,145 @@
+#include "job/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *const state_names[JOB_STATES] = {
+        [JOB_PENDING] = "PENDING",
+        [JOB_PROCESSING] = "PROCESSING",
+        [JOB_COMPLETED] = "COMPLETED",
+        [JOB_FAILED] = "FAILED",
+        [JOB_CANCELLED] = "CANCELLED",
+};
+
+#define BIT(state) (1u << (state))
+
+static const unsigned transitions[JOB_STATES] = {
+        [JOB_PENDING] = BIT(JOB_PROCESSING) | BIT(JOB_CANCELLED),
+        [JOB_PROCESSING] =
+                BIT(JOB_PENDING) | BIT(JOB_COMPLETED) | BIT(JOB_FAILED) | BIT(JOB_CANCELLED),
+};
+
+const char *job_state_name(enum job_state state)
+{
+	return state_names[state];
+}
+
+bool job_state_parse(const char *name, enum job_state *state)
+{
+	for (int i = 0; i < JOB_STATES; i++) {
+		if (strcasecmp(name, state_names[i]) == 0) {
+			*state = (enum job_state)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool job_state_terminal(enum job_state state)
+{
+	return transitions[state] == 0;
+}
+
+bool job_transition_allowed(enum job_state from, enum job_state to)
+{
+	return transitions[from] & BIT(to);
+}
+
+uint64_t job_retry_delay_ms(unsigned attempt)
+{
+	const uint64_t first = 1000, most = 600000;
+	uint64_t delay = first;
+	while (attempt > 1 && delay < most) {
+		delay *= 2;
+		attempt--;
+	}
+	return delay < most ? delay : most;
+}
+
+void job_release(struct job *job)
+{
+	free(job->spec);
+	free(job->submitter);
+	free(job->queue);
+	free(job->idempotency_key);
+	free(job->labels);
+	free(job->worker);
+	free(job->progress);
+	free(job->error);
+	free(job->summary);
+	free(job->records);
+	free(job->records_uri);
+	free(job->records_digest);
+	free(job->stderr_tail);
+	*job = (struct job){0};
+}
+
+static void member_str(struct json *json, const char *key, const char *value)
+{
+	if (value) {
+		json_member_str(json, key, value);
+	}
+}
+
+static void member_raw(struct json *json, const char *key, const char *value)
+{
+	if (value) {
+		json_key(json, key);
+		json_raw(json, value, strlen(value));
+	}
+}
+
+static void member_time(struct json *json, const char *key, struct vega_time when)
+{
+	if (when.sec || when.nsec) {
+		json_key(json, key);
+		json_time(json, when.sec, when.nsec);
+	}
+}
+
+static void result_members(const struct job *job, struct json *json)
+{
+	if (job->summary || job->stderr_tail || job->exit_code) {
+		json_key(json, "exit_code");
+		json_i64(json, job->exit_code);
+	}
+	member_str(json, "stderr_tail", job->stderr_tail);
+	if (job->records_uri || job->records_digest || job->records_size) {
+		json_member_u64(json, "records_size", job->records_size);
+	}
+	member_str(json, "records_uri", job->records_uri);
+	member_str(json, "records_digest", job->records_digest);
+	member_raw(json, "summary", job->summary);
+}
+
+void job_to_json(const struct job *job, struct json *json)
+{
+	json_object_begin(json);
+	json_member_str(json, "type", "job");
+	json_member_u64(json, "v", 1);
+	json_member_str(json, "id", job->id);
+	json_member_str(json, "state", job_state_name(job->state));
+	member_str(json, "queue", job->queue);
+	json_key(json, "priority");
+	json_i64(json, job->priority);
+	member_str(json, "submitter", job->submitter);
+	member_str(json, "idempotency_key", job->idempotency_key);
+	member_raw(json, "labels", job->labels);
+	member_raw(json, "spec", job->spec);
+	member_time(json, "created", job->created);
+	member_time(json, "not_before", job->not_before);
+	json_member_u64(json, "attempt", job->attempt);
+	json_member_u64(json, "max_attempts", job->max_attempts);
+	json_member_u64(json, "lease_seq", job->lease_seq);
+	member_str(json, "worker", job->worker);
+	member_time(json, "lease_until", job->lease_until);
+	member_time(json, "started", job->started);
+	member_time(json, "finished", job->finished);
+	json_key(json, "cancel_requested");
+	json_bool(json, job->cancel_requested);
+	member_raw(json, "progress", job->progress);
+	member_str(json, "error", job->error);
+	result_members(job, json);
+	json_object_end(json);
+}

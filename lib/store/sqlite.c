@@ -1,0 +1,712 @@
+#include "store/sqlite_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define JOB_COLUMNS \
+	"j.id, j.spec, j.submitter, j.queue, j.priority, j.max_attempts, j.idempotency_key," \
+	" j.labels, j.created, j.not_before, s.state, s.attempt, s.lease_seq, s.worker," \
+	" s.lease_until, s.started, s.finished, s.cancel_requested, s.progress, s.error, j.nr"
+#define RESULT_COLUMNS \
+	", r.summary, r.records_uri, r.records_size, r.records_digest, r.stderr_tail, r.exit_code"
+#define RECORDS_COLUMN ", r.records"
+
+#define JOB_TABLES " FROM job j JOIN job_state s ON s.nr = j.nr"
+#define RESULT_TABLE " LEFT JOIN job_result r ON r.nr = j.nr"
+
+static struct sqlite_store *handle(struct store *base)
+{
+	return (struct sqlite_store *)base;
+}
+
+static int64_t now_us(void)
+{
+	return store_time_us(vega_now());
+}
+
+/* Binds by a letter each: s const char * (NULL: SQL's NULL), i int64_t, t int64_t (0: NULL). */
+static int bind_all(sqlite3_stmt *statement, const char *letters, va_list args)
+{
+	int rc = SQLITE_OK;
+	for (int i = 1; *letters && rc == SQLITE_OK; letters++, i++) {
+		if (*letters == 's') {
+			const char *text = va_arg(args, const char *);
+			rc = sqlite3_bind_text64(statement, i, text, text ? strlen(text) : 0,
+			        SQLITE_STATIC, SQLITE_UTF8);
+			continue;
+		}
+		int64_t value = va_arg(args, int64_t);
+		rc = *letters == 't' && value == 0 ? sqlite3_bind_null(statement, i)
+		                                   : sqlite3_bind_int64(statement, i, value);
+	}
+	return rc;
+}
+
+/* The statement with its parameters, ready to step. Text must outlive it. */
+static int prepare(struct sqlite_store *store, sqlite3_stmt **statement, struct vega_error *err,
+        const char *sql, const char *letters, ...)
+{
+	*statement = NULL;
+	int rc = sqlite3_prepare_v2(store->db, sql, -1, statement, NULL);
+	if (rc == SQLITE_OK) {
+		va_list args;
+		va_start(args, letters);
+		rc = bind_all(*statement, letters, args);
+		va_end(args);
+	}
+	if (rc != SQLITE_OK) {
+		rc = sqlite_fail(store, err);
+		sqlite3_finalize(*statement);
+		*statement = NULL;
+		return rc;
+	}
+	return 0;
+}
+
+/* The same for a statement that was run before. */
+static int rebind(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err,
+        const char *letters, ...)
+{
+	va_list args;
+	va_start(args, letters);
+	sqlite3_reset(statement);
+	int rc = bind_all(statement, letters, args);
+	va_end(args);
+	return rc == SQLITE_OK ? 0 : sqlite_fail(store, err);
+}
+
+/* 1: a row; 0: the end; negative: failed. */
+static int step(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err)
+{
+	int rc = sqlite3_step(statement);
+	if (rc == SQLITE_ROW) {
+		return 1;
+	}
+	if (rc == SQLITE_DONE) {
+		return 0;
+	}
+	rc = sqlite_fail(store, err);
+	sqlite3_reset(statement);
+	return rc;
+}
+
+static int begin(struct sqlite_store *store, struct vega_error *err)
+{
+	int rc = sqlite_begin_call(store, err);
+	return rc ? rc : sqlite_run(store, "BEGIN IMMEDIATE", err);
+}
+
+/* Commits when rc is 0, else rolls back what is left to roll back. */
+static int end(struct sqlite_store *store, int rc, struct vega_error *err)
+{
+	if (rc == 0) {
+		return sqlite_run(store, "COMMIT", err);
+	}
+	if (!sqlite3_get_autocommit(store->db)) {
+		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	}
+	return rc;
+}
+
+static const char *column_text(void *context, int column)
+{
+	return (const char *)sqlite3_column_text(context, column);
+}
+
+static int read_job(
+        sqlite3_stmt *statement, unsigned parts, struct job *job, struct vega_error *err)
+{
+	struct store_row row = {.text = column_text, .context = statement};
+	return store_read_job(job, &row, parts, err);
+}
+
+static int sqlite_open(
+        const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err)
+{
+	const char *path = url + strlen("sqlite:");
+	if (!*path) {
+		return vega_fail(err, VEGA_USAGE, "'sqlite:' names no file; say sqlite:PATH");
+	}
+	struct sqlite_store *store = calloc(1, sizeof *store);
+	if (!store) {
+		return vega_fail_nomem(err);
+	}
+	store->base.driver = &store_sqlite;
+	store->timeout_ms = timeout_ms ? timeout_ms : STORE_TIMEOUT_MS;
+	store->inotify = -1;
+	store->deadline = store_clock_ms() + store->timeout_ms;
+	int rc = sqlite_file_open(store, path, err);
+	if (rc == 0) {
+		rc = sqlite_integer(store, "PRAGMA data_version", &store->data_version, err);
+	}
+	if (rc) {
+		store_sqlite.close(&store->base);
+		return rc;
+	}
+	*out = &store->base;
+	return 0;
+}
+
+static void sqlite_close(struct store *base)
+{
+	struct sqlite_store *store = handle(base);
+	sqlite_file_close(store);
+	free(store->path);
+	free(store);
+}
+
+/* Steps a statement that returns no rows, once. */
+static int run(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err)
+{
+	int rc = step(store, statement, err);
+	sqlite3_reset(statement);
+	return rc;
+}
+
+struct submission {
+	sqlite3_stmt *job, *state, *first;
+	int64_t now;
+};
+
+static int prepare_submission(
+        struct sqlite_store *store, struct submission *s, struct vega_error *err)
+{
+	s->now = now_us();
+	int rc = prepare(store, &s->job, err,
+	        "INSERT INTO job (id, spec, submitter, queue, priority, max_attempts,"
+	        " idempotency_key, labels, created, not_before)"
+	        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+	        "");
+	rc = rc ? rc
+	        : prepare(store, &s->state, err,
+	                  "INSERT INTO job_state (nr, queue, priority, due) VALUES (?, ?, ?, ?)",
+	                  "");
+	return rc ? rc
+	          : prepare(store, &s->first, err,
+	                    "SELECT id FROM job WHERE id = ?1 UNION ALL SELECT id FROM job"
+	                    " WHERE submitter = ?2 AND idempotency_key = ?3 LIMIT 1",
+	                    "");
+}
+
+static int submit_one(struct sqlite_store *store, struct submission *s, struct arena *arena,
+        struct store_request *request, struct vega_error *err)
+{
+	char id[UUID_TEXT];
+	const char *submitter = request->submitter ? request->submitter : "";
+	const char *key = request->idempotency_key;
+	const char *queue = request->queue ? request->queue : "default";
+	const char *labels = request->labels ? request->labels : "{}";
+	int64_t priority = request->priority;
+	int64_t attempts = request->max_attempts ? request->max_attempts : JOB_MAX_ATTEMPTS_DEFAULT;
+	int64_t not_before = store_time_us(request->not_before);
+	int rc = store_id(request->id, id, err);
+	if (rc) {
+		return rc;
+	}
+	if (!store_clean(arena, &submitter) || !store_clean(arena, &key) ||
+	        !store_clean(arena, &queue)) {
+		return vega_fail_nomem(err);
+	}
+	rc = rebind(store, s->job, err, "ssssiissit", id, request->spec, submitter, queue, priority,
+	        attempts, key, labels, s->now, not_before);
+	rc = rc ? rc : run(store, s->job, err);
+	if (rc) {
+		return rc;
+	}
+	if (sqlite3_changes(store->db) == 1) {
+		memcpy(request->stored_id, id, UUID_TEXT);
+		request->existed = false;
+		rc = rebind(store, s->state, err, "isii",
+		        (int64_t)sqlite3_last_insert_rowid(store->db), queue, priority,
+		        not_before ? not_before : s->now);
+		return rc ? rc : run(store, s->state, err);
+	}
+	rc = rebind(store, s->first, err, "sss", id, submitter, key);
+	rc = rc ? rc : step(store, s->first, err);
+	if (rc == 1) {
+		const char *first = (const char *)sqlite3_column_text(s->first, 0);
+		snprintf(request->stored_id, UUID_TEXT, "%s", first);
+		request->existed = strcmp(first, id) != 0;
+		sqlite3_reset(s->first);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+static int sqlite_submit(
+        struct store *base, struct store_request *requests, size_t count, struct vega_error *err)
+{
+	struct sqlite_store *store = handle(base);
+	struct submission s = {0};
+	struct arena arena = {0};
+	int rc = begin(store, err);
+	if (rc) {
+		return rc;
+	}
+	rc = prepare_submission(store, &s, err);
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		rc = submit_one(store, &s, &arena, &requests[i], err);
+	}
+	sqlite3_finalize(s.job);
+	sqlite3_finalize(s.state);
+	sqlite3_finalize(s.first);
+	arena_release(&arena);
+	return end(store, rc, err);
+}
+
+/* Jobs whose worker was lost and that are not tried again. */
+static int bury(struct sqlite_store *store, int64_t now, struct vega_error *err)
+{
+	sqlite3_stmt *statement;
+	int rc = prepare(store, &statement, err,
+	        "UPDATE job_state AS s SET"
+	        " state = CASE WHEN s.cancel_requested THEN 'CANCELLED' ELSE 'FAILED' END,"
+	        " error = printf('worker %s was lost in attempt %d of %d', s.worker, s.attempt,"
+	        "  j.max_attempts),"
+	        " lease_seq = s.lease_seq + 1, lease_until = NULL, finished = ?1"
+	        " FROM job j WHERE j.nr = s.nr AND s.state = 'PROCESSING' AND s.lease_until <= ?1"
+	        " AND (s.cancel_requested OR s.attempt >= j.max_attempts)",
+	        "i", now);
+	rc = rc ? rc : run(store, statement, err);
+	sqlite3_finalize(statement);
+	return rc;
+}
+
+#define CLAIMABLE(condition, queues) \
+	"SELECT * FROM (SELECT nr, priority FROM job_state WHERE " condition " " queues \
+	" ORDER BY priority DESC, nr LIMIT ?2)"
+#define PICK(queues) \
+	CLAIMABLE("state = 'PENDING' AND due <= ?1", queues) \
+	" UNION ALL " CLAIMABLE("state = 'PROCESSING' AND lease_until <= ?1", \
+	        queues) " ORDER BY 2 DESC, 1 LIMIT ?2"
+#define IN_ONE "AND queue = ?3"
+#define IN_MANY "AND queue IN (SELECT value FROM json_each(?3))"
+
+static const char *const picks[QUEUES_KINDS] = {
+        [QUEUES_ANY] = PICK(""),
+        [QUEUES_ONE] = PICK(IN_ONE),
+        [QUEUES_MANY] = PICK(IN_MANY),
+};
+
+static int pick(struct sqlite_store *store, const struct store_claim *claim, int64_t now,
+        int64_t *numbers, struct vega_error *err)
+{
+	sqlite3_stmt *statement = NULL;
+	struct buf queues = BUF_INIT;
+	enum store_queues kind = store_queues(claim->queues, &queues);
+	const char *parameter = buf_cstr(&queues);
+	int count = 0, rc = parameter ? 0 : vega_fail_nomem(err);
+	rc = rc ? rc
+	        : prepare(store, &statement, err, picks[kind], kind == QUEUES_ANY ? "ii" : "iis",
+	                  now, (int64_t)claim->max, parameter);
+	while (rc == 0 && (rc = step(store, statement, err)) == 1) {
+		numbers[count++] = sqlite3_column_int64(statement, 0);
+		rc = 0;
+	}
+	sqlite3_finalize(statement);
+	buf_release(&queues);
+	return rc ? rc : count;
+}
+
+/* Takes the picked jobs and reads them. */
+static int take(struct sqlite_store *store, const struct store_claim *claim, int64_t now,
+        const int64_t *numbers, int count, struct job *jobs, struct vega_error *err)
+{
+	sqlite3_stmt *update = NULL, *load = NULL;
+	struct arena arena = {0};
+	const char *worker = claim->worker;
+	int done = 0, rc = store_clean(&arena, &worker) ? 0 : vega_fail_nomem(err);
+	rc = rc ? rc
+	        : prepare(store, &update, err,
+	                  "UPDATE job_state SET"
+	                  " error = CASE WHEN state = 'PROCESSING' THEN"
+	                  "  printf('worker %s was lost in attempt %d', worker, attempt)"
+	                  "  ELSE error END,"
+	                  " state = 'PROCESSING', attempt = attempt + 1, lease_seq = lease_seq + 1,"
+	                  " worker = ?1, lease_until = ?2, started = ?3, progress = NULL"
+	                  " WHERE nr = ?4",
+	                  "");
+	rc = rc ? rc
+	        : prepare(store, &load, err, "SELECT " JOB_COLUMNS JOB_TABLES " WHERE j.nr = ?",
+	                  "");
+	while (rc == 0 && done < count) {
+		rc = rebind(store, update, err, "siii", worker,
+		        now + store_span_us(claim->lease_ms), now, numbers[done]);
+		rc = rc ? rc : run(store, update, err);
+		rc = rc ? rc : rebind(store, load, err, "i", numbers[done]);
+		rc = rc ? rc : step(store, load, err);
+		if (rc == 1) {
+			rc = read_job(load, 0, &jobs[done], err);
+			done += rc == 0;
+		}
+	}
+	sqlite3_finalize(update);
+	sqlite3_finalize(load);
+	arena_release(&arena);
+	rc = end(store, rc, err);
+	while (rc && done > 0) {
+		job_release(&jobs[--done]);
+	}
+	return rc ? rc : done;
+}
+
+/* Looks before it locks, so that idle workers do not keep others from writing. */
+static int any_claimable(struct sqlite_store *store, int64_t now, struct vega_error *err)
+{
+	sqlite3_stmt *statement;
+	int rc = prepare(store, &statement, err,
+	        "SELECT EXISTS (SELECT 1 FROM job_state WHERE state = 'PENDING' AND due <= ?1) OR"
+	        " EXISTS (SELECT 1 FROM job_state WHERE state = 'PROCESSING' AND lease_until <= "
+	        "?1)",
+	        "i", now);
+	rc = rc ? rc : step(store, statement, err);
+	if (rc == 1) {
+		rc = sqlite3_column_int(statement, 0);
+	}
+	sqlite3_finalize(statement);
+	return rc;
+}
+
+static int sqlite_claim(struct store *base, const struct store_claim *claim, struct job *jobs,
+        struct vega_error *err)
+{
+	struct sqlite_store *store = handle(base);
+	memset(jobs, 0, claim->max * sizeof *jobs);
+	int rc = sqlite_begin_call(store, err);
+	rc = rc ? rc : any_claimable(store, now_us(), err);
+	if (rc <= 0) {
+		return rc;
+	}
+	int64_t *numbers = calloc(claim->max, sizeof *numbers);
+	if (!numbers) {
+		return vega_fail_nomem(err);
+	}
+	rc = sqlite_run(store, "BEGIN IMMEDIATE", err);
+	if (rc == 0) {
+		int64_t now = now_us();
+		rc = bury(store, now, err);
+		rc = rc ? rc : pick(store, claim, now, numbers, err);
+		rc = rc < 0 ? end(store, rc, err) : take(store, claim, now, numbers, rc, jobs, err);
+	}
+	free(numbers);
+	return rc;
+}
+
+static int sqlite_heartbeat(struct store *base, const char *worker, struct store_lease *leases,
+        size_t count, uint64_t lease_ms, struct vega_error *err)
+{
+	struct sqlite_store *store = handle(base);
+	sqlite3_stmt *update = NULL;
+	struct arena arena = {0};
+	int rc = begin(store, err);
+	if (rc) {
+		return rc;
+	}
+	rc = store_clean(&arena, &worker) ? 0 : vega_fail_nomem(err);
+	rc = rc ? rc
+	        : prepare(store, &update, err,
+	                  "UPDATE job_state SET lease_until = ?1, progress = coalesce(?2, progress)"
+	                  " WHERE nr = (SELECT nr FROM job WHERE id = lower(?3)) AND lease_seq = ?4"
+	                  " AND state = 'PROCESSING' AND worker = ?5 RETURNING cancel_requested",
+	                  "");
+	int64_t until = now_us() + store_span_us(lease_ms);
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		rc = rebind(store, update, err, "issis", until, leases[i].progress, leases[i].id,
+		        (int64_t)leases[i].lease_seq, worker);
+		rc = rc ? rc : step(store, update, err);
+		if (rc >= 0) {
+			leases[i].lost = rc == 0;
+			leases[i].cancel = rc == 1 && sqlite3_column_int(update, 0);
+			rc = 0;
+		}
+	}
+	sqlite3_finalize(update);
+	arena_release(&arena);
+	return end(store, rc, err);
+}
+
+/* What finish() must know of a job. */
+struct attempt {
+	int64_t nr, lease_seq, finished_seq, number, most;
+	enum job_state state;
+	bool cancel_requested;
+};
+
+static int find_attempt(
+        struct sqlite_store *store, const char *id, struct attempt *a, struct vega_error *err)
+{
+	sqlite3_stmt *statement;
+	int rc = prepare(store, &statement, err,
+	        "SELECT s.nr, s.lease_seq, s.finished_seq, s.attempt, j.max_attempts, s.state,"
+	        " s.cancel_requested" JOB_TABLES " WHERE j.id = lower(?)",
+	        "s", id);
+	rc = rc ? rc : step(store, statement, err);
+	if (rc == 1) {
+		a->nr = sqlite3_column_int64(statement, 0);
+		a->lease_seq = sqlite3_column_int64(statement, 1);
+		a->finished_seq = sqlite3_column_int64(statement, 2);
+		a->number = sqlite3_column_int64(statement, 3);
+		a->most = sqlite3_column_int64(statement, 4);
+		job_state_parse((const char *)sqlite3_column_text(statement, 5), &a->state);
+		a->cancel_requested = sqlite3_column_int(statement, 6) != 0;
+	}
+	sqlite3_finalize(statement);
+	return rc;
+}
+
+/* The state that an outcome leads to; FINISH in postgres.c says the same in SQL. */
+static enum job_state state_after(enum store_outcome outcome, const struct attempt *a)
+{
+	switch (outcome) {
+	case STORE_COMPLETED:
+		return JOB_COMPLETED;
+	case STORE_FAILED:
+		return JOB_FAILED;
+	case STORE_CANCELLED:
+		return JOB_CANCELLED;
+	case STORE_RETRY:
+		return a->cancel_requested    ? JOB_CANCELLED
+		       : a->number >= a->most ? JOB_FAILED
+		                              : JOB_PENDING;
+	case STORE_RELEASED:
+		break;
+	}
+	return a->cancel_requested ? JOB_CANCELLED : JOB_PENDING;
+}
+
+static int store_result(struct sqlite_store *store, struct arena *arena, const struct attempt *a,
+        const struct store_result *result, struct vega_error *err)
+{
+	sqlite3_stmt *statement = NULL;
+	const char *uri = result->records_uri, *tail = result->stderr_tail;
+	if (!store_clean(arena, &uri) || !store_clean(arena, &tail)) {
+		return vega_fail_nomem(err);
+	}
+	int rc = prepare(store, &statement, err,
+	        "INSERT OR REPLACE INTO job_result (nr, lease_seq, summary, records, records_uri,"
+	        " records_size, records_digest, stderr_tail, exit_code)"
+	        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	        "iisssissi", a->nr, a->lease_seq, result->summary, result->records, uri,
+	        (int64_t)result->records_size, result->records_digest, tail,
+	        (int64_t)result->exit_code);
+	rc = rc ? rc : run(store, statement, err);
+	sqlite3_finalize(statement);
+	return rc;
+}
+
+static int store_end(struct sqlite_store *store, const struct attempt *a, enum job_state state,
+        const struct store_result *result, struct vega_error *err)
+{
+	sqlite3_stmt *statement = NULL;
+	struct arena arena = {0};
+	const char *error = result->error;
+	bool released = result->outcome == STORE_RELEASED;
+	int64_t now = now_us();
+	int64_t delay = released ? 0 : store_span_us(job_retry_delay_ms((unsigned)a->number));
+	int rc = store_clean(&arena, &error) ? 0 : vega_fail_nomem(err);
+	rc = rc ? rc
+	        : prepare(store, &statement, err,
+	                  "UPDATE job_state SET state = ?1, finished_seq = lease_seq,"
+	                  " lease_until = NULL, finished = ?2, due = ?3, attempt = attempt - ?4,"
+	                  " error = CASE WHEN ?4 THEN error ELSE ?5 END WHERE nr = ?6",
+	                  "stiisi", job_state_name(state), job_state_terminal(state) ? now : 0,
+	                  now + delay, (int64_t)released, error, a->nr);
+	rc = rc ? rc : run(store, statement, err);
+	if (rc == 0 && !released) {
+		rc = store_result(store, &arena, a, result, err);
+	}
+	sqlite3_finalize(statement);
+	arena_release(&arena);
+	return rc;
+}
+
+static int sqlite_finish(struct store *base, const struct store_lease *lease,
+        const struct store_result *result, enum job_state *state, struct vega_error *err)
+{
+	struct sqlite_store *store = handle(base);
+	struct attempt a = {0};
+	int64_t lease_seq = (int64_t)lease->lease_seq;
+	int rc = begin(store, err);
+	if (rc) {
+		return rc;
+	}
+	rc = find_attempt(store, lease->id, &a, err);
+	if (rc < 0) {
+		return end(store, rc, err);
+	}
+	if (rc == 1 && a.finished_seq && a.finished_seq == lease_seq) {
+		/* A repeated call: the first one's reply was lost. */
+		if (state) {
+			*state = job_state_terminal(a.state) ? a.state : JOB_PENDING;
+		}
+		return end(store, 0, err);
+	}
+	if (rc == 0 || a.lease_seq != lease_seq || a.state != JOB_PROCESSING) {
+		rc = vega_fail(err, VEGA_LEASE_LOST,
+		        "lease %llu of job %s is no longer ours; its result is discarded",
+		        (unsigned long long)lease->lease_seq, lease->id);
+		return end(store, rc, err);
+	}
+	enum job_state after = state_after(result->outcome, &a);
+	if (state) {
+		*state = after;
+	}
+	return end(store, store_end(store, &a, after, result, err), err);
+}
+
+static int sqlite_cancel(
+        struct store *base, const char *id, enum job_state *state, struct vega_error *err)
+{
+	struct sqlite_store *store = handle(base);
+	sqlite3_stmt *statement = NULL;
+	struct attempt a = {0};
+	char canonical[UUID_TEXT];
+	int rc = store_id(id, canonical, err);
+	rc = rc ? rc : begin(store, err);
+	if (rc) {
+		return rc;
+	}
+	rc = find_attempt(store, canonical, &a, err);
+	if (rc == 0) {
+		rc = vega_fail(err, VEGA_NO, "no job %s", id);
+	} else if (rc == 1) {
+		rc = prepare(store, &statement, err,
+		        "UPDATE job_state SET cancel_requested = 1,"
+		        " finished = CASE WHEN state = 'PENDING' THEN ?1 END,"
+		        " state = CASE WHEN state = 'PENDING' THEN 'CANCELLED' ELSE state END"
+		        " WHERE nr = ?2 AND state IN ('PENDING', 'PROCESSING')",
+		        "ii", now_us(), a.nr);
+		rc = rc ? rc : run(store, statement, err);
+	}
+	sqlite3_finalize(statement);
+	rc = end(store, rc, err);
+	if (rc == 0 && state) {
+		*state = a.state == JOB_PENDING ? JOB_CANCELLED : a.state;
+	}
+	return rc;
+}
+
+static int sqlite_get(
+        struct store *base, const char *id, unsigned parts, struct job *job, struct vega_error *err)
+{
+	struct sqlite_store *store = handle(base);
+	sqlite3_stmt *statement = NULL;
+	char canonical[UUID_TEXT];
+	*job = (struct job){0};
+	int rc = store_id(id, canonical, err);
+	rc = rc ? rc : sqlite_begin_call(store, err);
+	if (rc) {
+		return rc;
+	}
+	/* Not to read a large stream for nothing, it is named only when it is wanted. */
+	const char *sql = parts & STORE_PART_RECORDS
+	                          ? "SELECT " JOB_COLUMNS RESULT_COLUMNS RECORDS_COLUMN JOB_TABLES
+	                                    RESULT_TABLE " WHERE j.id = ?"
+	                          : "SELECT " JOB_COLUMNS RESULT_COLUMNS JOB_TABLES RESULT_TABLE
+	                            " WHERE j.id = ?";
+	rc = prepare(store, &statement, err, sql, "s", canonical);
+	rc = rc ? rc : step(store, statement, err);
+	if (rc == 1) {
+		rc = read_job(statement, parts, job, err);
+	} else if (rc == 0) {
+		rc = vega_fail(err, VEGA_NO, "no job %s", id);
+	}
+	sqlite3_finalize(statement);
+	return rc;
+}
+
+#define LIST \
+	"SELECT " JOB_COLUMNS JOB_TABLES " WHERE j.nr < ?1 AND (?2 >> CASE s.state" \
+	" WHEN 'PENDING' THEN 0 WHEN 'PROCESSING' THEN 1 WHEN 'COMPLETED' THEN 2" \
+	" WHEN 'FAILED' THEN 3 ELSE 4 END) & 1" \
+	" AND j.queue = coalesce(?3, j.queue) AND j.submitter = coalesce(?4, j.submitter)" \
+	" AND (?5 IS NULL OR EXISTS (SELECT 1 FROM json_each(j.labels) WHERE key = ?5 AND" \
+	"  value = ?6))" \
+	" AND j.created >= ?7 AND j.created <= ?8 ORDER BY j.nr DESC LIMIT ?9"
+
+static int list_page(struct store *base, const struct store_page *page, struct job *jobs,
+        int64_t *last, struct vega_error *err)
+{
+	struct sqlite_store *store = handle(base);
+	const struct store_filter *filter = page->filter;
+	sqlite3_stmt *statement = NULL;
+	int64_t now = now_us();
+	int count = 0, rc = sqlite_begin_call(store, err);
+	rc = rc ? rc
+	        : prepare(store, &statement, err, LIST, "iissssiii", page->before,
+	                  (int64_t)(filter->states ? filter->states : UINT32_MAX), filter->queue,
+	                  filter->submitter, page->label_key, page->label_value,
+	                  filter->younger_ms ? now - store_span_us(filter->younger_ms) : INT64_MIN,
+	                  filter->older_ms ? now - store_span_us(filter->older_ms) : INT64_MAX,
+	                  (int64_t)page->limit);
+	while (rc == 0 && (rc = step(store, statement, err)) == 1) {
+		*last = sqlite3_column_int64(statement, COLUMN_NR);
+		rc = read_job(statement, 0, &jobs[count], err);
+		count += rc == 0;
+	}
+	sqlite3_finalize(statement);
+	while (rc && count > 0) {
+		job_release(&jobs[--count]);
+	}
+	return rc ? rc : count;
+}
+
+static int sqlite_list(struct store *base, const struct store_filter *filter,
+        int (*each)(const struct job *job, void *context), void *context, struct vega_error *err)
+{
+	return store_list(base, filter, list_page, each, context, err);
+}
+
+#define EARLIEST(queues) \
+	"SELECT CASE WHEN EXISTS (SELECT 1 FROM job_state WHERE state = 'PENDING' AND due <= ?1" \
+	" " queues ") THEN ?1 ELSE min(" \
+	"  coalesce((SELECT min(due) FROM job_state WHERE state = 'PENDING' " queues "), ?2)," \
+	"  coalesce((SELECT min(lease_until) FROM job_state WHERE state = 'PROCESSING' " queues \
+	"), ?2)) END"
+
+static const char *const earliest[QUEUES_KINDS] = {
+        [QUEUES_ANY] = EARLIEST(""),
+        [QUEUES_ONE] = EARLIEST(IN_ONE),
+        [QUEUES_MANY] = EARLIEST(IN_MANY),
+};
+
+static int sqlite_next_due(struct store *base, const struct strlist *queues, uint64_t limit_ms,
+        uint64_t *due_ms, struct vega_error *err)
+{
+	struct sqlite_store *store = handle(base);
+	sqlite3_stmt *statement = NULL;
+	struct buf names = BUF_INIT;
+	enum store_queues kind = store_queues(queues, &names);
+	const char *parameter = buf_cstr(&names);
+	int64_t now = now_us(), latest = now + store_span_us(limit_ms);
+	int rc = parameter ? sqlite_begin_call(store, err) : vega_fail_nomem(err);
+	rc = rc ? rc
+	        : prepare(store, &statement, err, earliest[kind], kind == QUEUES_ANY ? "ii" : "iis",
+	                  now, latest, parameter);
+	rc = rc ? rc : step(store, statement, err);
+	if (rc == 1) {
+		int64_t when = sqlite3_column_int64(statement, 0);
+		*due_ms = when <= now ? 0 : (uint64_t)(when - now + 999) / 1000;
+		*due_ms = *due_ms < limit_ms ? *due_ms : limit_ms;
+		rc = 0;
+	}
+	sqlite3_finalize(statement);
+	buf_release(&names);
+	return rc;
+}
+
+const struct store_driver store_sqlite = {
+        .scheme = "sqlite",
+        .open = sqlite_open,
+        .submit = sqlite_submit,
+        .claim = sqlite_claim,
+        .heartbeat = sqlite_heartbeat,
+        .finish = sqlite_finish,
+        .cancel = sqlite_cancel,
+        .get = sqlite_get,
+        .list = sqlite_list,
+        .next_due = sqlite_next_due,
+        .wait = sqlite_wait,
+        .close = sqlite_close,
+};

@@ -1,0 +1,495 @@
+#include "store/sqlite_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+#if SQLITE_VERSION_NUMBER < 3037000
+#error "SQLite 3.37 or newer is needed (STRICT tables, RETURNING, sqlite3_serialize)"
+#endif
+
+#define APPLICATION_ID 0x56656761 /* "Vega" */
+
+/* The embedded twin of schema.sql. Times are microseconds since 1970. */
+const char sqlite_schema[] =
+        "CREATE TABLE job ("
+        " nr INTEGER PRIMARY KEY,"
+        " id TEXT NOT NULL UNIQUE,"
+        " spec TEXT NOT NULL,"
+        " submitter TEXT NOT NULL,"
+        " queue TEXT NOT NULL,"
+        " priority INTEGER NOT NULL,"
+        " max_attempts INTEGER NOT NULL,"
+        " idempotency_key TEXT,"
+        " labels TEXT NOT NULL,"
+        " created INTEGER NOT NULL,"
+        " not_before INTEGER,"
+        " UNIQUE (submitter, idempotency_key)"
+        ") STRICT;"
+        "CREATE INDEX job_created ON job (created);"
+        "CREATE TABLE job_state ("
+        " nr INTEGER PRIMARY KEY REFERENCES job ON DELETE CASCADE,"
+        " queue TEXT NOT NULL,"
+        " priority INTEGER NOT NULL,"
+        " due INTEGER NOT NULL,"
+        " state TEXT NOT NULL DEFAULT 'PENDING' CHECK"
+        "  (state IN ('PENDING', 'PROCESSING', 'COMPLETED', 'FAILED', 'CANCELLED')),"
+        " attempt INTEGER NOT NULL DEFAULT 0,"
+        " lease_seq INTEGER NOT NULL DEFAULT 0,"
+        " finished_seq INTEGER," /* the lease that finish() ended last */
+        " worker TEXT,"
+        " lease_until INTEGER,"
+        " started INTEGER,"
+        " finished INTEGER,"
+        " cancel_requested INTEGER NOT NULL DEFAULT 0,"
+        " progress TEXT,"
+        " error TEXT"
+        ") STRICT;"
+        "CREATE INDEX job_state_ready ON job_state (priority DESC, nr, due)"
+        " WHERE state = 'PENDING';"
+        "CREATE INDEX job_state_ready_queue ON job_state (queue, priority DESC, nr, due)"
+        " WHERE state = 'PENDING';"
+        "CREATE INDEX job_state_running ON job_state (lease_until) WHERE state = 'PROCESSING';"
+        "CREATE TABLE job_result ("
+        " nr INTEGER PRIMARY KEY REFERENCES job ON DELETE CASCADE,"
+        " lease_seq INTEGER NOT NULL,"
+        " summary TEXT,"
+        " records TEXT,"
+        " records_uri TEXT,"
+        " records_size INTEGER NOT NULL,"
+        " records_digest TEXT,"
+        " stderr_tail TEXT,"
+        " exit_code INTEGER NOT NULL"
+        ") STRICT;";
+
+/* File systems on which several hosts may open one file while SQLite's locks are not, or not
+ * reliably, seen by all of them. FUSE is allowed: it is the root of many containers. */
+static const struct {
+	unsigned magic;
+	const char *name;
+} network_systems[] = {
+        {NFS_SUPER_MAGIC, "NFS"},
+        {SMB_SUPER_MAGIC, "SMB"},
+        {0xff534d42, "CIFS"},
+        {0xfe534d42, "SMB2"},
+        {AFS_SUPER_MAGIC, "AFS"},
+        {0x6b414653, "AFS"},
+        {CODA_SUPER_MAGIC, "Coda"},
+        {0x00c36400, "Ceph"},
+        {V9FS_MAGIC, "9P"},
+        {0x0bd00bd0, "Lustre"},
+        {0x47504653, "GPFS"},
+        {0x19830326, "BeeGFS"},
+};
+
+static int refuse_network(const char *directory, const char *path, struct vega_error *err)
+{
+	struct statfs fs;
+	if (statfs(directory, &fs) != 0) {
+		return vega_fail_errno(err, VEGA_FATAL, errno, "cannot examine '%s'", directory);
+	}
+	for (size_t i = 0; i < sizeof network_systems / sizeof *network_systems; i++) {
+		if ((unsigned)fs.f_type == network_systems[i].magic) {
+			return vega_fail(err, VEGA_FATAL,
+			        "sqlite:%s is on a network file system (%s), where its locks do "
+			        "not "
+			        "hold; use PostgreSQL, or a local path",
+			        path, network_systems[i].name);
+		}
+	}
+	return 0;
+}
+
+/* A race in resetting the WAL could corrupt a database before these releases. */
+static bool wal_is_safe(void)
+{
+	int version = sqlite3_libversion_number();
+	return version >= 3051003 || (version >= 3050007 && version < 3051000) ||
+	       (version >= 3044006 && version < 3045000);
+}
+
+static bool no_space(int errnum)
+{
+	return errnum == ENOSPC || errnum == EDQUOT;
+}
+
+static int fail_code(struct sqlite_store *store, int rc, struct vega_error *err)
+{
+	int errnum = sqlite3_system_errno(store->db);
+	const char *path = store->path;
+	switch (rc & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return vega_fail(err, VEGA_UNAVAILABLE,
+		        "sqlite:%s is locked by another process; try again, or see who holds it "
+		        "with fuser(1)",
+		        path);
+	case SQLITE_CORRUPT:
+		return vega_fail(err, VEGA_FATAL,
+		        "sqlite:%s is damaged (%s); restore it from a backup, or save what is left "
+		        "with \"sqlite3 FILE .recover\"",
+		        path, sqlite3_errmsg(store->db));
+	case SQLITE_NOTADB:
+		return vega_fail(err, VEGA_FATAL,
+		        "sqlite:%s is no SQLite database, or is damaged; name another file, or "
+		        "restore it from a backup",
+		        path);
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+		return vega_fail(err, VEGA_FATAL,
+		        "sqlite:%s is read-only; make the file and its directory writable", path);
+	case SQLITE_CANTOPEN:
+		return vega_fail_errno(err, VEGA_FATAL, errnum, "cannot open sqlite:%s", path);
+	case SQLITE_FULL:
+		return vega_fail(err, VEGA_UNAVAILABLE,
+		        "no space left for sqlite:%s; nothing was stored; make room and try again",
+		        path);
+	case SQLITE_IOERR:
+		if (no_space(errnum)) {
+			return vega_fail(err, VEGA_UNAVAILABLE,
+			        "no space left for sqlite:%s; nothing was stored; make room and "
+			        "try again",
+			        path);
+		}
+		return vega_fail_errno(
+		        err, VEGA_UNAVAILABLE, errnum, "cannot read or write sqlite:%s", path);
+	case SQLITE_NOMEM:
+		return vega_fail_nomem(err);
+	case SQLITE_TOOBIG:
+		return vega_fail(
+		        err, VEGA_FATAL, "a value is too large for sqlite:%s (1 GB)", path);
+	default:
+		return vega_fail(err, VEGA_FATAL, "sqlite:%s: %s", path, sqlite3_errmsg(store->db));
+	}
+}
+
+int sqlite_fail(struct sqlite_store *store, struct vega_error *err)
+{
+	int code = fail_code(store, sqlite3_extended_errcode(store->db), err);
+	if (!sqlite3_get_autocommit(store->db)) {
+		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	}
+	return code;
+}
+
+int sqlite_run(struct sqlite_store *store, const char *sql, struct vega_error *err)
+{
+	return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK
+	               ? 0
+	               : sqlite_fail(store, err);
+}
+
+int sqlite_integer(
+        struct sqlite_store *store, const char *sql, int64_t *value, struct vega_error *err)
+{
+	sqlite3_stmt *statement = NULL;
+	if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK ||
+	        sqlite3_step(statement) != SQLITE_ROW) {
+		int rc = sqlite_fail(store, err);
+		sqlite3_finalize(statement);
+		return rc;
+	}
+	*value = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	return 0;
+}
+
+/* Called while a lock is held by others: short, uneven naps until the call's deadline. */
+static int busy(void *context, int count)
+{
+	struct sqlite_store *store = context;
+	int left = store_left_ms(store->deadline);
+	if (left == 0) {
+		return 0;
+	}
+	unsigned nap = count < 4 ? store_jitter(100, 500) : store_jitter(1000, 8000);
+	usleep(nap < (unsigned)left * 1000 ? nap : (unsigned)left * 1000);
+	return 1;
+}
+
+/* An empty store as the bytes of a database file; sqlite3_free() them. */
+static unsigned char *empty_store(size_t *size)
+{
+	sqlite3 *memory = NULL;
+	unsigned char *bytes = NULL;
+	char marks[96];
+	snprintf(marks, sizeof marks, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
+	        APPLICATION_ID, STORE_SCHEMA_VERSION);
+	if (sqlite3_open(":memory:", &memory) == SQLITE_OK &&
+	        sqlite3_exec(memory, marks, NULL, NULL, NULL) == SQLITE_OK &&
+	        sqlite3_exec(memory, sqlite_schema, NULL, NULL, NULL) == SQLITE_OK) {
+		sqlite3_int64 len = 0;
+		bytes = sqlite3_serialize(memory, "main", &len, 0);
+		*size = (size_t)len;
+	}
+	sqlite3_close(memory);
+	return bytes;
+}
+
+static int sync_directory(const char *directory)
+{
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		return -errno;
+	}
+	int rc = fsync(fd) == 0 ? 0 : -errno;
+	close(fd);
+	return rc;
+}
+
+/* Never replaces: of two that create the same store, one wins and both go on. */
+static int move_into_place(const char *from, const char *to)
+{
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+		return 0;
+	}
+	if (errno == EINVAL && link(from, to) == 0) {
+		unlink(from);
+		return 0;
+	}
+	return -errno;
+}
+
+/*
+ * The file appears whole or not at all: an existing empty file is then never one that is still
+ * being created, but one that was truncated.
+ */
+static int create(const char *path, const char *directory, struct vega_error *err)
+{
+	char *temporary = NULL;
+	size_t size = 0;
+	int fd = -1, rc = 0;
+	unsigned char *bytes = empty_store(&size);
+	if (!bytes || asprintf(&temporary, "%s.XXXXXX", path) < 0) {
+		temporary = NULL;
+		rc = -ENOMEM;
+		goto out;
+	}
+	fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
+	if (fd < 0) {
+		rc = -errno;
+		goto out;
+	}
+	rc = fd_write_all(fd, bytes, size);
+	if (rc == 0 && fsync(fd) != 0) {
+		rc = -errno;
+	}
+	if (rc == 0) {
+		rc = move_into_place(temporary, path);
+	}
+	if (rc == 0) {
+		rc = sync_directory(directory);
+	} else {
+		unlink(temporary);
+	}
+out:
+	if (fd >= 0) {
+		close(fd);
+	}
+	free(temporary);
+	sqlite3_free(bytes);
+	if (rc && rc != -EEXIST) {
+		int code = no_space(-rc) ? VEGA_UNAVAILABLE : VEGA_FATAL;
+		return vega_fail_errno(err, code, -rc, "cannot create the job store '%s'", path);
+	}
+	return 0;
+}
+
+/* The absolute path of a file that may not exist yet, in a directory that is made when missing. */
+static int resolve(const char *path, char **out, struct vega_error *err)
+{
+	char *directory = NULL, *whole = NULL;
+	char *copy = strdup(path), *name = strdup(path);
+	int rc = 0;
+	if (!copy || !name) {
+		rc = vega_fail_nomem(err);
+		goto done;
+	}
+	const char *parent = dirname(copy);
+	int errnum = -mkdir_parents(parent, 0700);
+	directory = errnum ? NULL : realpath(parent, NULL);
+	if (!directory) {
+		rc = vega_fail_errno(err, VEGA_FATAL, errnum ? errnum : errno,
+		        "cannot make the directory '%s' for the job store", parent);
+		goto done;
+	}
+	const char *root = strcmp(directory, "/") == 0 ? "" : directory;
+	if (asprintf(&whole, "%s/%s", root, basename(name)) < 0) {
+		whole = NULL;
+		rc = vega_fail_nomem(err);
+		goto done;
+	}
+	struct stat st;
+	*out = realpath(whole, NULL);
+	if (!*out && errno == ENOENT && lstat(whole, &st) != 0) {
+		*out = whole;
+		whole = NULL;
+	} else if (!*out) {
+		rc = vega_fail_errno(
+		        err, VEGA_FATAL, errno, "cannot follow '%s' to a job store", path);
+	}
+done:
+	free(copy);
+	free(name);
+	free(directory);
+	free(whole);
+	return rc;
+}
+
+static int check_file(struct sqlite_store *store, struct vega_error *err)
+{
+	struct stat st;
+	if (stat(store->path, &st) != 0) {
+		return vega_fail_errno(
+		        err, VEGA_FATAL, errno, "cannot open the job store '%s'", store->path);
+	}
+	if (!S_ISREG(st.st_mode)) {
+		return vega_fail(
+		        err, VEGA_FATAL, "'%s' is no regular file; name another one", store->path);
+	}
+	if (st.st_size == 0) {
+		return vega_fail(err, VEGA_FATAL,
+		        "sqlite:%s is empty: it was truncated, or never was a job store; restore "
+		        "it "
+		        "from a backup, or remove it to begin a new one",
+		        store->path);
+	}
+	store->data_version = -1;
+	store->dev = st.st_dev;
+	store->ino = st.st_ino;
+	return 0;
+}
+
+static int check_identity(struct sqlite_store *store, struct vega_error *err)
+{
+	int64_t application, version;
+	int rc = sqlite_integer(store, "PRAGMA application_id", &application, err);
+	if (rc == 0) {
+		rc = sqlite_integer(store, "PRAGMA user_version", &version, err);
+	}
+	if (rc) {
+		return rc;
+	}
+	if (application != APPLICATION_ID) {
+		return vega_fail(err, VEGA_FATAL,
+		        "sqlite:%s is a database of another program; name another file",
+		        store->path);
+	}
+	if (version > STORE_SCHEMA_VERSION) {
+		return vega_fail(err, VEGA_FATAL,
+		        "sqlite:%s was made by a newer VegaFS (schema %lld, this one knows %d); "
+		        "install that version",
+		        store->path, (long long)version, STORE_SCHEMA_VERSION);
+	}
+	if (version < STORE_SCHEMA_VERSION) {
+		return vega_fail(err, VEGA_FATAL,
+		        "sqlite:%s has the schema version %lld, which never was; it is damaged",
+		        store->path, (long long)version);
+	}
+	return 0;
+}
+
+/* Durable when it returns: FULL also syncs the truncation of the rollback journal. */
+static int configure(struct sqlite_store *store, struct vega_error *err)
+{
+	int rc = sqlite_run(store,
+	        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+	        "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON",
+	        err);
+	if (rc) {
+		return rc;
+	}
+	sqlite3_stmt *statement = NULL;
+	const char *sql =
+	        wal_is_safe() ? "PRAGMA journal_mode = WAL" : "PRAGMA journal_mode = TRUNCATE";
+	if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK ||
+	        sqlite3_step(statement) != SQLITE_ROW) {
+		rc = sqlite_fail(store, err);
+	} else if (!wal_is_safe() &&
+	           strcmp((const char *)sqlite3_column_text(statement, 0), "wal") == 0) {
+		rc = vega_fail(err, VEGA_UNAVAILABLE,
+		        "sqlite:%s is in use by a newer SQLite in WAL mode, which SQLite %s cannot "
+		        "share safely; stop the others, or use one SQLite for all",
+		        store->path, sqlite3_libversion());
+	}
+	sqlite3_finalize(statement);
+	return rc;
+}
+
+static int open_database(struct sqlite_store *store, struct vega_error *err)
+{
+	int rc = check_file(store, err);
+	if (rc) {
+		return rc;
+	}
+	int opened = sqlite3_open_v2(
+	        store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+	if (!store->db) {
+		return vega_fail_nomem(err);
+	}
+	if (opened != SQLITE_OK) {
+		return sqlite_fail(store, err);
+	}
+	sqlite3_extended_result_codes(store->db, 1);
+	sqlite3_busy_handler(store->db, busy, store);
+	if (sqlite3_db_readonly(store->db, "main") == 1) {
+		return fail_code(store, SQLITE_READONLY, err);
+	}
+	rc = check_identity(store, err);
+	return rc ? rc : configure(store, err);
+}
+
+int sqlite_file_open(struct sqlite_store *store, const char *path, struct vega_error *err)
+{
+	int rc = resolve(path, &store->path, err);
+	if (rc) {
+		return rc;
+	}
+	char *copy = strdup(store->path);
+	if (!copy) {
+		return vega_fail_nomem(err);
+	}
+	const char *directory = dirname(copy);
+	rc = refuse_network(directory, store->path, err);
+	if (rc == 0 && access(store->path, F_OK) != 0 && errno == ENOENT) {
+		rc = create(store->path, directory, err);
+	}
+	if (rc == 0 && faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) != 0) {
+		rc = vega_fail_errno(err, VEGA_FATAL, errno,
+		        "cannot write beside sqlite:%s, where its journal must be", store->path);
+	}
+	free(copy);
+	return rc ? rc : open_database(store, err);
+}
+
+void sqlite_file_close(struct sqlite_store *store)
+{
+	sqlite3_close(store->db);
+	store->db = NULL;
+	if (store->inotify >= 0) {
+		close(store->inotify);
+		store->inotify = -1;
+	}
+}
+
+int sqlite_begin_call(struct sqlite_store *store, struct vega_error *err)
+{
+	struct stat st;
+	store->deadline = store_clock_ms() + store->timeout_ms;
+	if (store->db && stat(store->path, &st) == 0 && st.st_dev == store->dev &&
+	        st.st_ino == store->ino) {
+		return 0;
+	}
+	sqlite_file_close(store);
+	return open_database(store, err);
+}

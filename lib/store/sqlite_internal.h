@@ -1,0 +1,47 @@
+/* The SQLite store: its handle, its file (sqlite_file.c), its calls (sqlite.c), its waiting
+ * (sqlite_wait.c). */
+#ifndef VEGA_STORE_SQLITE_INTERNAL_H
+#define VEGA_STORE_SQLITE_INTERNAL_H
+
+#include <sqlite3.h>
+#include <sys/types.h>
+
+#include "store/store_internal.h"
+
+struct sqlite_store {
+	struct store base;
+	sqlite3 *db;
+	char *path; /* absolute, links resolved */
+	dev_t dev;  /* which file is open, so that one put in its place is noticed */
+	ino_t ino;
+	unsigned timeout_ms;
+	uint64_t deadline;    /* of the call at work */
+	int64_t data_version; /* what the last wait() saw */
+	int inotify;          /* on the file's directory; -1: none yet, or not to be had */
+};
+
+extern const char sqlite_schema[];
+
+/* Opens what `path` names, after creating it when nothing is there. sqlite_file_close() is needed
+ * even after a failure. */
+int sqlite_file_open(struct sqlite_store *store, const char *path, struct vega_error *err);
+void sqlite_file_close(struct sqlite_store *store);
+
+/* Begins a call: sets its deadline, and opens the file anew when another one was put in its place.
+ */
+int sqlite_begin_call(struct sqlite_store *store, struct vega_error *err);
+
+/* Maps SQLite's last error, and rolls back. */
+int sqlite_fail(struct sqlite_store *store, struct vega_error *err);
+
+/* Runs statements without parameters or rows. */
+int sqlite_run(struct sqlite_store *store, const char *sql, struct vega_error *err);
+
+/* The first column of the first row. */
+int sqlite_integer(
+        struct sqlite_store *store, const char *sql, int64_t *value, struct vega_error *err);
+
+/* The wait slot of the driver. */
+int sqlite_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct vega_error *err);
+
+#endif

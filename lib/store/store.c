@@ -1,0 +1,283 @@
+#include "store/store_internal.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+const struct store_driver *const stores[] = {&store_sqlite, NULL};
+
+static const struct store_driver *driver_for(const char *url)
+{
+	for (size_t i = 0; stores[i]; i++) {
+		size_t len = strlen(stores[i]->scheme);
+		if (strncmp(url, stores[i]->scheme, len) == 0 && url[len] == ':') {
+			return stores[i];
+		}
+	}
+	return NULL;
+}
+
+int store_open(const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err)
+{
+	char *fallback = NULL;
+	if (!url) {
+		url = getenv("VEGA_STORE");
+	}
+	if (!url || !*url) {
+		char *path = store_state_path("jobs.db");
+		if (!path || asprintf(&fallback, "sqlite:%s", path) < 0) {
+			free(path);
+			return vega_fail(err, VEGA_FATAL,
+			        "no home directory for the job store; set VEGA_STORE=sqlite:PATH");
+		}
+		free(path);
+		url = fallback;
+	}
+	const struct store_driver *driver = driver_for(url);
+	/* Of what is not understood only the scheme is shown: a password may follow. */
+	int rc = driver ? driver->open(url, timeout_ms, out, err)
+	                : vega_fail(err, VEGA_USAGE, "'%.*s' is no store; say sqlite:PATH",
+	                          (int)strcspn(url, ":"), url);
+	free(fallback);
+	return rc;
+}
+
+char *store_state_path(const char *below)
+{
+	char *path = NULL;
+	const char *state = getenv("XDG_STATE_HOME");
+	if (state && state[0] == '/') {
+		return asprintf(&path, "%s/vega/%s", state, below) < 0 ? NULL : path;
+	}
+	const char *home = getenv("HOME");
+	if (!home || home[0] != '/') {
+		const struct passwd *user = getpwuid(geteuid());
+		home = user ? user->pw_dir : NULL;
+	}
+	if (!home || asprintf(&path, "%s/.local/state/vega/%s", home, below) < 0) {
+		return NULL;
+	}
+	return path;
+}
+
+static bool copy(char **out, const struct store_row *row, int column)
+{
+	const char *text = row->text(row->context, column);
+	if (!text) {
+		return true;
+	}
+	*out = strdup(text);
+	return *out != NULL;
+}
+
+static long long integer(const struct store_row *row, int column)
+{
+	const char *text = row->text(row->context, column);
+	return text ? strtoll(text, NULL, 10) : 0;
+}
+
+static struct vega_time point(const struct store_row *row, int column)
+{
+	long long us = integer(row, column);
+	long long sec = us / 1000000, rest = us % 1000000;
+	if (rest < 0) {
+		sec--;
+		rest += 1000000;
+	}
+	return (struct vega_time){.sec = sec, .nsec = (uint32_t)rest * 1000};
+}
+
+static bool read_result(struct job *job, const struct store_row *row)
+{
+	job->records_size = (uint64_t)integer(row, COLUMN_RECORDS_SIZE);
+	job->exit_code = (int)integer(row, COLUMN_EXIT_CODE);
+	return copy(&job->summary, row, COLUMN_SUMMARY) &&
+	       copy(&job->records_uri, row, COLUMN_RECORDS_URI) &&
+	       copy(&job->records_digest, row, COLUMN_RECORDS_DIGEST) &&
+	       copy(&job->stderr_tail, row, COLUMN_STDERR_TAIL);
+}
+
+static bool read_strings(struct job *job, const struct store_row *row)
+{
+	return copy(&job->spec, row, COLUMN_SPEC) && copy(&job->submitter, row, COLUMN_SUBMITTER) &&
+	       copy(&job->queue, row, COLUMN_QUEUE) &&
+	       copy(&job->idempotency_key, row, COLUMN_IDEMPOTENCY_KEY) &&
+	       copy(&job->labels, row, COLUMN_LABELS) && copy(&job->worker, row, COLUMN_WORKER) &&
+	       copy(&job->progress, row, COLUMN_PROGRESS) && copy(&job->error, row, COLUMN_ERROR);
+}
+
+int store_read_job(
+        struct job *job, const struct store_row *row, unsigned parts, struct vega_error *err)
+{
+	const char *id = row->text(row->context, COLUMN_ID);
+	const char *state = row->text(row->context, COLUMN_STATE);
+	if (!id || !state || !uuid_valid(id) || !job_state_parse(state, &job->state)) {
+		return vega_fail(err, VEGA_FATAL,
+		        "the store holds a job with id '%s' and state '%s', which cannot be; it is "
+		        "damaged",
+		        id ? id : "", state ? state : "");
+	}
+	memcpy(job->id, id, UUID_TEXT);
+	job->priority = (int)integer(row, COLUMN_PRIORITY);
+	job->max_attempts = (unsigned)integer(row, COLUMN_MAX_ATTEMPTS);
+	job->created = point(row, COLUMN_CREATED);
+	job->not_before = point(row, COLUMN_NOT_BEFORE);
+	job->attempt = (unsigned)integer(row, COLUMN_ATTEMPT);
+	job->lease_seq = (uint64_t)integer(row, COLUMN_LEASE_SEQ);
+	job->lease_until = point(row, COLUMN_LEASE_UNTIL);
+	job->started = point(row, COLUMN_STARTED);
+	job->finished = point(row, COLUMN_FINISHED);
+	job->cancel_requested = integer(row, COLUMN_CANCEL_REQUESTED) != 0;
+	if (!read_strings(job, row) || ((parts & STORE_PART_RESULT) && !read_result(job, row)) ||
+	        ((parts & STORE_PART_RECORDS) && !copy(&job->records, row, COLUMN_RECORDS))) {
+		job_release(job);
+		return vega_fail_nomem(err);
+	}
+	return 0;
+}
+
+bool store_clean(struct arena *arena, const char **text)
+{
+	static const char replacement[] = "\xef\xbf\xbd";
+	if (!*text) {
+		return true;
+	}
+	size_t len = strlen(*text);
+	if (utf8_valid(*text, len)) {
+		return true;
+	}
+	char *clean = arena_alloc(arena, len * strlen(replacement) + 1);
+	if (!clean) {
+		return false;
+	}
+	char *end = clean;
+	for (size_t i = 0; i < len;) {
+		uint32_t code;
+		size_t step = utf8_decode(*text + i, len - i, &code);
+		end = step ? mempcpy(end, *text + i, step)
+		           : mempcpy(end, replacement, strlen(replacement));
+		i += step ? step : 1;
+	}
+	*end = '\0';
+	*text = clean;
+	return true;
+}
+
+int store_id(const char *id, char canonical[UUID_TEXT], struct vega_error *err)
+{
+	if (!uuid_valid(id)) {
+		return vega_fail(err, VEGA_USAGE, "'%s' is not a job id", id);
+	}
+	for (size_t i = 0; i < UUID_TEXT; i++) {
+		canonical[i] = (char)(id[i] >= 'A' && id[i] <= 'F' ? id[i] | 0x20 : id[i]);
+	}
+	return 0;
+}
+
+enum store_queues store_queues(const struct strlist *queues, struct buf *parameter)
+{
+	size_t count = queues ? queues->count : 0;
+	if (count == 0) {
+		return QUEUES_ANY;
+	}
+	if (count == 1) {
+		buf_add_str(parameter, queues->items[0]);
+		return QUEUES_ONE;
+	}
+	struct json json = json_writer(parameter);
+	json_array_begin(&json);
+	for (size_t i = 0; i < count; i++) {
+		json_str(&json, queues->items[i]);
+	}
+	json_array_end(&json);
+	return QUEUES_MANY;
+}
+
+int64_t store_time_us(struct vega_time when)
+{
+	const int64_t first = -62135596800, last = 253402300799; /* 0001-01-01, 9999-12-31 */
+	int64_t sec = when.sec < first ? first : when.sec > last ? last : when.sec;
+	return sec * 1000000 + when.nsec / 1000;
+}
+
+int64_t store_span_us(uint64_t ms)
+{
+	const uint64_t most = (uint64_t)1000 * 365 * 86400 * 1000;
+	return (int64_t)(ms < most ? ms : most) * 1000;
+}
+
+uint64_t store_clock_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+int store_left_ms(uint64_t deadline)
+{
+	uint64_t now = store_clock_ms();
+	uint64_t left = deadline > now ? deadline - now : 0;
+	return left > INT32_MAX ? INT32_MAX : (int)left;
+}
+
+unsigned store_jitter(unsigned low, unsigned high)
+{
+	static _Thread_local unsigned state;
+	if (state == 0) {
+		struct timespec now;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		state = (unsigned)now.tv_nsec ^ (unsigned)getpid() << 16 ^ 1u;
+	}
+	return low + (unsigned)rand_r(&state) % (high - low + 1);
+}
+
+static int list_pages(struct store *store, struct store_page *page, store_page_reader *read,
+        struct job *jobs, int (*each)(const struct job *job, void *context), void *context,
+        struct vega_error *err)
+{
+	unsigned left = page->filter->limit ? page->filter->limit : UINT32_MAX;
+	for (;;) {
+		page->limit = left < STORE_PAGE ? left : STORE_PAGE;
+		int count = read(store, page, jobs, &page->before, err);
+		if (count < 0) {
+			return count;
+		}
+		bool stopped = false;
+		for (int i = 0; i < count; i++) {
+			stopped = stopped || each(&jobs[i], context) != 0;
+			job_release(&jobs[i]);
+		}
+		left -= page->filter->limit ? (unsigned)count : 0;
+		if (stopped || count < (int)page->limit || left == 0) {
+			return 0;
+		}
+	}
+}
+
+int store_list(struct store *store, const struct store_filter *filter, store_page_reader *read,
+        int (*each)(const struct job *job, void *context), void *context, struct vega_error *err)
+{
+	struct store_page page = {.filter = filter, .before = INT64_MAX};
+	char *key = NULL;
+	if (filter->label) {
+		const char *equals = strchr(filter->label, '=');
+		if (!equals || equals == filter->label) {
+			return vega_fail(err, VEGA_USAGE, "'%s' is not a label; say KEY=VALUE",
+			        filter->label);
+		}
+		key = strndup(filter->label, (size_t)(equals - filter->label));
+		page.label_key = key;
+		page.label_value = equals + 1;
+	}
+	struct job *jobs = calloc(STORE_PAGE, sizeof *jobs);
+	int rc = jobs && (key || !filter->label)
+	                 ? list_pages(store, &page, read, jobs, each, context, err)
+	                 : vega_fail_nomem(err);
+	free(jobs);
+	free(key);
+	return rc;
+}

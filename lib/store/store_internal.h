@@ -1,0 +1,102 @@
+/* What the stores share: the shape of a row, clean text, deadlines, queue filters. */
+#ifndef VEGA_STORE_INTERNAL_H
+#define VEGA_STORE_INTERNAL_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "store/store.h"
+
+#define STORE_TIMEOUT_MS 15000
+
+/*
+ * The columns of a job, in the order in which every SELECT names them. Times are microseconds since
+ * 1970. A SELECT without the result ends before COLUMN_SUMMARY, one without the records before
+ * COLUMN_RECORDS.
+ */
+enum store_column {
+	COLUMN_ID,
+	COLUMN_SPEC,
+	COLUMN_SUBMITTER,
+	COLUMN_QUEUE,
+	COLUMN_PRIORITY,
+	COLUMN_MAX_ATTEMPTS,
+	COLUMN_IDEMPOTENCY_KEY,
+	COLUMN_LABELS,
+	COLUMN_CREATED,
+	COLUMN_NOT_BEFORE,
+	COLUMN_STATE,
+	COLUMN_ATTEMPT,
+	COLUMN_LEASE_SEQ,
+	COLUMN_WORKER,
+	COLUMN_LEASE_UNTIL,
+	COLUMN_STARTED,
+	COLUMN_FINISHED,
+	COLUMN_CANCEL_REQUESTED, /* 0 or 1 */
+	COLUMN_PROGRESS,
+	COLUMN_ERROR,
+	COLUMN_NR, /* the order of acceptance; list() pages by it */
+	COLUMN_SUMMARY,
+	COLUMN_RECORDS_URI,
+	COLUMN_RECORDS_SIZE,
+	COLUMN_RECORDS_DIGEST,
+	COLUMN_STDERR_TAIL,
+	COLUMN_EXIT_CODE,
+	COLUMN_RECORDS,
+};
+
+/* A row of text values; NULL for SQL's NULL. A value is valid until the row is left. */
+struct store_row {
+	const char *(*text)(void *context, int column);
+	void *context;
+};
+
+/* Fills a zeroed job from the columns that `parts` (store_parts) loaded. Releases it on failure. */
+int store_read_job(
+        struct job *job, const struct store_row *row, unsigned parts, struct vega_error *err);
+
+/* Text as any store takes it: what is not valid UTF-8 becomes U+FFFD, in a copy in the arena. NULL
+ * stays NULL. False: no memory. */
+bool store_clean(struct arena *arena, const char **text);
+
+/* The canonical, lower-case form of an id; VEGA_USAGE names what is not one. */
+int store_id(const char *id, char canonical[UUID_TEXT], struct vega_error *err);
+
+/* How claim and next_due are limited to queues, and the parameter for it: nothing, a queue's name,
+ * or a JSON array of names. */
+enum store_queues { QUEUES_ANY, QUEUES_ONE, QUEUES_MANY, QUEUES_KINDS };
+enum store_queues store_queues(const struct strlist *queues, struct buf *parameter);
+
+/* Microseconds since 1970, as far as both stores can hold them (years 1 to 9999). */
+int64_t store_time_us(struct vega_time when);
+
+/* A length of time in microseconds; what is longer than a thousand years is cut to that. */
+int64_t store_span_us(uint64_t ms);
+
+/* Milliseconds of CLOCK_MONOTONIC, for deadlines. */
+uint64_t store_clock_ms(void);
+
+/* What is left until a deadline, as poll() takes it. */
+int store_left_ms(uint64_t deadline);
+
+/* A random number from low to high, so that many processes do not do the same at once. */
+unsigned store_jitter(unsigned low, unsigned high);
+
+/* What list() reads at a time: jobs with nr below `before`, newest first. Paging keeps memory
+ * small, and no transaction open while the caller prints. */
+#define STORE_PAGE 500
+struct store_page {
+	const struct store_filter *filter;
+	const char *label_key, *label_value; /* NULL: any */
+	int64_t before;
+	unsigned limit;
+};
+
+/* Fills jobs[0…limit-1] and the nr of the last one. Returns how many, or a negative code. */
+typedef int store_page_reader(struct store *store, const struct store_page *page, struct job *jobs,
+        int64_t *last, struct vega_error *err);
+
+/* The list slot, over a store's reader of one page. */
+int store_list(struct store *store, const struct store_filter *filter, store_page_reader *read,
+        int (*each)(const struct job *job, void *context), void *context, struct vega_error *err);
+
+#endif

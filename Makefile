@@ -177,6 +177,13 @@ check-install: all ## install into an empty directory, look, uninstall, and see 
 
 # --- Everything else -----------------------------------------------------------------------------------------
 
+quickstart: deps ## a first look: build, summarize /usr, and do the same as a job
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)VEGA_BUILD=$(abspath $(B)) tests/quickstart
+
+bench: all ## compare with find, fd, bfs, du and gdu, where they are installed
+	$(Q)VEGA_BUILD=$(abspath $(B)) tests/bench/run
+
 clean: ## remove build/
 	rm -rf build
 
@@ -184,4 +191,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all asan check check-install clean cli deps help install lint test-deps uninstall unit FORCE
+.PHONY: all asan bench check check-install clean cli deps help install lint quickstart test-deps uninstall unit FORCE

@@ -108,6 +108,11 @@ eventually() {
 	done
 }
 
+# gone PID: no such process, or only its exit status is left.
+gone() {
+	[[ ! -e /proc/$1/stat || $(<"/proc/$1/stat") == *') Z '* ]] 2>/dev/null
+}
+
 # start COMMAND…: in the background, in a process group of its own, stopped after the test. Its
 # output goes to $out.PID and $err.PID; the process id is in $pid.
 start() {

@@ -1,13 +1,24 @@
 #include "cmd.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/escape.h"
 #include "base/fd.h"
 
-#include <unistd.h>
-
 const char *cmd_name = "vega";
+
+void cmd_begin(const char *name)
+{
+	cmd_name = name;
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+			open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY); /* the lowest free: fd */
+		}
+	}
+}
 
 void cmd_message(const char *line)
 {

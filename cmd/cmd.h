@@ -5,7 +5,12 @@
 #include "base/error.h"
 #include "base/option.h"
 
-extern const char *cmd_name; /* "vega-walk": set first thing in main */
+extern const char *cmd_name; /* "vega-walk" */
+
+/* First thing in main: sets the name, and opens what is closed of descriptors 0-2 so that using it
+ * fails: else the next file or socket would get the number, and messages would be written into it.
+ */
+void cmd_begin(const char *name);
 
 /* "NAME: TEXT" on stderr (escaped for a terminal), and the exit status for the code. */
 int cmd_error(const struct vega_error *err);

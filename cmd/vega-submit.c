@@ -1,0 +1,251 @@
+/* vega-submit: check a specification, store it as a PENDING job, print the job's id. */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/parse.h"
+#include "base/uuid.h"
+#include "cmd.h"
+#include "engine/engine.h"
+#include "spec/spec.h"
+#include "store/request.h"
+#include "store/store.h"
+
+#define SECOND UINT64_C(1000000000)
+
+struct submit {
+	struct option_common common;
+	char *store, *queue, *priority, *after, *idempotency_key, *files0_from;
+	struct option_number max_attempts;
+	struct strlist label, root;
+	bool dry_run;
+};
+
+#define FIELD(member) .offset = offsetof(struct submit, member)
+#define JOB "The job"
+#define SUBMISSION "Submission"
+
+static const struct option_row rows[] = {
+        {"queue", 0, OPT_TEXT, FIELD(queue), 0, "NAME", NULL, JOB,
+                "put the job in the queue NAME (default: default)"},
+        {"priority", 0, OPT_TEXT, FIELD(priority), 0, "N", NULL, JOB,
+                "jobs of higher N run first; may be negative (default: 0)"},
+        {"after", 0, OPT_TEXT, FIELD(after), 0, "TIME", NULL, JOB,
+                "do not run before TIME: a date, @SECONDS, or a length of time from now (90min)"},
+        {"max-attempts", 0, OPT_NUMBER, FIELD(max_attempts), 0, "N", NULL, JOB,
+                "give up after N failed attempts (default: 3)"},
+        {"idempotency-key", 0, OPT_TEXT, FIELD(idempotency_key), 0, "KEY", NULL, JOB,
+                "if you have submitted a job with KEY before, submit nothing and print its id"},
+        {"label", 0, OPT_LIST, FIELD(label), 0, "K=V", NULL, JOB,
+                "label the job, for vega-status --label; repeat for more"},
+        {"files0-from", 0, OPT_TEXT, FIELD(files0_from), 0, "FILE", NULL, SUBMISSION,
+                "read the roots, separated by NUL bytes, from FILE ('-': standard input)"},
+        {"root", 0, OPT_LIST, FIELD(root), 0, "DIR", NULL, SUBMISSION,
+                "refuse roots and outputs that are not beneath DIR; repeat for alternatives "
+                "(default: $VEGA_ROOTS, separated by colons)"},
+        {"store", 0, OPT_TEXT, FIELD(store), 0, "URL", NULL, SUBMISSION,
+                "sqlite:PATH or postgresql://... (default: $VEGA_STORE, else "
+                "sqlite:$XDG_STATE_HOME/vega/jobs.db)"},
+        {"dry-run", 0, OPT_FLAG, FIELD(dry_run), 0, NULL, NULL, SUBMISSION,
+                "check everything, print the specification as JSON, and store nothing"},
+};
+
+static const struct cmd_help help = {
+        "vega-submit [OP[,OP]...] [OPTION]... [ROOT]... [-- COMMAND...]",
+        "Check what vega-walk would be asked to do, store it as a job for vega-run, and\n"
+        "print only the job's id, once the job is durable. OP is summarize (the default),\n"
+        "find, hash or transform.",
+        "Examples:\n"
+        "  vega-submit /data/project-x\n"
+        "  id=$(vega-submit hash --algo sha256 /srv) && vega-status --wait \"$id\"\n"
+        "  vega-submit transform -e csv --to zstd --out /backup/csv /data\n"
+        "  vega-submit --after 2h --priority -5 --label team=ops /data\n"
+        "  vega-submit --idempotency-key \"nightly-$(date +%F)\" /data\n"
+        "  find /srv -maxdepth 1 -name 'v*' -print0 | vega-submit --files0-from=-\n"
+        "\n"
+        "Exit status: 0 the job is stored (with --dry-run: it could be); 2 it is refused,\n"
+        "or its id cannot be printed, which the message then holds; 5 the store cannot be\n"
+        "reached."};
+
+static int parse_priority(const char *text, int *priority, struct vega_error *err)
+{
+	uint64_t value = 0;
+	bool negative = text && *text == '-';
+	if (text && (parse_u64(text + negative, &value, NULL) != 0 || value > INT_MAX)) {
+		return vega_fail(err, VEGA_USAGE,
+		        "--priority %s: not a whole number from -%d to %d", text, INT_MAX, INT_MAX);
+	}
+	*priority = negative ? -(int)value : (int)value;
+	return 0;
+}
+
+/* A length of time counts forward here, unlike the ages of --newer-than. */
+static int parse_after(const char *text, struct vega_time *when, struct vega_error *err)
+{
+	uint64_t delay;
+	struct vega_time now = vega_now();
+	if (!text) {
+		return 0;
+	}
+	if (parse_duration(text, &delay, NULL) == 0) {
+		uint64_t nsec = now.nsec + delay % SECOND;
+		*when = (struct vega_time){now.sec + (int64_t)(delay / SECOND + nsec / SECOND),
+		        (uint32_t)(nsec % SECOND)};
+		return 0;
+	}
+	if (strchr(text, '/') || parse_time(text, now, when, NULL) != 0) {
+		return vega_fail(err, VEGA_USAGE,
+		        "--after %s: not a time; use e.g. 2026-01-31, 2026-01-31T12:00:00Z, "
+		        "@1767225600, or 90min, 2h, 7d from now",
+		        text);
+	}
+	return 0;
+}
+
+static int fill_request(const struct submit *submit, struct store_request *request,
+        struct buf *labels, struct vega_error *err)
+{
+	uint64_t attempts = submit->max_attempts.value;
+	if (submit->max_attempts.set && (attempts < 1 || attempts > REQUEST_ATTEMPTS_MAX)) {
+		return vega_fail(err, VEGA_USAGE,
+		        "--max-attempts %" PRIu64 ": not in the range 1-%d", attempts,
+		        REQUEST_ATTEMPTS_MAX);
+	}
+	request->queue = submit->queue;
+	request->idempotency_key = submit->idempotency_key;
+	request->max_attempts = (unsigned)attempts;
+	int rc = parse_priority(submit->priority, &request->priority, err);
+	if (rc == 0) {
+		rc = parse_after(submit->after, &request->not_before, err);
+	}
+	if (rc == 0) {
+		rc = request_check(request, err);
+	}
+	return rc == 0 ? request_labels(&submit->label, labels, err) : rc;
+}
+
+/* All that can be judged here and now; the worker's engine judges again. */
+static int check_spec(struct spec *spec, const struct strlist *given, struct vega_error *err)
+{
+	struct strlist allowed = {0};
+	int rc = spec_allowed_roots(given, getenv("VEGA_ROOTS"), &allowed, err);
+	if (rc == 0) {
+		rc = spec_resolve_paths(spec, err);
+	}
+	if (rc == 0 && allowed.count) {
+		rc = spec_check_beneath(spec, &allowed, err);
+	}
+	if (rc == 0) {
+		rc = engine_check(spec, allowed.count ? &allowed : NULL, err);
+	}
+	strlist_release(&allowed);
+	return rc;
+}
+
+/* The canonical JSON; the worker's limits on reading it hold here already. */
+static int write_spec(const struct spec *spec, struct buf *json, struct vega_error *err)
+{
+	struct spec back;
+	spec_to_json(spec, json);
+	if (!buf_cstr(json)) {
+		return vega_fail_nomem(err);
+	}
+	spec_init(&back);
+	int rc = spec_parse_json(&back, json->data, json->len, err);
+	spec_release(&back);
+	return rc;
+}
+
+static int store_job(const char *url, struct store_request *request, struct vega_error *err)
+{
+	struct store *store = NULL;
+	struct passwd *user = getpwuid(geteuid());
+	char number[24];
+	snprintf(number, sizeof number, "%lu", (unsigned long)geteuid());
+	request->submitter = user ? user->pw_name : number;
+	uuid7(request->id);
+	int rc = store_open(url, 0, &store, err);
+	if (rc == 0) {
+		rc = store->driver->submit(store, request, 1, err);
+		store->driver->close(store);
+	}
+	return rc;
+}
+
+static int print_line(const char *line)
+{
+	struct buf out = BUF_INIT;
+	buf_add_str(&out, line);
+	buf_add_char(&out, '\n');
+	int rc = out.failed ? -ENOMEM : fd_write_all(STDOUT_FILENO, out.data, out.len);
+	buf_release(&out);
+	return rc;
+}
+
+static int run(const struct submit *submit, struct spec *spec, struct vega_error *err)
+{
+	struct store_request request = {0};
+	struct buf json = BUF_INIT, labels = BUF_INIT;
+	int rc = fill_request(submit, &request, &labels, err);
+	if (rc == 0) {
+		rc = check_spec(spec, &submit->root, err);
+	}
+	if (rc == 0) {
+		rc = write_spec(spec, &json, err);
+	}
+	if (rc == 0 && !submit->dry_run) {
+		request.spec = json.data;
+		request.labels = buf_cstr(&labels);
+		rc = request.labels ? store_job(submit->store, &request, err)
+		                    : vega_fail_nomem(err);
+	}
+	if (rc == 0) {
+		int failed = print_line(submit->dry_run ? json.data : request.stored_id);
+		if (failed && submit->dry_run) {
+			rc = vega_fail_errno(
+			        err, VEGA_FATAL, -failed, "cannot write to standard output");
+		} else if (failed) {
+			rc = vega_fail_errno(err, VEGA_FATAL, -failed,
+			        "job %s is stored, but its id cannot be written to standard output",
+			        request.stored_id);
+		}
+	}
+	buf_release(&json);
+	buf_release(&labels);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct submit submit = {0};
+	struct spec spec;
+	struct vega_error err = {0};
+	const struct option_table tables[] = {
+	        {rows, sizeof rows / sizeof *rows, &submit},
+	        SPEC_TABLE(&spec),
+	        {option_common_rows, option_common_count, &submit.common},
+	};
+	const size_t count = sizeof tables / sizeof *tables;
+	cmd_begin("vega-submit");
+	signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to tell, not a death */
+	spec_init(&spec);
+	int status = 0;
+	int rc = spec_parse_argv(&spec, tables, count, &submit.files0_from, argc, argv, &err);
+	if (cmd_common(&submit.common, &help, tables, count)) {
+		status = 0;
+	} else if (rc != 0) {
+		status = cmd_usage_error(&err);
+	} else if (run(&submit, &spec, &err) != 0) {
+		status = cmd_error(&err);
+	}
+	option_release(rows, sizeof rows / sizeof *rows, &submit);
+	spec_release(&spec);
+	return status;
+}

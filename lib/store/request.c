@@ -1,0 +1,69 @@
+#include "store/request.h"
+
+#include <string.h>
+
+#include "base/json.h"
+
+#define YEAR_10000 INT64_C(253402300800)
+
+static int check_text(const char *what, const char *text, struct vega_error *err)
+{
+	size_t len = strlen(text);
+	if (len == 0 || len > REQUEST_TEXT_MAX || !utf8_valid(text, len)) {
+		return vega_fail(err, VEGA_USAGE, "%s %s: not 1-%d bytes of UTF-8 text", what,
+		        len ? text : "''", REQUEST_TEXT_MAX);
+	}
+	return 0;
+}
+
+int request_check(const struct store_request *request, struct vega_error *err)
+{
+	int rc = request->queue ? check_text("queue", request->queue, err) : 0;
+	if (rc == 0 && request->idempotency_key) {
+		rc = check_text("idempotency key", request->idempotency_key, err);
+	}
+	if (rc == 0 && request->max_attempts > REQUEST_ATTEMPTS_MAX) {
+		rc = vega_fail(err, VEGA_USAGE, "%u attempts: the most is %d",
+		        request->max_attempts, REQUEST_ATTEMPTS_MAX);
+	}
+	if (rc == 0 && (request->not_before.sec < 0 || request->not_before.sec >= YEAR_10000)) {
+		rc = vega_fail(err, VEGA_USAGE, "a job can wait for a time from 1970 to 9999 only");
+	}
+	return rc;
+}
+
+/* Does a label before labels->items[index] have the same name of len bytes? */
+static bool repeats(const struct strlist *labels, size_t index, size_t len)
+{
+	for (size_t i = 0; i < index; i++) {
+		if (strncmp(labels->items[i], labels->items[index], len + 1) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+int request_labels(const struct strlist *labels, struct buf *out, struct vega_error *err)
+{
+	struct json json = json_writer(out);
+	json_object_begin(&json);
+	for (size_t i = 0; i < labels->count; i++) {
+		const char *label = labels->items[i];
+		size_t len = strcspn(label, "=");
+		int rc = check_text("label", label, err);
+		if (rc == 0 && (len == 0 || !label[len])) {
+			rc = vega_fail(err, VEGA_USAGE, "label %s: not of the form K=V", label);
+		} else if (rc == 0 && repeats(labels, i, len)) {
+			rc = vega_fail(err, VEGA_USAGE, "label %s: %.*s is given twice", label,
+			        (int)len, label);
+		}
+		if (rc != 0) {
+			return rc;
+		}
+		char key[REQUEST_TEXT_MAX + 1] = "";
+		memcpy(key, label, len);
+		json_member_str(&json, key, label + len + 1);
+	}
+	json_object_end(&json);
+	return out->failed ? vega_fail_nomem(err) : 0;
+}

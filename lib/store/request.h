@@ -1,0 +1,21 @@
+/* What a submitter may say besides the specification, judged before any store sees it. */
+#ifndef VEGA_STORE_REQUEST_H
+#define VEGA_STORE_REQUEST_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/strlist.h"
+#include "store/store.h"
+
+#define REQUEST_TEXT_MAX 255 /* bytes of a queue, a key, a label: what every store can index */
+#define REQUEST_ATTEMPTS_MAX 1000
+
+/* VEGA_USAGE for a queue or key that is not short UTF-8 text, for more attempts than there may be,
+ * and for a not_before that some store cannot hold. */
+int request_check(const struct store_request *request, struct vega_error *err);
+
+/* Adds the JSON object of labels "K=V". VEGA_USAGE for one that is not short UTF-8 text of that
+ * form, and for a K that comes twice. */
+int request_labels(const struct strlist *labels, struct buf *out, struct vega_error *err);
+
+#endif

@@ -1,5 +1,6 @@
 #include "base/arena.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,9 @@ struct arena_block {
 
 void *arena_alloc(struct arena *a, size_t size)
 {
+	if (size > PTRDIFF_MAX) {
+		return NULL;
+	}
 	size = (size + 15) & ~(size_t)15;
 	if (!a->block || a->block->cap - a->used < size) {
 		size_t cap = size > ARENA_BLOCK ? size : ARENA_BLOCK;

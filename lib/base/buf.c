@@ -10,21 +10,28 @@ void buf_release(struct buf *b)
 	*b = (struct buf){.max = b->max};
 }
 
+/* Without spare room every addition comes to buf_grow(), where the failure sticks. */
+static bool fail(struct buf *b)
+{
+	b->failed = true;
+	b->cap = b->len;
+	return false;
+}
+
 bool buf_grow(struct buf *b, size_t more)
 {
 	size_t max = b->max ? b->max : BUF_MAX;
 	if (b->failed || more > max - b->len) {
-		b->failed = true;
-		return false;
+		return fail(b);
 	}
 	size_t want = b->cap ? b->cap : 64;
 	while (want - b->len < more) {
 		want = want > max / 2 ? max : want * 2;
 	}
+	want = want < max ? want : max;
 	char *data = realloc(b->data, want);
 	if (!data) {
-		b->failed = true;
-		return false;
+		return fail(b);
 	}
 	b->data = data;
 	b->cap = want;
@@ -39,7 +46,7 @@ void buf_printf(struct buf *b, const char *format, ...)
 	int len = vsnprintf(NULL, 0, format, args);
 	va_end(args);
 	if (len < 0) {
-		b->failed = true;
+		fail(b);
 	} else if (buf_reserve(b, (size_t)len + 1)) {
 		vsnprintf(b->data + b->len, (size_t)len + 1, format, again);
 		b->len += (size_t)len;
@@ -144,10 +151,7 @@ bool buf_add_base64_decoded(struct buf *b, const char *text, size_t len)
 
 const char *buf_cstr(struct buf *b)
 {
-	if (!buf_reserve(b, 1)) {
-		return NULL;
-	}
-	if (b->failed) {
+	if (b->failed || !buf_reserve(b, 1)) {
 		return NULL;
 	}
 	b->data[b->len] = '\0';

@@ -4,14 +4,30 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Names and the texts of databases may hold newlines: none at the end, a space for one within. */
+static void one_line(char *text)
+{
+	size_t len = strlen(text);
+	while (len && (text[len - 1] == '\n' || text[len - 1] == '\r')) {
+		text[--len] = '\0';
+	}
+	for (char *c = text; *c; c++) {
+		if (*c == '\n' || *c == '\r') {
+			*c = ' ';
+		}
+	}
+}
+
 static void fill(struct vega_error *err, int code, int sys, const char *format, va_list args)
 {
 	err->code = code;
 	err->sys = sys;
 	int used = vsnprintf(err->text, sizeof err->text, format, args);
 	if (sys && used >= 0 && (size_t)used < sizeof err->text) {
-		snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s", strerror(sys));
+		snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s",
+		        strerrordesc_np(sys) ? strerrordesc_np(sys) : "unknown error");
 	}
+	one_line(err->text);
 }
 
 int vega_fail(struct vega_error *err, int code, const char *format, ...)

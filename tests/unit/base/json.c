@@ -1,0 +1,158 @@
+/* The JSON writer: what it writes is what jsonb reads. */
+#include "base/json.h"
+
+#include "../tap.h"
+
+static struct buf out;
+static struct json j;
+
+static void start(void)
+{
+	buf_clear(&out);
+	j = json_writer(&out);
+}
+
+static const char *text_of(const char *bytes, size_t len)
+{
+	start();
+	json_text(&j, bytes, len);
+	return buf_cstr(&out);
+}
+
+static const char *time_of(int64_t seconds, uint32_t nanoseconds)
+{
+	start();
+	json_time(&j, seconds, nanoseconds);
+	return buf_cstr(&out);
+}
+
+static void test_structure(void)
+{
+	start();
+	json_object_begin(&j);
+	json_member_str(&j, "type", "entry");
+	json_key(&j, "list");
+	json_array_begin(&j);
+	json_u64(&j, 1);
+	json_i64(&j, INT64_MIN);
+	json_array_begin(&j);
+	json_array_end(&j);
+	json_object_begin(&j);
+	json_object_end(&j);
+	json_null(&j);
+	json_array_end(&j);
+	json_key(&j, "yes");
+	json_bool(&j, true);
+	json_member_u128(&j, "sum", (unsigned __int128)UINT64_MAX + 1);
+	json_key(&j, "raw");
+	json_raw(&j, "[0]", 3);
+	json_object_end(&j);
+	is_str(buf_cstr(&out),
+	        "{\"type\":\"entry\",\"list\":[1,-9223372036854775808,[],{},null],\"yes\":true,"
+	        "\"sum\":18446744073709551616,\"raw\":[0]}",
+	        "commas and nesting");
+
+	start();
+	for (int i = 0; i < 63; i++) {
+		json_array_begin(&j);
+	}
+	ok(!out.failed, "63 open levels");
+	for (int i = 0; i < 10; i++) {
+		json_array_begin(&j);
+	}
+	ok(out.failed, "too many levels fail");
+}
+
+static void test_text(void)
+{
+	is_str(text_of("a\"b\\c/", 6), "\"a\\\"b\\\\c/\"", "quote and backslash");
+	is_str(text_of("\n\t\r\x01\x1b\x7f", 6), "\"\\n\\t\\r\\u0001\\u001b\\u007f\"",
+	        "control bytes");
+	is_str(text_of("a\0b", 3),
+	        "\"a\xef\xbf\xbd"
+	        "b\"",
+	        "NUL becomes U+FFFD");
+	is_str(text_of("\xc3\xa9\xf0\x9f\x98\x80", 6), "\"\xc3\xa9\xf0\x9f\x98\x80\"",
+	        "valid UTF-8 stays");
+	is_str(text_of("\xff", 1), "\"\xef\xbf\xbd\"", "a stray byte");
+	is_str(text_of("\xed\xa0\x80", 3), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"",
+	        "a surrogate is three bad bytes");
+	is_str(text_of("\xc3", 1), "\"\xef\xbf\xbd\"", "a sequence cut by the end");
+	is_str(text_of("\xc3\"", 2), "\"\xef\xbf\xbd\\\"\"", "a cut sequence hides no quote");
+}
+
+static void test_utf8(void)
+{
+	static const struct {
+		const char *bytes;
+		bool valid;
+		const char *name;
+	} cases[] = {
+	        {"plain", true, "ASCII"},
+	        {"\xc2\x80", true, "U+0080"},
+	        {"\xdf\xbf", true, "U+07FF"},
+	        {"\xe0\xa0\x80", true, "U+0800"},
+	        {"\xef\xbf\xbf", true, "U+FFFF"},
+	        {"\xf0\x90\x80\x80", true, "U+10000"},
+	        {"\xf4\x8f\xbf\xbf", true, "U+10FFFF"},
+	        {"\xf4\x90\x80\x80", false, "U+110000"},
+	        {"\xc0\xaf", false, "overlong, two bytes"},
+	        {"\xc1\xbf", false, "overlong, the last of two"},
+	        {"\xe0\x9f\xbf", false, "overlong, three bytes"},
+	        {"\xf0\x8f\xbf\xbf", false, "overlong, four bytes"},
+	        {"\xed\x9f\xbf", true, "below the surrogates"},
+	        {"\xed\xa0\x80", false, "the first surrogate"},
+	        {"\xed\xbf\xbf", false, "the last surrogate"},
+	        {"\xee\x80\x80", true, "above the surrogates"},
+	        {"\x80", false, "a continuation alone"},
+	        {"\xe2\x82", false, "cut"},
+	        {"\xf8\x88\x80\x80\x80", false, "five bytes"},
+	        {"\xfe", false, "0xfe"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		is_int(utf8_valid(cases[i].bytes, strlen(cases[i].bytes)), cases[i].valid,
+		        "UTF-8: %s", cases[i].name);
+	}
+	ok(!utf8_valid("a\0b", 3), "NUL is not allowed");
+	uint32_t code = 0;
+	is_int(utf8_decode("\xe2\x82\xac!", 4, &code), 3, "decode takes one sequence");
+	is_int(code, 0x20ac, "and gives its code point");
+	is_int(utf8_decode("", 0, &code), 0, "nothing of nothing");
+}
+
+static void test_path(void)
+{
+	start();
+	json_object_begin(&j);
+	json_member_path(&j, "path", "a\xff\n", 3);
+	json_member_path(&j, "other", "\xc3\xa9", 2);
+	json_object_end(&j);
+	is_str(buf_cstr(&out),
+	        "{\"path\":\"a\xef\xbf\xbd\\n\",\"path_b64\":\"Yf8K\",\"other\":\"\xc3\xa9\"}",
+	        "a path that is not UTF-8 is there exactly too");
+}
+
+static void test_time(void)
+{
+	is_str(time_of(0, 0), "\"1970-01-01T00:00:00Z\"", "the epoch");
+	is_str(time_of(-1, 999999999), "\"1969-12-31T23:59:59.999999999Z\"", "just before it");
+	is_str(time_of(951782400, 5), "\"2000-02-29T00:00:00.000000005Z\"", "a leap day");
+	is_str(time_of(9223372036, 854775807), "\"2262-04-11T23:47:16.854775807Z\"",
+	        "the end of 64-bit nanoseconds");
+	is_str(time_of(253402300799, 0), "\"9999-12-31T23:59:59Z\"", "the last of four digits");
+	is_str(time_of(253402300800, 0), "\"@253402300800\"", "past it");
+	is_str(time_of(-62167219200, 0), "\"0000-01-01T00:00:00Z\"", "the first");
+	is_str(time_of(-62167219201, 7), "\"@-62167219201.000000007\"", "before it");
+	is_str(time_of(INT64_MIN, 0), "\"@-9223372036854775808\"", "the least");
+}
+
+int main(void)
+{
+	test_structure();
+	test_text();
+	test_utf8();
+	test_path();
+	test_time();
+	buf_release(&out);
+	return done();
+}

@@ -53,8 +53,9 @@ BUILD_DEPS := gcc libc6-dev pkg-config libpq-dev libhiredis-dev libcjson-dev lib
 TEST_DEPS := bats clang clang-format libomp-dev shellcheck mandoc postgresql-15 redis-server redis-tools \
 	sqlite3 jq zstd xxhash strace procps
 
+# ThreadSanitizer understands libomp, but not libgomp.
 ifeq ($(origin CC),default)
-CC := $(if $(filter clang,$(PROFILE)),clang,gcc)
+CC := $(if $(filter clang tsan,$(PROFILE)),clang,gcc)
 endif
 PKG_CONFIG ?= pkg-config
 PACKAGES := libpq hiredis libcjson sqlite3 libpcre2-8 libxxhash libcrypto libzstd zlib
@@ -124,7 +125,8 @@ $(foreach room,$(ROOMS),$(eval $(call unit_rule,$(room))))
 
 # --- Tests. TESTS="FILE…" narrows a suite ------------------------------------------------------------------
 
-RUN_TESTS = $(Q)VEGA_BUILD=$(abspath $(B)) tests/lib/run-tests -l "$@, $(PROFILE)"
+test_env_tsan = OMP_TOOL_LIBRARIES=$(shell $(CC) -print-file-name=libarcher.so)
+RUN_TESTS = $(Q)$(test_env_$(PROFILE)) VEGA_BUILD=$(abspath $(B)) tests/lib/run-tests -l "$@, $(PROFILE)"
 
 unit: $(UNIT_TESTS) ## build and run the unit tests
 	$(RUN_TESTS) $(or $(TESTS),$(UNIT_TESTS))

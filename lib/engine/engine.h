@@ -23,14 +23,17 @@ struct engine_config {
 	const struct strlist *allowed; /* --allow-root; NULL or empty: anywhere */
 	const char *cache_url;         /* NULL: none */
 
-	/* Non-zero ends the run soon: what is known is printed, marked incomplete. Set by signal
-	 * handlers. */
-	const atomic_int *stop;
+	/*
+	 * Non-zero ends the run soon: what is known is printed, marked incomplete. A signal
+	 * handler stores the signal's number; the engine itself stores -1 when the output cannot
+	 * be written.
+	 */
+	atomic_int *stop;
 
 	/* Set (by a timer or SIGUSR1) when progress is wanted; cleared by whoever reports it:
 	 * either a `progress` record (ndjson and progress_records) or the callback below, by some
 	 * thread of the team. */
-	atomic_int *tick;
+	atomic_int *tick; /* may be NULL */
 	bool progress_records;
 	void (*progress)(const struct engine_progress *progress, void *context);
 

@@ -1,0 +1,607 @@
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <omp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/escape.h"
+#include "engine/content.h"
+
+#define OPS_MAX CONTENT_OPS_MAX
+#define THREADS_MAX 1024
+
+struct run {
+	const struct spec *spec;
+	const struct engine_config *config;
+	const struct op *op[OPS_MAX];
+	void *self[OPS_MAX];
+	size_t dir_offset[OPS_MAX];
+	unsigned op_count;
+	unsigned content_index[CONTENT_OPS_MAX]; /* which of op[] content.op[i] is */
+	struct content_config content;
+	struct cache *cache;
+	struct sink *sink; /* NULL during the planning pass */
+	struct walk *walk;
+	pthread_mutex_t message_lock;
+	uint64_t started_ns;
+};
+
+/* The visitor's context. */
+struct run_thread {
+	struct run *run;
+	struct sink_thread *sink;
+	struct op_thread op_thread[OPS_MAX];
+	void *accumulator[OPS_MAX];
+	struct content_thread *content;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* --- Threads
+ * ---------------------------------------------------------------------------------------- */
+
+static void thread_free(struct run_thread *t)
+{
+	if (!t) {
+		return;
+	}
+	content_thread_free(t->content);
+	for (unsigned i = 0; i < t->run->op_count; i++) {
+		if (t->accumulator[i]) {
+			t->run->op[i]->thread_end(t->accumulator[i]);
+		}
+	}
+	free(t);
+}
+
+static bool begin_content(struct run_thread *t)
+{
+	const struct run *run = t->run;
+	void *accumulators[CONTENT_OPS_MAX];
+	if (run->content.op_count == 0) {
+		return true;
+	}
+	for (unsigned i = 0; i < run->content.op_count; i++) {
+		accumulators[i] = t->accumulator[run->content_index[i]];
+	}
+	t->content = content_thread_new(&run->content, accumulators);
+	return t->content != NULL;
+}
+
+static void *thread_begin(void *shared, struct walk_thread *walk_thread)
+{
+	struct run *run = shared;
+	struct run_thread *t = calloc(1, sizeof *t);
+	if (!t) {
+		return NULL;
+	}
+	t->run = run;
+	t->sink = run->sink ? sink_thread_new(run->sink) : NULL;
+	bool ready = t->sink || !run->sink;
+	for (unsigned i = 0; i < run->op_count && ready; i++) {
+		t->op_thread[i] = (struct op_thread){
+		        .sink = t->sink,
+		        .walk = walk_thread,
+		        .spec = run->spec,
+		        .self = run->self[i],
+		        .dir_offset = run->dir_offset[i],
+		        .stop = run->config->stop,
+		};
+		t->accumulator[i] = run->op[i]->thread_begin(&t->op_thread[i]);
+		ready = t->accumulator[i] != NULL;
+	}
+	if (!ready || !begin_content(t)) {
+		thread_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+static struct run_thread *thread_at(const struct run *run, unsigned index)
+{
+	return walk_thread_context(walk_thread_at(run->walk, index));
+}
+
+/* --- Progress and messages
+ * ---------------------------------------------------------------------------- */
+
+static void report_progress(struct run_thread *t)
+{
+	const struct run *run = t->run;
+	struct walk_ledger ledger;
+	walk_ledger(run->walk, &ledger);
+	struct engine_progress progress = {
+	        .entries = ledger.entries,
+	        .waiting = ledger.directories_waiting,
+	        .errors = ledger.errors,
+	        .elapsed_ns = now_ns() - run->started_ns,
+	};
+	for (unsigned i = 0; i < walk_thread_count(run->walk); i++) {
+		const struct run_thread *other = thread_at(run, i);
+		progress.bytes += other && other->content ? content_bytes(other->content) : 0;
+	}
+	if (run->config->progress_records) {
+		struct record record = {
+		        .type = RECORD_PROGRESS,
+		        .entries = progress.entries,
+		        .bytes = progress.bytes,
+		        .waiting = progress.waiting,
+		        .errors = progress.errors,
+		};
+		sink_record(t->sink, &record);
+		sink_flush(t->sink);
+	}
+	if (run->config->progress) {
+		run->config->progress(&progress, run->config->context);
+	}
+}
+
+static void message(struct run *run, const char *line)
+{
+	if (run->config->message) {
+		pthread_mutex_lock(&run->message_lock);
+		run->config->message(line, run->config->context);
+		pthread_mutex_unlock(&run->message_lock);
+	}
+}
+
+static void cache_warning(void *context, const char *text)
+{
+	message(context, text);
+}
+
+/* --- The visitor
+ * -------------------------------------------------------------------------------------- */
+
+static void on_enter(void *context, struct walk_dir *dir, int dir_handle)
+{
+	struct run_thread *t = context;
+	if (t->content) {
+		content_enter(t->content, dir, dir_handle);
+	}
+}
+
+static bool on_entry(void *context, const struct walk_entry *entry)
+{
+	struct run_thread *t = context;
+	const struct run *run = t->run;
+	bool taken = false;
+	for (unsigned i = 0; i < run->op_count; i++) {
+		const struct op *op = run->op[i];
+		if (op->entry && (op->types & (1u << entry->type))) {
+			op->entry(t->accumulator[i], entry);
+			taken = true;
+		}
+	}
+	if (t->content && entry->type == FILE_REGULAR) {
+		taken = content_file(t->content, entry) || taken;
+	}
+	return taken;
+}
+
+static void on_leave(void *context, struct walk_dir *dir)
+{
+	struct run_thread *t = context;
+	const struct run *run = t->run;
+	if (t->content) {
+		content_leave(t->content, dir);
+	}
+	for (unsigned i = 0; i < run->op_count; i++) {
+		if (run->op[i]->leave) {
+			char *mine = walk_dir_data(dir);
+			char *parents = dir->parent ? walk_dir_data(dir->parent) : NULL;
+			size_t offset = run->dir_offset[i];
+			run->op[i]->leave(t->accumulator[i], dir, mine + offset,
+			        parents ? parents + offset : NULL);
+		}
+	}
+}
+
+static void on_error(void *context, const char *what, const char *dir, size_t dir_len,
+        const char *name, size_t name_len, int errnum, const char *text)
+{
+	struct run_thread *t = context;
+	struct run *run = t->run;
+	if (run->config->format->error_records) {
+		struct record record = {
+		        .type = RECORD_ERROR,
+		        .op = what,
+		        .dir = dir,
+		        .name = name,
+		        .dir_len = dir_len,
+		        .name_len = name_len,
+		        .errnum = errnum,
+		        .message = text,
+		};
+		sink_record(t->sink, &record);
+		return;
+	}
+	struct buf line = BUF_INIT;
+	escape_terminal(&line, dir, dir_len);
+	escape_terminal(&line, name, name_len);
+	buf_printf(&line, ": %s", text ? text : strerrordesc_np(errnum));
+	if (buf_cstr(&line)) {
+		message(run, line.data);
+	}
+	buf_release(&line);
+}
+
+static void on_breathe(void *context)
+{
+	struct run_thread *t = context;
+	const struct engine_config *config = t->run->config;
+	for (unsigned i = 0; i < t->run->op_count; i++) {
+		if (t->run->op[i]->batch_end) {
+			t->run->op[i]->batch_end(t->accumulator[i]);
+		}
+	}
+	sink_flush_old(t->sink);
+	if (sink_error(t->run->sink)) {
+		atomic_store_explicit(config->stop, -1, memory_order_relaxed);
+	}
+	if (config->tick && atomic_load_explicit(config->tick, memory_order_relaxed) &&
+	        atomic_exchange_explicit(config->tick, 0, memory_order_relaxed)) {
+		report_progress(t);
+	}
+}
+
+static const struct walk_visitor run_visitor = {
+        .enter = on_enter,
+        .entry = on_entry,
+        .leave = on_leave,
+        .error = on_error,
+        .breathe = on_breathe,
+};
+
+/* --- The planning pass: an operation sees all names before it writes
+ * ------------------------------------- */
+
+static bool plan_entry(void *context, const struct walk_entry *entry)
+{
+	struct run_thread *t = context;
+	for (unsigned i = 0; i < t->run->op_count; i++) {
+		const struct op *op = t->run->op[i];
+		if (op->plan && (op->types & (1u << entry->type))) {
+			op->plan(t->accumulator[i], entry);
+		}
+	}
+	return true;
+}
+
+/* What cannot be read now is reported by the pass that counts. */
+static void plan_error(void *context, const char *what, const char *dir, size_t dir_len,
+        const char *name, size_t name_len, int errnum, const char *text)
+{
+	(void)context, (void)what, (void)dir, (void)dir_len;
+	(void)name, (void)name_len, (void)errnum, (void)text;
+}
+
+static void plan_breathe(void *context)
+{
+	(void)context;
+}
+
+static const struct walk_visitor plan_visitor = {
+        .entry = plan_entry,
+        .error = plan_error,
+        .breathe = plan_breathe,
+};
+
+/* --- Preparation
+ * -------------------------------------------------------------------------------------- */
+
+static void choose_ops(struct run *run)
+{
+	for (unsigned i = 0; ops[i]; i++) {
+		if (!(run->spec->operations & (1u << i)) || run->op_count == OPS_MAX) {
+			continue;
+		}
+		if (ops[i]->needs & OP_CONTENT) {
+			run->content_index[run->content.op_count] = run->op_count;
+			run->content.op[run->content.op_count++] = ops[i];
+		}
+		run->op[run->op_count++] = ops[i];
+	}
+}
+
+static unsigned default_threads(const struct spec *spec)
+{
+	uint64_t wanted = spec->threads.set ? spec->threads.value : (uint64_t)omp_get_num_procs();
+	return wanted < 1 ? 1 : wanted > THREADS_MAX ? THREADS_MAX : (unsigned)wanted;
+}
+
+static struct walk_config walk_settings(struct run *run)
+{
+	struct walk_config config = {
+	        .spec = run->spec,
+	        .allowed = run->config->allowed,
+	        .slow_entries = run->content.op_count > 0,
+	        .threads = default_threads(run->spec),
+	        .visitor = &run_visitor,
+	        .thread_begin = thread_begin,
+	        .shared = run,
+	        .stop = run->config->stop,
+	};
+	for (unsigned i = 0; i < run->op_count; i++) {
+		config.want |= run->op[i]->want ? run->op[i]->want(run->spec) : 0;
+		if (run->op[i] == &op_find) {
+			config.want |= run->config->format->meta;
+		}
+		run->dir_offset[i] = config.dir_data_size;
+		config.dir_data_size += (run->op[i]->dir_size + 15) & ~(size_t)15;
+	}
+	if (run->content.op_count > 0) {
+		config.want |= content_want(&run->content);
+		run->content.dir_offset = config.dir_data_size;
+		config.dir_data_size += content_dir_size(&run->content);
+	}
+	return config;
+}
+
+static int open_ops(struct run *run, struct vega_error *err)
+{
+	int code = 0;
+	for (unsigned i = 0; i < run->op_count && !code; i++) {
+		if (run->op[i]->open) {
+			code = run->op[i]->open(
+			        run->spec, run->config->allowed, &run->self[i], err);
+		}
+	}
+	return code;
+}
+
+static bool plan_wanted(const struct run *run)
+{
+	for (unsigned i = 0; i < run->op_count; i++) {
+		if (run->op[i]->plan && run->op[i]->plan_needed(run->self[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int plan(struct run *run, const struct walk_config *settings, struct vega_error *err)
+{
+	struct walk_config config = *settings;
+	config.visitor = &plan_visitor;
+	config.slow_entries = false;
+	bool complete = false;
+	int code = walk_new(&config, &run->walk, err);
+	code = code ? code : walk_run(run->walk, &complete, err);
+	for (unsigned i = 0; run->walk && i < walk_thread_count(run->walk); i++) {
+		for (unsigned op = 0; op < run->op_count && i > 0; op++) {
+			if (run->op[op]->merge) {
+				run->op[op]->merge(thread_at(run, 0)->accumulator[op],
+				        thread_at(run, i)->accumulator[op]);
+			}
+		}
+	}
+	for (unsigned op = 0; op < run->op_count && !code; op++) {
+		if (run->op[op]->plan_end) {
+			code = run->op[op]->plan_end(run->self[op], err);
+		}
+	}
+	for (unsigned i = 0; run->walk && i < walk_thread_count(run->walk); i++) {
+		thread_free(thread_at(run, i));
+	}
+	walk_free(run->walk);
+	run->walk = NULL;
+	return code;
+}
+
+/* --- The summary
+ * -------------------------------------------------------------------------------------- */
+
+static void roots_json(const struct spec *spec, struct json *json)
+{
+	json_key(json, "roots");
+	json_array_begin(json);
+	for (size_t i = 0; i < spec->roots.count; i++) {
+		const char *root = spec->roots.items[i];
+		size_t len = strlen(root);
+		if (utf8_valid(root, len)) {
+			json_text(json, root, len);
+		} else {
+			json_object_begin(json);
+			json_member_path(json, "path", root, len);
+			json_object_end(json);
+		}
+	}
+	json_array_end(json);
+}
+
+static void ledger_json(const struct run *run, struct json *json)
+{
+	struct walk_ledger ledger;
+	walk_ledger(run->walk, &ledger);
+	json_key(json, "ledger");
+	json_object_begin(json);
+	json_member_u64(json, "entries", ledger.entries);
+	json_member_u64(json, "reported", ledger.reported);
+	json_member_u64(json, "filtered", ledger.filtered);
+	json_member_u64(json, "errors", ledger.errors);
+	json_object_end(json);
+}
+
+static void content_json(const struct run *run, struct json *json)
+{
+	struct content_stats stats = {0};
+	for (unsigned i = 0; i < walk_thread_count(run->walk); i++) {
+		content_stats_add(thread_at(run, i)->content, &stats);
+	}
+	json_key(json, "content");
+	json_object_begin(json);
+	json_member_u64(json, "files_read", stats.files_read);
+	json_member_u64(json, "bytes_read", stats.bytes_read);
+	json_member_u64(json, "cache_hits", stats.cache_hits);
+	json_object_end(json);
+}
+
+/* Folds all accumulators into the first thread's, and writes the summary object. */
+static void summarize_run(struct run *run, bool complete, struct buf *out)
+{
+	struct json json = json_writer(out);
+	struct run_thread *first = thread_at(run, 0);
+	json_object_begin(&json);
+	json_member_str(&json, "type", "summary");
+	json_member_u64(&json, "v", RECORD_VERSION);
+	json_key(&json, "complete");
+	json_bool(&json, complete);
+	roots_json(run->spec, &json);
+	json_key(&json, "operations");
+	json_array_begin(&json);
+	for (unsigned i = 0; i < run->op_count; i++) {
+		json_str(&json, run->op[i]->name);
+	}
+	json_array_end(&json);
+	json_member_u64(&json, "elapsed_ns", now_ns() - run->started_ns);
+	ledger_json(run, &json);
+	for (unsigned i = 0; i < run->op_count; i++) {
+		const struct op *op = run->op[i];
+		if (op->settle) {
+			op->settle(
+			        run->self[i], first->accumulator[i], walk_first_thread(run->walk));
+		}
+		for (unsigned other = 1; op->merge && other < walk_thread_count(run->walk);
+		        other++) {
+			op->merge(first->accumulator[i], thread_at(run, other)->accumulator[i]);
+		}
+		json_key(&json, op->name);
+		op->finish(run->self[i], first->accumulator[i], &json);
+	}
+	if (run->content.op_count > 0) {
+		content_json(run, &json);
+	}
+	json_object_end(&json);
+}
+
+/* --- The run
+ * ------------------------------------------------------------------------------------------ */
+
+/* The walk is over: the outcome, with the summary written. */
+static int conclude(struct run *run, bool complete, struct vega_error *err)
+{
+	struct walk_ledger ledger;
+	struct buf summary = BUF_INIT;
+	walk_ledger(run->walk, &ledger);
+	summarize_run(run, complete, &summary);
+	if (summary.failed) {
+		buf_release(&summary);
+		sink_finish(run->sink, NULL, 0, NULL);
+		run->sink = NULL;
+		return vega_fail_nomem(err);
+	}
+	int code = sink_finish(run->sink, summary.data, summary.len, err);
+	run->sink = NULL;
+	buf_release(&summary);
+	if (code) {
+		return code;
+	}
+	if (!complete) {
+		return vega_fail(err, VEGA_INTERRUPTED, "stopped; the result is not complete");
+	}
+	if (ledger.errors) {
+		return vega_fail(err, VEGA_PARTIAL, "%llu %s could not be read",
+		        (unsigned long long)ledger.errors,
+		        ledger.errors == 1 ? "entry" : "entries");
+	}
+	return 0;
+}
+
+static int walk_and_conclude(
+        struct run *run, const struct walk_config *settings, struct vega_error *err)
+{
+	bool complete = false;
+	int code = walk_new(settings, &run->walk, err);
+	if (code) {
+		return code;
+	}
+	run->sink = sink_new(
+	        run->config->fd, run->config->format, &run->config->options, run->spec->sort);
+	if (!run->sink) {
+		return vega_fail_nomem(err);
+	}
+	code = walk_run(run->walk, &complete, err);
+	if (code == 0) {
+		code = conclude(run, complete, err);
+	}
+	for (unsigned i = 0; i < walk_thread_count(run->walk); i++) {
+		thread_free(thread_at(run, i));
+	}
+	if (run->sink) {
+		sink_finish(run->sink, NULL, 0, NULL);
+	}
+	return code;
+}
+
+int run_spec(const struct spec *spec, const struct engine_config *config, struct vega_error *err)
+{
+	struct run run = {
+	        .spec = spec,
+	        .config = config,
+	        .message_lock = PTHREAD_MUTEX_INITIALIZER,
+	        .started_ns = now_ns(),
+	        .content = {.spec = spec, .stop = config->stop},
+	};
+	choose_ops(&run);
+	int code = open_ops(&run, err);
+	if (!code && run.content.op_count > 0) {
+		code = cache_open(config->cache_url, &run.cache, err);
+	}
+	if (run.cache) {
+		run.cache->warn = cache_warning;
+		run.cache->warn_context = &run;
+		run.content.cache = run.cache;
+	}
+	if (!code) {
+		struct walk_config settings = walk_settings(&run);
+		code = plan_wanted(&run) ? plan(&run, &settings, err) : 0;
+		code = code ? code : walk_and_conclude(&run, &settings, err);
+	}
+	walk_free(run.walk);
+	if (run.cache) {
+		run.cache->backend->close(run.cache);
+	}
+	for (unsigned i = 0; i < run.op_count; i++) {
+		if (run.op[i]->close) {
+			run.op[i]->close(run.self[i]);
+		}
+	}
+	return code;
+}
+
+int engine_check(const struct spec *spec, const struct strlist *allowed, struct vega_error *err)
+{
+	struct walk_config config = {
+	        .spec = spec, .allowed = allowed, .threads = 1, .visitor = &run_visitor};
+	struct walk *walk;
+	int code = walk_new(&config, &walk, err);
+	if (code) {
+		return code;
+	}
+	walk_free(walk);
+	for (size_t i = 0; i < spec->roots.count && !code; i++) {
+		const struct backend *backend;
+		struct file_meta meta;
+		char *name = NULL;
+		code = backend_for(spec->roots.items[i], &backend, err);
+		int handle =
+		        code ? -1 : backend->open_root(spec->roots.items[i], allowed, &meta, &name);
+		if (!code && handle < 0) {
+			code = vega_fail_errno(
+			        err, VEGA_USAGE, -handle, "%s", spec->roots.items[i]);
+		} else if (!code) {
+			backend->close(handle);
+		}
+		free(name);
+	}
+	return code;
+}

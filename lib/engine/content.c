@@ -166,7 +166,7 @@ static bool read_file(struct content_thread *t, const struct walk_entry *entry, 
 	const struct backend *backend = entry->dir->backend;
 	struct reading r = {.entry = entry};
 	unsigned char results[CONTENT_OPS_MAX * OP_RESULT_MAX];
-	r.file = backend->open_file(entry->dir_handle, entry->open_name, &r.meta);
+	r.file = backend->open_file(entry->dir_handle, entry->name, &r.meta);
 	if (r.file < 0) {
 		bool other = r.file == -EINVAL;
 		report(&r, "open", other ? 0 : -r.file, other ? "no longer a regular file" : NULL);

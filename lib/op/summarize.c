@@ -540,7 +540,7 @@ static void summarize_finish(void *self, void *accumulator, struct json *json)
 	top_sort(&a->directories_top);
 	directories_json(json, "largest_directories", &a->directories_top);
 	qsort(a->shallow.items, a->shallow.count, sizeof *a->shallow.items, by_path);
-	directories_json(json, "directories", &a->shallow);
+	directories_json(json, "by_directory", &a->shallow);
 	if (a->failed || a->extension.failed || a->owner.failed) {
 		json_member_str(json, "incomplete", "out of memory");
 	}

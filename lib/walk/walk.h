@@ -46,9 +46,10 @@ struct walk_dir {
 	_Alignas(16) char data[];
 };
 
-static inline void *walk_dir_data(struct walk_dir *dir)
+/* The data is the visitor's to change, whoever it is shown to. */
+static inline void *walk_dir_data(const struct walk_dir *dir)
 {
-	return dir->data;
+	return (void *)(uintptr_t)dir->data;
 }
 
 static inline const char *walk_dir_name(const struct walk_dir *dir)

@@ -1,0 +1,233 @@
+/* vega-walk: run a specification now. */
+#include "cmd.h"
+
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/signal.h"
+#include "engine/engine.h"
+
+struct arguments {
+	struct option_common common;
+	unsigned format;
+	bool null;
+	char *files0_from;
+	char *cache;
+	bool no_progress;
+	/* for vega-run, which starts jobs with these */
+	struct option_number spec_fd, progress_every;
+	struct strlist allow_root;
+};
+
+static const char *const format_names[] = {"text", "ndjson", "json", "csv", NULL};
+
+#define FIELD(member) .offset = offsetof(struct arguments, member)
+#define OUTPUT "Output"
+
+static const struct option_row rows[] = {
+        {"format", 'F', OPT_CHOICE, FIELD(format), 0, "FORMAT", format_names, OUTPUT,
+                "text (default), ndjson (a record a line), json (the summary alone), or csv"},
+        {"null", '0', OPT_FLAG, FIELD(null), 0, NULL, NULL, OUTPUT,
+                "end each path with NUL instead of a newline, for xargs -0"},
+        {"no-progress", 0, OPT_FLAG, FIELD(no_progress), 0, NULL, NULL, OUTPUT,
+                "no progress line on a terminal (SIGUSR1 still prints one)"},
+        {"files0-from", 0, OPT_TEXT, FIELD(files0_from), 0, "FILE", NULL, OUTPUT,
+                "read the roots, each ended by NUL, from FILE ('-': standard input)"},
+        {"cache", 0, OPT_TEXT, FIELD(cache), 0, "URL", NULL, OUTPUT,
+                "remember results of unchanged files in redis://HOST or unix:SOCKET (default: "
+                "$VEGA_CACHE)"},
+        {"spec-fd", 0, OPT_NUMBER, FIELD(spec_fd), 0, "N", NULL, NULL, NULL},
+        {"progress-every", 0, OPT_NUMBER, FIELD(progress_every), 0, "MS", NULL, NULL, NULL},
+        {"allow-root", 0, OPT_LIST, FIELD(allow_root), 0, "DIR", NULL, NULL, NULL},
+};
+
+static const struct cmd_help help = {
+        .usage = "vega-walk [OPERATION[,OPERATION]...] [OPTION]... [ROOT]...\n"
+                 "       vega-walk transform [OPTION]... --out DIR [ROOT]... -- COMMAND "
+                 "[ARGUMENT]...",
+        .intro = "Summarize, find, hash or transform the files below each ROOT (default: .), now.\n"
+                 "OPERATION is summarize (default), find, hash or transform; write ./find for a\n"
+                 "directory of that name. Everything is looked at, hidden files included; links "
+                 "are\n"
+                 "not followed (but a ROOT that is one is).",
+        .outro = "Examples:\n"
+                 "  vega-walk /var                                  what fills the disk\n"
+                 "  vega-walk find -e csv --min-size 1M -0 /data | xargs -0 wc -l\n"
+                 "  vega-walk hash --algo sha256 /srv > SUMS        sha256sum -c SUMS\n"
+                 "  vega-walk transform -e csv --to zstd --out /backup /data\n"
+                 "\n"
+                 "Exit status: 0 complete, 2 usage or fatal error, 3 some entries could not be "
+                 "read\n"
+                 "(each is named), 128+n ended by signal n. See vega-walk(1).",
+};
+
+/* The progress line on a terminal: there now, and to be wiped before anything else is written. */
+struct screen {
+	bool live; /* draw it in place */
+	bool drawn;
+};
+
+static void wipe(struct screen *screen)
+{
+	if (screen->drawn) {
+		fd_write_all(2, "\r\033[K", 4);
+		screen->drawn = false;
+	}
+}
+
+static void on_message(const char *line, void *context)
+{
+	wipe(context);
+	fprintf(stderr, "%s: %s\n", cmd_name, line);
+}
+
+static void on_progress(const struct engine_progress *p, void *context)
+{
+	struct screen *screen = context;
+	struct buf line = BUF_INIT;
+	format_count(&line, p->entries);
+	buf_add_str(&line, " entries");
+	if (p->bytes) {
+		buf_add_str(&line, ", ");
+		format_size(&line, p->bytes);
+		buf_add_str(&line, " read");
+	}
+	if (p->elapsed_ns > 0) {
+		buf_add_str(&line, ", ");
+		format_count(&line, (unsigned __int128)p->entries * 1000000000u / p->elapsed_ns);
+		buf_add_str(&line, "/s");
+	}
+	if (p->errors) {
+		buf_printf(&line, ", %llu errors", (unsigned long long)p->errors);
+	}
+	const char *text = buf_cstr(&line);
+	if (text && screen->live) {
+		fprintf(stderr, "\r%.*s\033[K", (int)terminal_width(2) - 1, text);
+		screen->drawn = true;
+	} else if (text) {
+		fprintf(stderr, "%s: %s\n", cmd_name, text);
+	}
+	buf_release(&line);
+}
+
+/* A job's process ends with its worker, whatever ends that. */
+static void follow_parent(void)
+{
+	pid_t parent = getppid();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent) {
+		_exit(128 + SIGKILL);
+	}
+}
+
+static int read_spec(struct spec *spec, uint64_t fd, struct vega_error *err)
+{
+	struct buf json = {.max = SPEC_JSON_MAX + 1};
+	int error = fd_read_all((int)fd, &json);
+	int code = error ? vega_fail_errno(err, VEGA_FATAL, -error,
+	                           "cannot read the specification from descriptor %d", (int)fd)
+	                 : spec_parse_json(spec, json.data ? json.data : "", json.len, err);
+	buf_release(&json);
+	return code;
+}
+
+static const char *only_operation(const struct spec *spec)
+{
+	for (unsigned i = 0; spec_operations[i]; i++) {
+		if (spec->operations == 1u << i) {
+			return spec_operations[i];
+		}
+	}
+	return "";
+}
+
+static struct format_options output_options(const struct arguments *args, const struct spec *spec)
+{
+	bool terminal = isatty(1);
+	return (struct format_options){
+	        .terminal = terminal,
+	        .color = terminal_color(1),
+	        .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
+	        .width = terminal ? terminal_width(1) : 80,
+	        .null = args->null,
+	        .op = only_operation(spec),
+	};
+}
+
+static int run(const struct arguments *args, const struct spec *spec)
+{
+	struct screen screen = {0};
+	struct vega_error err;
+	struct engine_config config = {
+	        .format = format_find(format_names[args->format]),
+	        .options = output_options(args, spec),
+	        .fd = 1,
+	        .allowed = args->allow_root.count ? &args->allow_root : NULL,
+	        .cache_url = args->cache ? args->cache : getenv("VEGA_CACHE"),
+	        .stop = &signal_stop,
+	        .tick = &signal_tick,
+	        .progress_records = args->progress_every.set,
+	        .progress = on_progress,
+	        .message = on_message,
+	        .context = &screen,
+	};
+	signal_setup();
+	if (args->progress_every.set) {
+		config.progress = NULL;
+		signal_every((unsigned)args->progress_every.value);
+	} else if (terminal_color(2) && !args->no_progress &&
+	           (!config.options.terminal || spec->operations == SPEC_SUMMARIZE)) {
+		screen.live = true;
+		signal_every(200);
+	}
+	int code = run_spec(spec, &config, &err);
+	signal_every(0);
+	wipe(&screen);
+	if (code && err.sys == EPIPE) {
+		signal_die(SIGPIPE);
+	}
+	int status = code ? cmd_usage_error(&err) : 0;
+	if (code == VEGA_INTERRUPTED) {
+		signal_die(signal_stop);
+	}
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments args = {0};
+	struct spec spec;
+	struct vega_error err;
+	cmd_name = "vega-walk";
+	setlocale(LC_CTYPE, "");
+	spec_init(&spec);
+	const struct option_table tables[] = {
+	        SPEC_TABLE(&spec),
+	        {rows, sizeof rows / sizeof *rows, &args},
+	        {option_common_rows, option_common_count, &args.common},
+	};
+	const size_t count = sizeof tables / sizeof *tables;
+	int code = spec_parse_argv(&spec, tables, count, &args.files0_from, argc, argv, &err);
+	int status = 0;
+	if (!cmd_common(&args.common, &help, tables, count)) {
+		if (!code && args.spec_fd.set) {
+			follow_parent();
+			spec_release(&spec);
+			spec_init(&spec);
+			code = read_spec(&spec, args.spec_fd.value, &err);
+		}
+		status = code ? cmd_usage_error(&err) : run(&args, &spec);
+	}
+	option_release(rows, sizeof rows / sizeof *rows, &args);
+	spec_release(&spec);
+	return status;
+}

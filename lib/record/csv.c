@@ -350,7 +350,7 @@ static void csv_summary(
 	        {"by_size", "size", "size"},
 	        {"largest_files", "largest_file", "path"},
 	        {"largest_directories", "largest_directory", "path"},
-	        {"directories", "directory", "path"},
+	        {"by_directory", "directory", "path"},
 	};
 	struct scan_value summarize = scan_member(scan_text(json, len), "summarize");
 	if (!summarize.at) {

@@ -25,8 +25,9 @@ enum record_type {
 
 /* How the text format writes the path of an entry. */
 enum record_text {
-	RECORD_TEXT_PATH, /* lead, then the path */
-	RECORD_TEXT_SUM,  /* the same with the escaping of sha256sum (base/escape.h) */
+	RECORD_TEXT_PATH,   /* lead, then the path */
+	RECORD_TEXT_SUM,    /* the same with the escaping of sha256sum (base/escape.h) */
+	RECORD_TEXT_OUTPUT, /* the path in fields[0] instead: of a file that was written */
 };
 
 enum record_value {

@@ -28,6 +28,12 @@ static void text_record(
 	if (record->type != RECORD_ENTRY) {
 		return;
 	}
+	struct record output = {0};
+	if (record->text == RECORD_TEXT_OUTPUT) {
+		output.name = record->fields[0].text;
+		output.name_len = record->fields[0].len;
+		record = &output;
+	}
 	bool sum = record->text == RECORD_TEXT_SUM && !options->null &&
 	           (escape_sum_needed(record->dir, record->dir_len) ||
 	                   escape_sum_needed(record->name, record->name_len));

@@ -25,7 +25,7 @@ cache := cache redis
 engine := content dir_results engine
 job := job
 store := request sqlite sqlite_file sqlite_wait store result_cache
-worker := child spool worker
+worker := attempt child spool stream worker
 
 ROOMS := base spec record fs walk op cache engine job store worker
 sees_base := base

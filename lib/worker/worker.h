@@ -30,6 +30,7 @@ struct worker_config {
 	enum worker_mode mode;
 	uint64_t lease_ms;                            /* 20000 */
 	uint64_t progress_ms;                         /* how often a child reports; 1000 */
+	bool verbose;                                 /* log when a job starts, too */
 	void (*log)(const char *line, void *context); /* one line, no newline */
 	void *log_context;
 };

@@ -1,0 +1,273 @@
+#include "worker/attempt.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
+#define BLOCKS_AT_ONCE 4 /* of one child, before the others have their turn */
+
+int attempt_begin(struct attempt *attempt, struct job *job, const struct child_command *command,
+        const char *spool_dir, uint64_t now, uint64_t lease_end, struct vega_error *err)
+{
+	*attempt = (struct attempt){
+	        .phase = ATTEMPT_RUNNING, .job = *job, .began = now, .lease_end = lease_end};
+	*job = (struct job){.spec = NULL};
+	snprintf(attempt->lease.id, sizeof attempt->lease.id, "%s", attempt->job.id);
+	attempt->lease.lease_seq = attempt->job.lease_seq;
+	spool_init(&attempt->spool, spool_dir, attempt->job.id, attempt->job.lease_seq);
+	stream_init(&attempt->stream, &attempt->spool);
+	int code = child_start(&attempt->child, command, attempt->job.spec, err);
+	if (code < 0) {
+		attempt->phase = ATTEMPT_OVER;
+		attempt->result = (struct store_result){.outcome = STORE_RELEASED};
+	}
+	return code;
+}
+
+/* --- the verdict ------------------------------------------------------------------------------ */
+
+static void verdict(struct attempt *attempt, enum store_outcome outcome, char *error)
+{
+	free(attempt->error);
+	attempt->error = error;
+	attempt->result = (struct store_result){
+	        .outcome = outcome,
+	        .error = error,
+	        .stderr_tail = attempt->stderr_tail,
+	        .exit_code = attempt->result.exit_code,
+	};
+}
+
+__attribute__((format(printf, 1, 2))) static char *text(const char *format, ...)
+{
+	va_list args;
+	char *made = NULL;
+	va_start(args, format);
+	if (vasprintf(&made, format, args) < 0) {
+		made = NULL;
+	}
+	va_end(args);
+	return made;
+}
+
+static char *clean_text(const char *line)
+{
+	struct buf out = BUF_INIT;
+	stream_clean(&out, line, strlen(line));
+	return buf_detach(&out);
+}
+
+/* What the child's end says when it is not a success. */
+static char *failure(const struct attempt *attempt)
+{
+	int status = attempt->child.status;
+	if (WIFSIGNALED(status)) {
+		const char *name = sigabbrev_np(WTERMSIG(status));
+		return name ? text("vega-walk was killed by SIG%s", name)
+		            : text("vega-walk was killed by signal %d", WTERMSIG(status));
+	}
+	int code = WEXITSTATUS(status);
+	if (code != 0 && code != 3) {
+		char *message = child_last_message(&attempt->child);
+		char *made = message ? text("vega-walk exited with status %d: %s", code, message)
+		                     : text("vega-walk exited with status %d", code);
+		free(message);
+		return made;
+	}
+	if (attempt->stream.broken) {
+		return clean_text(attempt->stream.why.text);
+	}
+	return strdup(attempt->stream.summary ? "vega-walk says that its summary is incomplete"
+	                                      : "vega-walk ended without a summary");
+}
+
+static char *refusal(const struct attempt *attempt)
+{
+	char *message = child_last_message(&attempt->child);
+	return message ? message : strdup("vega-walk refused the job and did not say why");
+}
+
+static void keep(struct attempt *attempt)
+{
+	struct vega_error err;
+	struct spool *spool = &attempt->spool;
+	if (spool_finish(spool, &err) < 0) {
+		verdict(attempt, STORE_RETRY, clean_text(err.text));
+		return;
+	}
+	verdict(attempt, STORE_COMPLETED, NULL);
+	attempt->result.summary = attempt->stream.summary;
+	attempt->result.records = spool->fd < 0 && spool->size ? spool->held.data : NULL;
+	attempt->result.records_uri = spool->uri;
+	attempt->result.records_size = spool->size;
+	attempt->result.records_digest = spool->digest;
+}
+
+static void conclude(struct attempt *attempt)
+{
+	int status = attempt->child.status;
+	bool exited = WIFEXITED(status);
+	int code = exited ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	bool whole = attempt->stream.summary && attempt->stream.complete && !attempt->stream.broken;
+	attempt->stderr_tail = child_stderr_tail(&attempt->child);
+	attempt->result.exit_code = code;
+	if (attempt->ending == ENDING_LOST) {
+		return; /* nothing is stored or kept */
+	}
+	if (attempt->ending == ENDING_CANCEL) {
+		verdict(attempt, STORE_CANCELLED, NULL);
+	} else if (attempt->ending == ENDING_BROKEN) {
+		verdict(attempt, STORE_RETRY, clean_text(attempt->why.text));
+	} else if (exited && (code == 0 || code == 3) && whole) {
+		keep(attempt);
+	} else if (attempt->ending == ENDING_RELEASE) {
+		verdict(attempt, STORE_RELEASED, NULL);
+	} else if (exited && code == 2) {
+		verdict(attempt, STORE_FAILED, refusal(attempt));
+	} else {
+		verdict(attempt, STORE_RETRY, failure(attempt));
+	}
+}
+
+void attempt_refused(struct attempt *attempt, const char *why)
+{
+	verdict(attempt, STORE_RETRY, clean_text(why));
+	spool_discard(&attempt->spool);
+	attempt->refused = true;
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+void attempt_stop(
+        struct attempt *attempt, enum attempt_ending ending, const char *why, uint64_t now)
+{
+	if (attempt->phase == ATTEMPT_FREE || ending <= attempt->ending) {
+		return;
+	}
+	attempt->ending = ending;
+	vega_fail(&attempt->why, VEGA_FATAL, "%s", why ? why : "");
+	if (ending == ENDING_LOST) {
+		attempt_kill(attempt);
+	} else if (attempt->phase == ATTEMPT_RUNNING &&
+	           (!attempt->kill_at || attempt->kill_at > now + ATTEMPT_GRACE_MS)) {
+		child_signal(&attempt->child, SIGTERM);
+		attempt->kill_at = now + ATTEMPT_GRACE_MS;
+	} else if (attempt->phase == ATTEMPT_OVER && ending == ENDING_CANCEL) {
+		verdict(attempt, STORE_CANCELLED, NULL);
+		spool_discard(&attempt->spool);
+	}
+}
+
+void attempt_kill(struct attempt *attempt)
+{
+	child_signal(&attempt->child, SIGKILL);
+	attempt->kill_at = 0;
+}
+
+void attempt_tick(struct attempt *attempt, uint64_t now)
+{
+	if (attempt->phase != ATTEMPT_RUNNING || !attempt->kill_at || now < attempt->kill_at) {
+		return;
+	}
+	if (attempt->ending == ENDING_NONE) {
+		attempt->ending = ENDING_BROKEN;
+		vega_fail(
+		        &attempt->why, VEGA_FATAL, "vega-walk closed its output but did not exit");
+	}
+	attempt_kill(attempt);
+}
+
+static void take(struct attempt *attempt, const char *bytes, size_t len, uint64_t now)
+{
+	if (attempt->ending > ENDING_RELEASE) {
+		return; /* read so that the child can end, but of no use */
+	}
+	stream_add(&attempt->stream, bytes, len);
+	if (attempt->stream.broken) {
+		attempt_stop(attempt, ENDING_BROKEN, attempt->stream.why.text, now);
+	}
+}
+
+void attempt_read_out(struct attempt *attempt, char *block, size_t size, uint64_t now)
+{
+	bool running = attempt->phase == ATTEMPT_RUNNING;
+	for (int i = 0; running && i < BLOCKS_AT_ONCE && attempt->child.out >= 0; i++) {
+		ssize_t got = child_read(&attempt->child.out, block, size);
+		if (got < 0) {
+			return;
+		}
+		if (got > 0) {
+			take(attempt, block, (size_t)got, now);
+		} else if (!attempt->kill_at) {
+			attempt->kill_at = now + ATTEMPT_LINGER_MS;
+		}
+	}
+}
+
+void attempt_read_err(struct attempt *attempt, char *block, size_t size)
+{
+	bool running = attempt->phase == ATTEMPT_RUNNING;
+	for (int i = 0; running && i < BLOCKS_AT_ONCE && attempt->child.err >= 0; i++) {
+		if (child_read_err(&attempt->child, block, size) < 0) {
+			return;
+		}
+	}
+}
+
+/* As much as was in the pipe when the child ended: what comes later is not its own. */
+static size_t left_in(int fd)
+{
+	int left = 0;
+	return fd >= 0 && ioctl(fd, FIONREAD, &left) == 0 && left > 0 ? (size_t)left : 0;
+}
+
+static void read_last_words(struct attempt *attempt, char *block, size_t size, uint64_t now)
+{
+	struct child *child = &attempt->child;
+	ssize_t got = 0;
+	for (size_t left = left_in(child->out); left; left -= (size_t)got) {
+		got = child_read(&child->out, block, left < size ? left : size);
+		if (got <= 0) {
+			break;
+		}
+		take(attempt, block, (size_t)got, now);
+	}
+	for (size_t left = left_in(child->err); left; left -= (size_t)got) {
+		got = child_read_err(child, block, left < size ? left : size);
+		if (got <= 0) {
+			break;
+		}
+	}
+}
+
+bool attempt_reap(struct attempt *attempt, char *block, size_t size, uint64_t now)
+{
+	if (attempt->phase != ATTEMPT_RUNNING || !child_ended(&attempt->child)) {
+		return false;
+	}
+	read_last_words(attempt, block, size, now);
+	stream_end(&attempt->stream);
+	child_reap(&attempt->child);
+	conclude(attempt);
+	attempt->phase = ATTEMPT_OVER;
+	attempt->kill_at = 0;
+	return true;
+}
+
+void attempt_clear(struct attempt *attempt, bool stored)
+{
+	child_release(&attempt->child);
+	stream_release(&attempt->stream);
+	if (stored && attempt->result.outcome == STORE_COMPLETED) {
+		spool_release(&attempt->spool);
+	} else {
+		spool_discard(&attempt->spool);
+	}
+	job_release(&attempt->job);
+	free(attempt->error);
+	free(attempt->stderr_tail);
+	*attempt = (struct attempt){.phase = ATTEMPT_FREE, .child = {.out = -1, .err = -1}};
+}

@@ -1,0 +1,136 @@
+/* What a child says, line by line: records, progress, the summary, and everything else. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../tap.h"
+#include "worker/stream.h"
+
+static const char id[] = "0190b5e4-0000-7000-8000-000000000001";
+static char directory[] = "/tmp/vega-stream.XXXXXX";
+static struct spool spool;
+static struct stream stream;
+
+static void begin(void)
+{
+	spool_init(&spool, directory, id, 1);
+	stream_init(&stream, &spool);
+}
+
+static void end(void)
+{
+	stream_release(&stream);
+	spool_discard(&spool);
+}
+
+/* All of it in pieces of `step` bytes, so that every boundary falls somewhere. */
+static void say(const char *text, size_t step)
+{
+	size_t len = strlen(text);
+	for (size_t at = 0; at < len; at += step) {
+		stream_add(&stream, text + at, len - at < step ? len - at : step);
+	}
+}
+
+static void test_whole(size_t step)
+{
+	begin();
+	say("{\"type\":\"entry\",\"v\":1,\"path\":\"/a\"}\n"
+	    "{\"type\":\"progress\",\"v\":1,\"entries\":1}\n"
+	    "{\"type\":\"error\",\"v\":1,\"path\":\"/b\"}\n"
+	    "{\"type\":\"progress\",\"v\":1,\"entries\":2}\n"
+	    "{\"type\":\"later-than-us\",\"v\":1}\n"
+	    "{\"type\":\"summary\",\"v\":1,\"complete\":true,\"ledger\":{\"entries\":12}}\n",
+	        step);
+	stream_end(&stream);
+	ok(!stream.broken, "a whole stream in pieces of %zu bytes", step);
+	is_str(buf_cstr(&spool.held),
+	        "{\"type\":\"entry\",\"v\":1,\"path\":\"/a\"}\n"
+	        "{\"type\":\"error\",\"v\":1,\"path\":\"/b\"}\n"
+	        "{\"type\":\"later-than-us\",\"v\":1}\n",
+	        "records, of unknown types too, are passed on as they are");
+	ok(stream.progress_is_new, "there is progress");
+	is_str(stream.progress.data, "{\"type\":\"progress\",\"v\":1,\"entries\":2}", "the newest");
+	is_str(stream.summary,
+	        "{\"type\":\"summary\",\"v\":1,\"complete\":true,\"ledger\":{\"entries\":12}}",
+	        "the summary is kept apart");
+	ok(stream.complete, "and complete");
+	is_int(stream.entries, 12, "with its entries");
+	end();
+}
+
+static void test_broken(const char *text, const char *why)
+{
+	begin();
+	say(text, 7);
+	stream_end(&stream);
+	ok(stream.broken, "broken: %s", why);
+	ok(strstr(stream.why.text, why) != NULL, "says so: %s", stream.why.text);
+	end();
+}
+
+static void test_long_lines(void)
+{
+	size_t len = 1024 * 1024;
+	char *line = malloc(len + 1);
+	memset(line, 'x', len);
+	memcpy(line, "{\"type\":\"entry\",\"path\":\"", 24);
+	memcpy(line + len - 3, "\"}\n", 3);
+	line[len] = '\0';
+	begin();
+	say(line, 65536);
+	ok(!stream.broken, "a line of 1 MiB passes");
+	is_int(spool.size, len, "whole");
+	end();
+
+	begin();
+	memset(line, 'x', len);
+	for (int i = 0; i < 65; i++) {
+		stream_add(&stream, line, len);
+	}
+	ok(stream.broken, "a line of more than 64 MiB does not");
+	ok(strstr(stream.why.text, "64 MiB") != NULL, "and says so");
+	ok(strlen(stream.why.text) < 200, "in short");
+	end();
+	free(line);
+}
+
+static void test_clean(void)
+{
+	struct buf out = BUF_INIT;
+	stream_clean(&out, "a\0b\xff\xc3\xa9\xe2\x82", 8);
+	is_str(buf_cstr(&out),
+	        "a\xEF\xBF\xBD"
+	        "b\xEF\xBF\xBD\xc3\xa9\xEF\xBF\xBD\xEF\xBF\xBD",
+	        "text that every store takes");
+	buf_release(&out);
+}
+
+int main(void)
+{
+	if (!mkdtemp(directory)) {
+		return 1;
+	}
+	test_whole(1);
+	test_whole(5);
+	test_whole(1000);
+	test_broken("hello\n", "not a record: hello");
+	test_broken("\n", "not a record");
+	test_broken("{\"type\":\"entry\"\n", "not a record");
+	test_broken("{\"v\":1,\"type\":\"entry\"}\n", "not a record");
+	test_broken("{\"type\":\"entry\",\"path\":\"/a\"}", "half a line");
+	test_broken("{\"type\":\"summary\",\"complete\":1}\n", "a summary that cannot be read");
+	test_broken("{\"type\":\"summary\"}\n", "a summary that cannot be read");
+	test_broken(
+	        "{\"type\":\"summary\",\"complete\":true}{}\n", "a summary that cannot be read");
+	test_broken("{\"type\":\"summary\",\"complete\":true,\"p\":\"\xff\"}\n", "cannot be read");
+	test_broken("{\"type\":\"progress\",}\n", "a progress record that is not JSON");
+	test_broken("{\"type\":\"summary\",\"complete\":true}\n{\"type\":\"entry\"}\n",
+	        "more after its summary");
+	test_broken("{\"type\":\"summary\",\"complete\":true}\n"
+	            "{\"type\":\"summary\",\"complete\":true}\n",
+	        "more after its summary");
+	test_long_lines();
+	test_clean();
+	ok(rmdir(directory) == 0, "no file was left");
+	return done();
+}

@@ -1,0 +1,853 @@
+/*
+ * The worker against a store in memory and children that misbehave. A job's spec is a bash script:
+ * the stand-in for vega-walk sources what it finds on descriptor 3.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../tap.h"
+#include "base/fd.h"
+#include "worker/child.h"
+#include "worker/worker_internal.h"
+
+#define SUMMARY "{\"type\":\"summary\",\"v\":1,\"complete\":true,\"ledger\":{\"entries\":3}}"
+#define SAY_SUMMARY "echo '" SUMMARY "'\n"
+#define JOBS_MAX 64
+
+static char directory[] = "/tmp/vega-worker.XXXXXX";
+static char walk[64], spool_dir[64], file[128];
+
+/* --- a store in memory ------------------------------------------------------------------------ */
+
+struct row {
+	char id[UUID_TEXT];
+	const char *spec;
+	enum job_state state;
+	unsigned attempt, max_attempts;
+	uint64_t lease_seq, due, lease_end;
+	bool cancel;
+	char *progress, *error, *summary, *records, *uri, *digest, *tail;
+	uint64_t records_size;
+	int exit_code;
+	unsigned finishes; /* fenced writes that took effect */
+};
+
+static struct row rows[JOBS_MAX];
+static size_t row_count;
+static unsigned beats, opens, unavailable; /* the next so many calls fail */
+static bool refuse_summary, refuse_progress, steal_at_beat, steal_at_finish;
+static uint64_t retry_delay, away_until, away_after_claim, away_at_finish;
+static unsigned most_processing;
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static int down(struct vega_error *err)
+{
+	if (away_until && now_ms() < away_until) {
+		return vega_fail(err, VEGA_UNAVAILABLE, "pulled the plug");
+	}
+	if (unavailable) {
+		unavailable--;
+		return vega_fail(err, VEGA_UNAVAILABLE, "not today");
+	}
+	return 0;
+}
+
+static struct row *find_row(const char *id)
+{
+	for (size_t i = 0; i < row_count; i++) {
+		if (strcmp(rows[i].id, id) == 0) {
+			return &rows[i];
+		}
+	}
+	return NULL;
+}
+
+static void set(char **field, const char *value)
+{
+	free(*field);
+	*field = value ? strdup(value) : NULL;
+}
+
+static bool claimable(struct row *row)
+{
+	uint64_t now = now_ms();
+	return (row->state == JOB_PENDING && row->due <= now) ||
+	       (row->state == JOB_PROCESSING && row->lease_end <= now);
+}
+
+static int fake_claim(struct store *store, const struct store_claim *claim, struct job *jobs,
+        struct vega_error *err)
+{
+	(void)store;
+	int code = down(err), count = 0;
+	unsigned processing = 0;
+	for (size_t i = 0; code == 0 && i < row_count && (unsigned)count < claim->max; i++) {
+		struct row *row = &rows[i];
+		if (!claimable(row)) {
+			continue;
+		}
+		row->state = JOB_PROCESSING;
+		row->lease_seq++;
+		row->attempt++;
+		row->lease_end = now_ms() + claim->lease_ms;
+		jobs[count] = (struct job){.spec = strdup(row->spec),
+		        .state = JOB_PROCESSING,
+		        .attempt = row->attempt,
+		        .max_attempts = row->max_attempts,
+		        .lease_seq = row->lease_seq};
+		memcpy(jobs[count++].id, row->id, UUID_TEXT);
+	}
+	for (size_t i = 0; i < row_count; i++) {
+		processing += rows[i].state == JOB_PROCESSING;
+	}
+	most_processing = processing > most_processing ? processing : most_processing;
+	if (count && away_after_claim) {
+		away_until = now_ms() + away_after_claim;
+		away_after_claim = 0;
+	}
+	return code ? code : count;
+}
+
+static bool fenced(const struct row *row, const struct store_lease *lease)
+{
+	return !row || row->state != JOB_PROCESSING || row->lease_seq != lease->lease_seq;
+}
+
+static int fake_heartbeat(struct store *store, const char *worker, struct store_lease *leases,
+        size_t count, uint64_t lease_ms, struct vega_error *err)
+{
+	(void)store;
+	(void)worker;
+	int code = down(err);
+	if (code) {
+		return code;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (refuse_progress && leases[i].progress) {
+			return vega_fail(err, VEGA_FATAL, "what progress is this");
+		}
+	}
+	beats++;
+	for (size_t i = 0; i < count; i++) {
+		struct row *row = find_row(leases[i].id);
+		row->lease_seq += steal_at_beat;
+		leases[i].lost = fenced(row, &leases[i]);
+		if (leases[i].lost) {
+			continue;
+		}
+		leases[i].cancel = row->cancel;
+		row->lease_end = now_ms() + lease_ms;
+		if (leases[i].progress) {
+			set(&row->progress, leases[i].progress);
+		}
+	}
+	return 0;
+}
+
+static int fake_finish(struct store *store, const struct store_lease *lease,
+        const struct store_result *result, enum job_state *state, struct vega_error *err)
+{
+	(void)store;
+	struct row *row = find_row(lease->id);
+	if (away_at_finish) {
+		away_until = now_ms() + away_at_finish;
+		away_at_finish = 0;
+	}
+	int code = down(err);
+	if (code) {
+		return code;
+	}
+	if (steal_at_finish) {
+		row->lease_seq++;
+	}
+	if (fenced(row, lease)) {
+		return vega_fail(err, VEGA_LEASE_LOST, "fenced out");
+	}
+	if (refuse_summary && result->summary) {
+		return vega_fail(err, VEGA_FATAL, "what summary is this");
+	}
+	row->finishes++;
+	set(&row->error, result->error);
+	set(&row->summary, result->summary);
+	set(&row->records, result->records);
+	set(&row->uri, result->records_uri);
+	set(&row->digest, result->records_digest);
+	set(&row->tail, result->stderr_tail);
+	row->records_size = result->records_size;
+	row->exit_code = result->exit_code;
+	switch (result->outcome) {
+	case STORE_COMPLETED:
+		row->state = JOB_COMPLETED;
+		break;
+	case STORE_FAILED:
+		row->state = JOB_FAILED;
+		break;
+	case STORE_RETRY:
+		row->state = row->cancel                         ? JOB_CANCELLED
+		             : row->attempt >= row->max_attempts ? JOB_FAILED
+		                                                 : JOB_PENDING;
+		row->due = now_ms() + retry_delay;
+		break;
+	case STORE_CANCELLED:
+		row->state = JOB_CANCELLED;
+		break;
+	case STORE_RELEASED:
+		row->state = JOB_PENDING;
+		row->due = 0;
+		row->attempt--;
+		break;
+	}
+	*state = row->state;
+	return 0;
+}
+
+static int fake_get(struct store *store, const char *id, unsigned parts, struct job *job,
+        struct vega_error *err)
+{
+	(void)store;
+	(void)id;
+	(void)parts;
+	(void)job;
+	return vega_fail(err, VEGA_NO, "not asked for");
+}
+
+static int fake_list(struct store *store, const struct store_filter *filter,
+        int (*each)(const struct job *job, void *context), void *context, struct vega_error *err)
+{
+	(void)store;
+	int code = down(err);
+	for (size_t i = 0; code == 0 && i < row_count; i++) {
+		char queue[] = "default";
+		struct job job = {.attempt = rows[i].attempt, .queue = queue};
+		if (filter->states & 1u << rows[i].state && each(&job, context)) {
+			break;
+		}
+	}
+	return code;
+}
+
+static int fake_next_due(struct store *store, const struct strlist *queues, uint64_t limit_ms,
+        uint64_t *due_ms, struct vega_error *err)
+{
+	(void)store;
+	(void)queues;
+	uint64_t now = now_ms(), best = now + limit_ms;
+	for (size_t i = 0; i < row_count; i++) {
+		uint64_t at = rows[i].state == JOB_PENDING      ? rows[i].due
+		              : rows[i].state == JOB_PROCESSING ? rows[i].lease_end
+		                                                : best;
+		best = at < best ? at : best;
+	}
+	*due_ms = best > now ? best - now : 0;
+	return down(err);
+}
+
+static int fake_wait(struct store *store, uint64_t timeout_ms, int wake_fd, struct vega_error *err)
+{
+	(void)store;
+	(void)err;
+	struct pollfd wake = {.fd = wake_fd, .events = POLLIN};
+	poll(&wake, 1, (int)timeout_ms);
+	return 0;
+}
+
+static void fake_close(struct store *store)
+{
+	(void)store;
+}
+
+static const struct store_driver fake_driver = {
+        .scheme = "fake",
+        .claim = fake_claim,
+        .heartbeat = fake_heartbeat,
+        .finish = fake_finish,
+        .get = fake_get,
+        .list = fake_list,
+        .next_due = fake_next_due,
+        .wait = fake_wait,
+        .close = fake_close,
+};
+
+static int fake_open(
+        const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err)
+{
+	static struct store store = {.driver = &fake_driver};
+	(void)url;
+	(void)timeout_ms;
+	opens++;
+	int code = down(err);
+	*out = code ? NULL : &store;
+	return code;
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+static struct worker_config config;
+static struct worker_counts counts;
+static struct vega_error failure;
+static int signal_seen;
+static char log_text[65536];
+static uint64_t lost_at; /* when the log said so */
+
+static void keep_log(const char *line, void *context)
+{
+	(void)context;
+	size_t used = strlen(log_text);
+	lost_at = strstr(line, "lost:") ? now_ms() : lost_at;
+	snprintf(log_text + used, sizeof log_text - used, "%s\n", line);
+}
+
+static unsigned logged(const char *text)
+{
+	unsigned count = 0;
+	for (const char *at = log_text; (at = strstr(at, text)); at++) {
+		count++;
+	}
+	return count;
+}
+
+static void reset(void)
+{
+	for (size_t i = 0; i < row_count; i++) {
+		char **owned[] = {&rows[i].progress, &rows[i].error, &rows[i].summary,
+		        &rows[i].records, &rows[i].uri, &rows[i].digest, &rows[i].tail};
+		for (size_t j = 0; j < sizeof owned / sizeof *owned; j++) {
+			set(owned[j], NULL);
+		}
+	}
+	memset(rows, 0, sizeof rows);
+	row_count = beats = opens = unavailable = most_processing = 0;
+	refuse_summary = refuse_progress = steal_at_beat = steal_at_finish = false;
+	retry_delay = away_until = away_after_claim = away_at_finish = lost_at = 0;
+	log_text[0] = '\0';
+	config = (struct worker_config){.walk_path = walk,
+	        .spool_dir = spool_dir,
+	        .jobs = 1,
+	        .mode = WORKER_DRAIN,
+	        .lease_ms = 1000,
+	        .progress_ms = 100,
+	        .log = keep_log};
+}
+
+static struct row *submit(const char *spec)
+{
+	struct row *row = &rows[row_count++];
+	row->spec = spec;
+	row->max_attempts = 1;
+	uuid7(row->id);
+	return row;
+}
+
+static int work(void)
+{
+	return worker_run_on(&config, fake_open, &counts, &signal_seen, &failure);
+}
+
+/* One job, one attempt. */
+static struct row *work_on(const char *spec)
+{
+	reset();
+	struct row *row = submit(spec);
+	is_int(work(), 0, "the worker ends well");
+	is_int(row->finishes, 1, "one result is stored");
+	return row;
+}
+
+/* --- what children do ------------------------------------------------------------------------- */
+
+static void test_success(void)
+{
+	struct row *row = work_on("echo '{\"type\":\"entry\",\"path\":\"/a\"}'\n" SAY_SUMMARY
+	                          "echo 'vega-walk: a word' >&2\n");
+	is_int(row->state, JOB_COMPLETED, "a job is completed");
+	is_str(row->summary, SUMMARY, "with its summary");
+	is_str(row->records, "{\"type\":\"entry\",\"path\":\"/a\"}\n", "its records");
+	is_int(row->records_size, 29, "their size");
+	ok(row->digest && strncmp(row->digest, "xxh128:", 7) == 0, "their digest");
+	is_str(row->tail, "vega-walk: a word\n", "and what was said on stderr");
+	is_int(counts.completed, 1, "it is counted");
+	ok(logged("completed in") && logged("3 entries"), "and logged: %s", log_text);
+
+	row = work_on(SAY_SUMMARY "exit 3\n");
+	is_int(row->state, JOB_COMPLETED, "a partial one is completed");
+	is_int(row->exit_code, 3, "and keeps its exit code");
+	is_str(row->records, NULL, "without records there are none");
+}
+
+static void test_surroundings(void)
+{
+	setenv("PGPASSWORD", "secret", 1);
+	setenv("VEGA_STORE", "secret", 1);
+	setenv("VEGA_CACHE", "secret", 1);
+	int leak = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	ok(dup2(leak, 77) == 77, "a descriptor without CLOEXEC");
+	struct row *row = work_on(
+	        "{ tr '\\0' '\\n' < /proc/$$/environ | grep -E 'secret|^VEGA|^PG'\n"
+	        "echo args: \"$@\"; readlink /proc/$$/fd/0\n"
+	        "ls /proc/$$/fd | tr '\\n' ' '; ps -o pgid= -p $$ | grep -q \"$$\" && echo leads\n"
+	        "grep SigBlk /proc/self/status; } >&2\n" SAY_SUMMARY);
+	ok(strstr(row->tail, "secret") == NULL, "a child learns no secret");
+	ok(strstr(row->tail, "VEGA_CACHE=none\n") != NULL, "and that there is no cache");
+	ok(strstr(row->tail, "args: --spec-fd=3 --format=ndjson --progress-every=100\n") != NULL,
+	        "its arguments");
+	ok(strstr(row->tail, "/dev/null\n") != NULL, "stdin is empty");
+	ok(strstr(row->tail, " 77 ") == NULL, "no descriptor is inherited");
+	ok(strstr(row->tail, "leads\n") != NULL, "it leads its process group");
+	ok(strstr(row->tail, "SigBlk:\t0000000000000000\n") != NULL, "no signal is blocked");
+	close(leak);
+	close(77);
+	unsetenv("PGPASSWORD");
+	unsetenv("VEGA_STORE");
+	unsetenv("VEGA_CACHE");
+
+	reset();
+	row = submit("echo args: \"$@\" >&2; echo $VEGA_CACHE >&2\n" SAY_SUMMARY);
+	strlist_add(&config.roots, "/data");
+	strlist_add(&config.roots, "/x y");
+	config.cache_url = "unix:/nowhere/redis";
+	is_int(work(), 0, "with roots and a cache");
+	ok(strstr(row->tail, "--allow-root=/data --allow-root=/x y\n") != NULL, "roots: %s",
+	        row->tail);
+	ok(strstr(row->tail, "unix:/nowhere/redis\n") != NULL, "the cache is in the environment");
+	strlist_release(&config.roots);
+}
+
+static void test_failures(void)
+{
+	static const struct {
+		const char *spec, *error;
+		enum job_state state;
+		int exit_code;
+	} cases[] = {
+	        {"echo 'vega-walk: /x: no such root' >&2; echo \"Try 'vega-walk --help'\" >&2; "
+	         "exit 2\n",
+	                "vega-walk: /x: no such root", JOB_FAILED, 2},
+	        {"exit 2\n", "vega-walk refused the job and did not say why", JOB_FAILED, 2},
+	        {"kill -SEGV $$\n", "vega-walk was killed by SIGSEGV", JOB_PENDING, 139},
+	        {SAY_SUMMARY "kill -KILL $$\n", "vega-walk was killed by SIGKILL", JOB_PENDING,
+	                137},
+	        {"exit 0\n", "vega-walk ended without a summary", JOB_PENDING, 0},
+	        {"echo oh >&2; exit 7\n", "vega-walk exited with status 7: oh", JOB_PENDING, 7},
+	        {SAY_SUMMARY "exit 1\n", "vega-walk exited with status 1", JOB_PENDING, 1},
+	        {"echo '{\"type\":\"summary\",\"complete\":false}'; exit 3\n",
+	                "vega-walk says that its summary is incomplete", JOB_PENDING, 3},
+	        {"echo rubbish\n" SAY_SUMMARY, "a line that is not a record: rubbish", JOB_PENDING,
+	                -1},
+	        {"echo rubbish; exec sleep 100\n", "a line that is not a record: rubbish",
+	                JOB_PENDING, -1},
+	        {SAY_SUMMARY SAY_SUMMARY, "more after its summary", JOB_PENDING, -1},
+	        {"printf '{\"type\":\"entry\"'; kill -ABRT $$\n", "killed by SIGABRT", JOB_PENDING,
+	                134},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		reset();
+		struct row *row = submit(cases[i].spec);
+		row->max_attempts = 2;
+		config.mode = WORKER_ONCE;
+		is_int(work(), 0, "a child that fails does not end the worker");
+		is_int(row->state, cases[i].state, "case %zu", i);
+		ok(row->error && strstr(row->error, cases[i].error), "says why: %s",
+		        row->error ? row->error : "(null)");
+		ok(cases[i].exit_code < 0 || row->exit_code == cases[i].exit_code, "exit code %d",
+		        row->exit_code);
+		ok(!row->summary && !row->records, "and leaves no result");
+	}
+}
+
+static void test_retries(void)
+{
+	reset();
+	retry_delay = 300;
+	struct row *row = submit("exit 9\n");
+	row->max_attempts = 3;
+	struct row *later = submit(SAY_SUMMARY);
+	later->due = now_ms() + 3600000;
+	is_int(work(), 0, "--drain");
+	is_int(row->attempt, 3, "waits for retries");
+	is_int(row->state, JOB_FAILED, "until the job has failed");
+	is_int(counts.retried, 2, "retries are counted");
+	is_int(counts.failed, 1, "and failures");
+	is_int(later->state, JOB_PENDING, "but not for what is scheduled for later");
+}
+
+static void test_large_records(void)
+{
+	struct row *row = work_on("yes '{\"type\":\"entry\",\"path\":\"/some/file\"}' | head -n "
+	                          "200000\n" SAY_SUMMARY);
+	is_int(row->state, JOB_COMPLETED, "many records");
+	is_int(row->records_size, 200000u * 37, "all of them");
+	ok(!row->records && row->uri && strncmp(row->uri, "file://", 7) == 0, "are spooled: %s",
+	        row->uri ? row->uri : "(null)");
+	snprintf(file, sizeof file, "%s/%s.1.ndjson", spool_dir, row->id);
+	ok(access(file, R_OK) == 0, "to a file");
+	unlink(file);
+
+	row = work_on("yes '{\"type\":\"entry\"}' | head -n 100000; exit 9\n");
+	is_int(row->state, JOB_FAILED, "many records and a failure");
+	ok(!row->uri, "are not kept");
+	ok(rmdir(spool_dir) == 0, "no file is left");
+
+	row = work_on(
+	        "head -c 1000000 /dev/zero | tr '\\0' 'e' > \"$TMPDIR/e\"\n"
+	        "for i in 1 2 3; do printf '{\"type\":\"entry\",\"p\":\"'; cat \"$TMPDIR/e\"; "
+	        "echo '\"}'; done\n" SAY_SUMMARY "rm \"$TMPDIR/e\"\n");
+	is_int(row->state, JOB_COMPLETED, "lines of 1 MB");
+	is_int(row->records_size, 3 * (1000000 + 24), "pass");
+	snprintf(file, sizeof file, "%s/%s.1.ndjson", spool_dir, row->id);
+	unlink(file);
+}
+
+static void test_stderr(void)
+{
+	struct row *row = work_on("yes 'a flood of words' | head -c 5000000 >&2\n"
+	                          "printf 'caf\\xe9 \\0 last words' >&2\n" SAY_SUMMARY);
+	is_int(row->state, JOB_COMPLETED, "a flood of stderr");
+	ok(strlen(row->tail) <= CHILD_TAIL_MAX + 16, "only its end is kept");
+	ok(strlen(row->tail) > CHILD_TAIL_MAX / 2, "enough of it");
+	ok(strstr(row->tail, "caf\xEF\xBF\xBD \xEF\xBF\xBD last words") != NULL,
+	        "as text that a store takes");
+}
+
+static void test_stragglers(void)
+{
+	uint64_t began = now_ms();
+	struct row *row = work_on("sleep 50 & echo '{\"type\":\"entry\"}'\n" SAY_SUMMARY);
+	is_int(row->state, JOB_COMPLETED, "a process left behind keeps the pipes open");
+	ok(now_ms() - began < 5000, "and is not waited for");
+	row = work_on(
+	        "(trap '' TERM; setsid yes '{\"type\":\"entry\"}' & echo $! > \"$TMPDIR/pid\")\n"
+	        "while [ ! -s \"$TMPDIR/pid\" ]; do :; done\n" SAY_SUMMARY);
+	ok(row->state != JOB_PROCESSING, "nor one that escaped and floods them");
+	snprintf(file, sizeof file, "%s/pid", directory);
+	struct buf text = BUF_INIT;
+	if (file_read_all(file, &text, NULL) == 0) {
+		kill(atoi(buf_cstr(&text)), SIGKILL);
+	}
+	buf_release(&text);
+	unlink(file);
+}
+
+static void test_closed_stdout(void)
+{
+	uint64_t began = now_ms();
+	struct row *row = work_on(SAY_SUMMARY "exec >&-; exec sleep 100\n");
+	uint64_t took = now_ms() - began;
+	is_int(row->state, JOB_FAILED, "closed stdout, still running");
+	ok(strstr(row->error, "closed its output but did not exit") != NULL, "says so: %s",
+	        row->error);
+	ok(took >= 9000 && took < 13000, "killed after 10 s (%llu ms)", (unsigned long long)took);
+	ok(beats >= 20, "its lease was renewed meanwhile (%u)", beats);
+}
+
+/* --- leases ----------------------------------------------------------------------------------- */
+
+static void test_progress_and_cancel(void)
+{
+	reset();
+	struct row *row =
+	        submit("i=0; while :; do i=$((i+1))\n"
+	               "echo '{\"type\":\"progress\",\"entries\":'$i'}'; sleep 0.05; done\n");
+	row->cancel = true;
+	is_int(work(), 0, "a cancelled job");
+	is_int(row->state, JOB_CANCELLED, "is cancelled");
+	is_int(row->exit_code, 143, "by SIGTERM");
+	ok(row->progress && strstr(row->progress, "\"entries\":"), "its progress was seen: %s",
+	        row->progress);
+	is_int(counts.cancelled, 1, "and it is counted");
+
+	reset();
+	row = submit("trap '' TERM; while :; do sleep 0.1; done\n");
+	row->cancel = true;
+	uint64_t began = now_ms();
+	is_int(work(), 0, "one that will not listen");
+	uint64_t took = now_ms() - began;
+	is_int(row->state, JOB_CANCELLED, "is cancelled too");
+	is_int(row->exit_code, 137, "by SIGKILL");
+	ok(took >= 5000 && took < 7500, "after 5 s (%llu ms)", (unsigned long long)took);
+
+	reset();
+	refuse_progress = true;
+	row = submit("echo '{\"type\":\"progress\",\"odd\":1}'; sleep 0.8\n" SAY_SUMMARY);
+	is_int(work(), 0, "progress that the store refuses");
+	is_int(row->state, JOB_COMPLETED, "does not cost the lease");
+	ok(logged("refused a heartbeat") > 0, "and is logged");
+}
+
+static void test_lost_at_heartbeat(void)
+{
+	reset();
+	config.mode = WORKER_ONCE;
+	steal_at_beat = true;
+	struct row *row = submit("exec sleep 100\n");
+	is_int(work(), 0, "a lease that another worker took over");
+	is_int(row->finishes, 0, "stores nothing");
+	is_int(beats, 1, "and ends at the first heartbeat that says so");
+	is_int(counts.lost, 1, "it is counted");
+	ok(logged("lost: its lease was taken over") == 1, "and logged: %s", log_text);
+}
+
+static void test_lost_at_finish(void)
+{
+	reset();
+	config.mode = WORKER_ONCE;
+	steal_at_finish = true;
+	struct row *row = submit("yes '{\"type\":\"entry\"}' | head -n 100000\n" SAY_SUMMARY);
+	is_int(work(), 0, "a lease that was lost before the end");
+	is_int(row->finishes, 0, "stores nothing");
+	is_int(counts.lost, 1, "and is counted");
+	ok(rmdir(spool_dir) == 0, "no file is left");
+}
+
+static void test_store_away(void)
+{
+	reset();
+	config.mode = WORKER_ONCE;
+	config.lease_ms = 2000;
+	away_after_claim = 10000;
+	struct row *row = submit("exec sleep 100\n");
+	uint64_t began = now_ms();
+	is_int(work(), 0, "a store that is away for longer than the lease");
+	is_int(row->finishes, 0, "gets no result");
+	ok(lost_at >= began + 1400 && lost_at < row->lease_end,
+	        "the child ends before its lease does (%lld ms)", (long long)(lost_at - began));
+	is_int(logged("the store is away"), 1, "one line says so");
+
+	reset();
+	away_after_claim = 400;
+	row = submit("sleep 0.7\n" SAY_SUMMARY);
+	is_int(work(), 0, "a store that is away for a moment");
+	is_int(row->state, JOB_COMPLETED, "does not stop a child");
+	is_int(logged("the store is away"), 1, "one line when it goes");
+	is_int(logged("the store is back"), 1, "and one when it returns");
+
+	reset();
+	config.lease_ms = 4000;
+	away_at_finish = 1500;
+	row = submit(SAY_SUMMARY);
+	is_int(work(), 0, "a store that is away when a result is there");
+	is_int(row->state, JOB_COMPLETED, "gets it later");
+
+	reset();
+	unavailable = 1;
+	is_int(work(), VEGA_UNAVAILABLE, "--drain does not wait for a store it never reached");
+	reset();
+	config.mode = WORKER_FOREVER;
+	unavailable = 4;
+	row = submit("trap '' TERM; kill -TERM $PPID\n" SAY_SUMMARY);
+	is_int(work(), 0, "a worker for ever does");
+	is_int(row->state, JOB_COMPLETED, "and works");
+	is_int(opens, 5, "once it is there");
+}
+
+static void test_refused_result(void)
+{
+	reset();
+	refuse_summary = true;
+	struct row *row = submit("yes '{\"type\":\"entry\"}' | head -n 100000\n" SAY_SUMMARY);
+	is_int(work(), 0, "a result that the store refuses");
+	is_int(row->state, JOB_FAILED, "is a failed attempt");
+	is_str(row->error, "what summary is this", "which says why");
+	ok(rmdir(spool_dir) == 0, "no file is left");
+}
+
+/* --- signals ---------------------------------------------------------------------------------- */
+
+static void test_signals(void)
+{
+	reset();
+	config.mode = WORKER_FOREVER;
+	struct row *row = submit("kill -TERM $PPID; exec sleep 100\n");
+	struct row *waiting = submit(SAY_SUMMARY);
+	is_int(work(), 0, "SIGTERM");
+	is_int(signal_seen, SIGTERM, "is told");
+	is_int(row->state, JOB_PENDING, "a running job is released");
+	is_int(row->attempt, 0, "and its attempt is not counted");
+	is_int(waiting->lease_seq, 0, "no further job is claimed");
+	is_int(counts.released, 1, "one was released");
+
+	reset();
+	config.mode = WORKER_FOREVER;
+	row = submit(
+	        "trap '' TERM; kill -INT $PPID; kill -TERM $PPID; while :; do sleep 1; done\n");
+	uint64_t began = now_ms();
+	is_int(work(), 0, "a second signal");
+	ok(now_ms() - began < 4000, "waits for nobody");
+	is_int(row->state, JOB_PENDING, "and still releases");
+
+	reset();
+	config.mode = WORKER_FOREVER;
+	config.lease_ms = 20000;
+	away_at_finish = 3600000;
+	row = submit(
+	        "trap '' TERM; kill -INT $PPID; kill -TERM $PPID; while :; do sleep 1; done\n");
+	began = now_ms();
+	is_int(work(), 0, "a second signal while the store is away");
+	ok(now_ms() - began < 4000, "waits for nobody either");
+	is_int(row->finishes, 0, "the lease must end by itself");
+}
+
+/* A worker in a process of its own; what it prints is not ours. */
+static pid_t fork_worker(int (*then)(void))
+{
+	fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0) {
+		int code = work();
+		_exit(code ? 99 : then());
+	}
+	return pid;
+}
+
+static int lost_once(void)
+{
+	return rows[0].finishes == 0 && counts.lost == 1 ? 0 : 1;
+}
+
+static void test_stopped(void)
+{
+	int status;
+	reset();
+	config.mode = WORKER_ONCE;
+	submit("kill -STOP $PPID\n" SAY_SUMMARY);
+	pid_t pid = fork_worker(lost_once);
+	ok(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status), "a worker is stopped");
+	usleep(1100 * 1000); /* its lease */
+	kill(pid, SIGCONT);
+	ok(waitpid(pid, &status, 0) == pid && WIFEXITED(status), "and goes on after its lease");
+	is_int(WEXITSTATUS(status), 0, "it stores nothing");
+}
+
+static int nothing(void)
+{
+	return 0;
+}
+
+static void test_killed(void)
+{
+	int status;
+	struct buf text = BUF_INIT;
+	reset();
+	config.mode = WORKER_ONCE;
+	submit("echo $$ > \"$TMPDIR/new\"; mv \"$TMPDIR/new\" \"$TMPDIR/pid\"; exec sleep 100\n");
+	pid_t pid = fork_worker(nothing);
+	snprintf(file, sizeof file, "%s/pid", directory);
+	uint64_t deadline = now_ms() + 20000;
+	while (access(file, R_OK) != 0 && now_ms() < deadline) {
+		usleep(5000);
+	}
+	ok(file_read_all(file, &text, NULL) == 0, "a child runs");
+	pid_t child = atoi(buf_cstr(&text));
+	ok(child > 0 && kill(child, 0) == 0, "and lives");
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	while (kill(child, 0) == 0 && now_ms() < deadline) {
+		usleep(5000);
+	}
+	ok(kill(child, 0) != 0 && errno == ESRCH, "it dies with its worker");
+	unlink(file);
+	buf_release(&text);
+}
+
+/* --- the worker itself ------------------------------------------------------------------------ */
+
+static void test_many(void)
+{
+	reset();
+	config.jobs = 4;
+	for (int i = 0; i < 20; i++) {
+		submit("sleep 0.1; echo '{\"type\":\"entry\"}'\n" SAY_SUMMARY);
+	}
+	is_int(work(), 0, "20 jobs, 4 at a time");
+	is_int(counts.completed, 20, "all completed");
+	is_int(most_processing, 4, "never more than 4 at once");
+	bool once = true;
+	for (int i = 0; i < 20; i++) {
+		once = once && rows[i].finishes == 1 && rows[i].attempt == 1;
+	}
+	ok(once, "each once");
+
+	reset();
+	config.mode = WORKER_ONCE;
+	config.jobs = 4;
+	submit(SAY_SUMMARY);
+	submit(SAY_SUMMARY);
+	is_int(work(), 0, "--once");
+	is_int(counts.completed, 1, "is one job");
+	is_int(rows[1].state, JOB_PENDING, "not two");
+	reset();
+	config.mode = WORKER_ONCE;
+	is_int(work(), 0, "--once with nothing to do ends");
+}
+
+static void write_walk(const char *text)
+{
+	int fd = open(walk, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
+	ok(fd >= 0 && fd_write_all(fd, text, strlen(text)) == 0, "wrote a stand-in");
+	close(fd);
+}
+
+static void test_cannot_start(void)
+{
+	reset();
+	config.walk_path = "/nonexistent/vega-walk";
+	is_int(work(), VEGA_FATAL, "no vega-walk");
+	ok(strstr(failure.text, "/nonexistent/vega-walk") != NULL, "is named: %s", failure.text);
+
+	reset();
+	write_walk("#!/nonexistent/interpreter\n");
+	struct row *row = submit(SAY_SUMMARY);
+	is_int(work(), VEGA_FATAL, "one that cannot be executed");
+	is_int(row->state, JOB_PENDING, "the job is released");
+	is_int(row->attempt, 0, "without an attempt");
+
+	reset();
+	config.spool_dir = "/dev/null/results";
+	is_int(work(), VEGA_FATAL, "no place for records");
+}
+
+int main(void)
+{
+	if (!mkdtemp(directory)) {
+		return 1;
+	}
+	snprintf(walk, sizeof walk, "%s/walk", directory);
+	snprintf(spool_dir, sizeof spool_dir, "%s/results", directory);
+	setenv("TMPDIR", directory, 1);
+	write_walk("#!/bin/bash\nsource /dev/fd/3\n");
+	test_success();
+	test_surroundings();
+	test_failures();
+	test_retries();
+	test_large_records();
+	test_stderr();
+	test_stragglers();
+	test_progress_and_cancel();
+	test_lost_at_heartbeat();
+	test_lost_at_finish();
+	test_store_away();
+	test_refused_result();
+	test_signals();
+	test_stopped();
+	test_killed();
+	test_many();
+	test_closed_stdout();
+	test_cannot_start();
+	reset();
+	unlink(walk);
+	rmdir(spool_dir);
+	ok(rmdir(directory) == 0, "no file is left");
+	return done();
+}

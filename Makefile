@@ -1,6 +1,6 @@
 # VegaFS. `make help` lists the targets. One makefile, no recursion but for the sanitizer profile of `check`.
 #
-# make [PROFILE=release|debug|asan|tsan|clang] [V=1] [WERROR=] [TESTS="tests/cli/find.bats …"]
+# make [PROFILE=release|debug|asan|tsan|clang|fuzz] [V=1] [WERROR=] [TESTS="tests/cli/find.bats …"]
 
 VERSION := 0.1.0
 PROFILE ?= release
@@ -53,9 +53,9 @@ BUILD_DEPS := gcc libc6-dev pkg-config libpq-dev libhiredis-dev libcjson-dev lib
 TEST_DEPS := bats clang clang-format libomp-dev shellcheck mandoc postgresql-15 redis-server redis-tools \
 	sqlite3 jq zstd xxhash strace procps
 
-# ThreadSanitizer understands libomp, but not libgomp.
+# ThreadSanitizer understands libomp, but not libgomp; libFuzzer is clang's.
 ifeq ($(origin CC),default)
-CC := $(if $(filter clang tsan,$(PROFILE)),clang,gcc)
+CC := $(if $(filter clang fuzz tsan,$(PROFILE)),clang,gcc)
 endif
 PKG_CONFIG ?= pkg-config
 PACKAGES := libpq hiredis libcjson sqlite3 libpcre2-8 libxxhash libcrypto libzstd zlib
@@ -67,6 +67,7 @@ flags_release := -O2 -g
 flags_debug := -O0 -g3
 flags_clang := -O1 -g
 flags_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+flags_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 flags_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 
 CFLAGS ?= $(flags_$(PROFILE))
@@ -134,6 +135,27 @@ unit: $(UNIT_TESTS) ## build and run the unit tests
 cli: all ## test the commands
 	$(RUN_TESTS) $(or $(TESTS),$(sort $(wildcard tests/cli/*.bats)))
 
+# --- Fuzzing: tests/fuzz/NAME.c, begun with the inputs in tests/fuzz/corpus/NAME -------------------------
+
+FUZZ_SECONDS ?= 60
+FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*.c))
+
+$(FUZZERS): $(B)/%: $(B)/%.o $(foreach room,base spec record,$(call room_objects,$(room)))
+	$(if $(V),,$(call say,LD))
+	$(Q)$(LINK) -fsanitize=fuzzer
+
+fuzzers: $(FUZZERS)
+	$(Q)set -e; for fuzzer in $(notdir $^); do \
+		mkdir -p $(B)/corpus/$$fuzzer; \
+		$(B)/tests/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 \
+			-artifact_prefix=$(B)/corpus/ $(B)/corpus/$$fuzzer tests/fuzz/corpus/$$fuzzer; \
+	done
+
+fuzz: ## give the parsers random input for FUZZ_SECONDS each (60); needs clang and libclang-rt-14-dev
+	@$(MAKE) PROFILE=fuzz fuzzers
+
+# --- Lint --------------------------------------------------------------------------------------------------
+
 comma := ,
 empty :=
 lint: export VEGA_FILES = $(foreach room,$(ROOMS),$(addprefix $(room)/,$($(room))))
@@ -193,4 +215,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all asan bench check check-install clean cli deps help install lint quickstart test-deps uninstall unit FORCE
+.PHONY: all asan bench check check-install clean cli deps fuzz fuzzers help install lint quickstart test-deps uninstall unit FORCE

@@ -1,0 +1,36 @@
+/* A command line, its words separated by NUL. */
+#include "spec_fuzz.h"
+
+#define WORDS_MAX 64
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char name[] = "fuzz";
+	char *words[WORDS_MAX + 1] = {name};
+	char *bytes = malloc(size + 1);
+	int count = 1;
+	memcpy(bytes, data, size);
+	bytes[size] = '\0';
+	for (size_t at = 0; at < size && count < WORDS_MAX; at += strlen(bytes + at) + 1) {
+		words[count++] = bytes + at;
+		if (strstr(bytes + at, "exclude-from")) { /* would read any file, or a terminal */
+			free(bytes);
+			return -1;
+		}
+	}
+	struct spec spec;
+	struct option_common common = {0};
+	struct vega_error err = {0};
+	struct option_table tables[] = {
+	        SPEC_TABLE(&spec), {option_common_rows, option_common_count, &common}};
+	spec_init(&spec);
+	int rc = spec_parse_argv(&spec, tables, 2, NULL, count, words, &err);
+	if (rc == 0) {
+		must_return(&spec);
+	} else {
+		must_explain(rc, &err);
+	}
+	spec_release(&spec);
+	free(bytes);
+	return 0;
+}

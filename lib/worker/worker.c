@@ -80,12 +80,14 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-__attribute__((format(printf, 2, 3))) static void report(
-        const struct worker *w, const char *format, ...)
+enum { TROUBLE = -1, NEWS, DETAIL };
+
+__attribute__((format(printf, 3, 4))) static void report(
+        const struct worker *w, int level, const char *format, ...)
 {
 	char line[2048];
 	va_list args;
-	if (!w->config->log) {
+	if (!w->config->log || level > w->config->verbosity) {
 		return;
 	}
 	va_start(args, format);
@@ -128,7 +130,7 @@ static void store_away(struct worker *w, const struct vega_error *err)
 	uint64_t now = now_ms();
 	if (w->failures++ == 0) {
 		w->away_since = now;
-		report(w, "the store is away, trying again: %s", err->text);
+		report(w, TROUBLE, "the store is away, trying again: %s", err->text);
 	}
 	uint64_t most = w->running ? w->config->lease_ms / 8 : BACKOFF_MAX_MS;
 	unsigned doublings = w->failures < 8 ? w->failures : 8;
@@ -142,7 +144,7 @@ static void store_away(struct worker *w, const struct vega_error *err)
 static void store_back(struct worker *w)
 {
 	if (w->failures) {
-		report(w, "the store is back after %.1fs",
+		report(w, TROUBLE, "the store is back after %.1fs",
 		        (double)(now_ms() - w->away_since) / 1000);
 		w->failures = 0;
 	}
@@ -235,7 +237,8 @@ static void heartbeat(struct worker *w)
 	        w->store, w->name, w->leases, count, w->config->lease_ms, &err);
 	if (code < 0 && code != VEGA_UNAVAILABLE) {
 		/* One child's odd progress must not cost the others their leases. */
-		report(w, "the store refused a heartbeat, trying without progress: %s", err.text);
+		report(w, TROUBLE, "the store refused a heartbeat, trying without progress: %s",
+		        err.text);
 		tend(w);
 		sent = now_ms();
 		count = gather_leases(w, false);
@@ -275,7 +278,7 @@ static void drop(struct worker *w, struct attempt *attempt, bool stored)
 static void report_lost(struct worker *w, struct attempt *attempt, const char *why)
 {
 	w->counts->lost++;
-	report(w, "%s lost: %s; its result is discarded", attempt->job.id, why);
+	report(w, TROUBLE, "%s lost: %s; its result is discarded", attempt->job.id, why);
 	drop(w, attempt, false);
 }
 
@@ -288,7 +291,7 @@ static void report_completed(struct worker *w, const struct attempt *attempt)
 	format_count(&text, (unsigned __int128)attempt->stream.entries);
 	buf_add_str(&text,
 	        attempt->result.exit_code == 3 ? " entries, some could not be read" : " entries");
-	report(w, "%s", buf_cstr(&text) ? text.data : attempt->job.id);
+	report(w, NEWS, "%s", buf_cstr(&text) ? text.data : attempt->job.id);
 	buf_release(&text);
 }
 
@@ -303,19 +306,19 @@ static void report_stored(struct worker *w, const struct attempt *attempt, enum 
 		break;
 	case JOB_FAILED:
 		w->counts->failed++;
-		report(w, "%s failed: %s", id, error);
+		report(w, NEWS, "%s failed: %s", id, error);
 		break;
 	case JOB_CANCELLED:
 		w->counts->cancelled++;
-		report(w, "%s cancelled", id);
+		report(w, NEWS, "%s cancelled", id);
 		break;
 	default:
 		if (attempt->result.outcome == STORE_RELEASED) {
 			w->counts->released++;
-			report(w, "%s released", id);
+			report(w, NEWS, "%s released", id);
 		} else {
 			w->counts->retried++;
-			report(w, "%s will be tried again: %s", id, error);
+			report(w, NEWS, "%s will be tried again: %s", id, error);
 		}
 	}
 }
@@ -333,7 +336,7 @@ static void cache_result(struct worker *w, const char *id)
 	job_release(&job);
 	const char *trouble = result_cache_trouble(w->results);
 	if (trouble && !w->told_of_cache) {
-		report(w, "results are not cached: %s", trouble);
+		report(w, TROUBLE, "results are not cached: %s", trouble);
 		w->told_of_cache = true;
 	}
 }
@@ -409,9 +412,7 @@ static void start(struct worker *w, struct job *job, uint64_t lease_end)
 	struct vega_error err;
 	w->running++;
 	w->claims++;
-	if (w->config->verbose) {
-		report(w, "%s started: attempt %u of %u", job->id, job->attempt, job->max_attempts);
-	}
+	report(w, DETAIL, "%s started: attempt %u of %u", job->id, job->attempt, job->max_attempts);
 	int code =
 	        attempt_begin(attempt, job, &w->command, w->spool_dir, now_ms(), lease_end, &err);
 	if (code == 0 && (!watch(w, attempt->child.out, i, EVENT_OUT) ||
@@ -423,7 +424,7 @@ static void start(struct worker *w, struct job *job, uint64_t lease_end)
 		w->start_failures = 0;
 		return;
 	}
-	report(w, "%s cannot be started: %s", attempt->job.id, err.text);
+	report(w, TROUBLE, "%s cannot be started: %s", attempt->job.id, err.text);
 	w->start_failures++;
 	if (w->config->mode != WORKER_FOREVER) {
 		give_up(w, &err);
@@ -529,7 +530,7 @@ static void take_signal(struct worker *w, int number)
 {
 	if (w->signals++ == 0) {
 		w->first_signal = number;
-		report(w, "SIG%s: ending %u running job%s", sigabbrev_np(number), w->running,
+		report(w, NEWS, "SIG%s: ending %u running job%s", sigabbrev_np(number), w->running,
 		        w->running == 1 ? "" : "s");
 	}
 	for (unsigned i = 0; i < w->config->jobs; i++) {

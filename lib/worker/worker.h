@@ -28,9 +28,9 @@ struct worker_config {
 	struct strlist queues, roots;
 	unsigned jobs; /* at a time, ≥ 1 */
 	enum worker_mode mode;
-	uint64_t lease_ms;                            /* 20000 */
-	uint64_t progress_ms;                         /* how often a child reports; 1000 */
-	bool verbose;                                 /* log when a job starts, too */
+	uint64_t lease_ms;    /* 20000 */
+	uint64_t progress_ms; /* how often a child reports; 1000 */
+	int verbosity;        /* of the log: 0 a line a job, -1 only trouble, 1 also what starts */
 	void (*log)(const char *line, void *context); /* one line, no newline */
 	void *log_context;
 };

@@ -1,0 +1,179 @@
+/* vega-run: the worker. Claim PENDING jobs, run each in a vega-walk child, store its result. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/signal.h"
+#include "cmd.h"
+#include "spec/spec.h"
+#include "worker/worker.h"
+
+#define MILLISECOND UINT64_C(1000000)
+#define JOBS_MAX 1000
+#define LEASE_MIN_MS 1000
+#define LEASE_MAX_MS (24 * 3600 * 1000)
+
+struct run {
+	struct option_common common;
+	bool once, drain, quiet, verbose;
+	struct option_number jobs, lease;
+	struct strlist queue, root;
+	char *store, *cache, *spool;
+};
+
+#define FIELD(member) .offset = offsetof(struct run, member)
+#define WORK "What to work on"
+#define HOW "How to work"
+
+static const struct option_row rows[] = {
+        {"once", 0, OPT_FLAG, FIELD(once), 0, NULL, NULL, WORK,
+                "claim at most one job, run one attempt of it, and exit"},
+        {"drain", 0, OPT_FLAG, FIELD(drain), 0, NULL, NULL, WORK,
+                "exit when no job is due and none waits to be tried again (default: go on for "
+                "ever)"},
+        {"queue", 0, OPT_LIST, FIELD(queue), 0, "NAME", NULL, WORK,
+                "take jobs of the queue NAME only; repeat for more (default: any queue)"},
+        {"root", 0, OPT_LIST, FIELD(root), 0, "DIR", NULL, WORK,
+                "let jobs touch nothing outside DIR; repeat for more; needed when the store is "
+                "PostgreSQL (default: $VEGA_ROOTS, separated by colons, else anything)"},
+        {"store", 0, OPT_TEXT, FIELD(store), 0, "URL", NULL, WORK,
+                "sqlite:PATH or postgresql://... (default: $VEGA_STORE, else "
+                "sqlite:$XDG_STATE_HOME/vega/jobs.db)"},
+        {"jobs", 'j', OPT_NUMBER, FIELD(jobs), 0, "N", NULL, HOW,
+                "run up to N jobs at a time (default: 1)"},
+        {"lease", 0, OPT_DURATION, FIELD(lease), 0, "DURATION", NULL, HOW,
+                "how long a job stays ours without a sign of life (default: 20s)"},
+        {"cache", 0, OPT_TEXT, FIELD(cache), 0, "URL", NULL, HOW,
+                "redis://HOST or unix:PATH, for digests and finished results; none (default: "
+                "$VEGA_CACHE)"},
+        {"spool", 0, OPT_TEXT, FIELD(spool), 0, "DIR", NULL, HOW,
+                "keep record streams of more than 64 KiB in DIR (default: "
+                "$XDG_STATE_HOME/vega/results)"},
+        {"quiet", 'q', OPT_FLAG, FIELD(quiet), 0, NULL, NULL, HOW,
+                "say only what is wrong (default: also a line for each job)"},
+        {"verbose", 'v', OPT_FLAG, FIELD(verbose), 0, NULL, NULL, HOW,
+                "say when a job starts, too"},
+};
+
+static const struct cmd_help help = {"vega-run [--once | --drain] [OPTION]...",
+        "Run the jobs that vega-submit stored: claim each, run it in a vega-walk process, and\n"
+        "store its result. Any number of workers may share one store; a job whose worker dies\n"
+        "is taken over when its lease ends. SIGTERM releases the running jobs and exits, a\n"
+        "second one does so without waiting for them.",
+        "Examples:\n"
+        "  vega-run --drain                   work until nothing is left to do\n"
+        "  vega-run -j 4 --root /data         four jobs at a time, beneath /data only\n"
+        "  vega-run --queue nightly --queue bulk\n"
+        "\n"
+        "Exit status: 0 the work is done, whether the jobs failed or not; 2 the worker cannot\n"
+        "work; 5 the store cannot be reached (--once, --drain); 128+N ended by signal N."};
+
+static void print(const char *line, void *context)
+{
+	(void)context;
+	cmd_message(line);
+}
+
+static int check(const struct run *run, struct vega_error *err)
+{
+	uint64_t lease = run->lease.value / MILLISECOND;
+	if (run->once && run->drain) {
+		return vega_fail(err, VEGA_USAGE, "--once and --drain exclude each other");
+	}
+	if (run->quiet && run->verbose) {
+		return vega_fail(err, VEGA_USAGE, "--quiet and --verbose exclude each other");
+	}
+	if (run->jobs.set && (run->jobs.value < 1 || run->jobs.value > JOBS_MAX)) {
+		return vega_fail(err, VEGA_USAGE, "--jobs %llu: not in the range 1-%d",
+		        (unsigned long long)run->jobs.value, JOBS_MAX);
+	}
+	if (run->lease.set && (lease < LEASE_MIN_MS || lease > LEASE_MAX_MS)) {
+		return vega_fail(err, VEGA_USAGE, "--lease: not in the range 1s-1d");
+	}
+	return 0;
+}
+
+/* Who may submit to a shared store may otherwise read whatever this worker may read. */
+static int find_roots(const struct run *run, struct strlist *roots, struct vega_error *err)
+{
+	const char *url = run->store ? run->store : getenv("VEGA_STORE");
+	bool shared = url && *url && strncmp(url, "sqlite:", 7) != 0;
+	int code = spec_allowed_roots(&run->root, getenv("VEGA_ROOTS"), roots, err);
+	if (code == 0 && shared && !roots->count) {
+		code = vega_fail(err, VEGA_USAGE,
+		        "a shared store needs --root DIR: say what its jobs may touch "
+		        "(--root / for everything)");
+	}
+	return code;
+}
+
+static int work(const struct run *run, int *signal_seen, struct vega_error *err)
+{
+	struct worker_counts counts;
+	struct worker_config config = {
+	        .store_url = run->store,
+	        .spool_dir = run->spool,
+	        .cache_url = run->cache ? run->cache : getenv("VEGA_CACHE"),
+	        .queues = run->queue,
+	        .jobs = run->jobs.set ? (unsigned)run->jobs.value : 1,
+	        .mode = run->once    ? WORKER_ONCE
+	                : run->drain ? WORKER_DRAIN
+	                             : WORKER_FOREVER,
+	        .lease_ms = run->lease.set ? run->lease.value / MILLISECOND : 20000,
+	        .progress_ms = 1000,
+	        .verbosity = run->verbose ? 1
+	                     : run->quiet ? -1
+	                                  : 0,
+	        .log = print,
+	};
+	int code = find_roots(run, &config.roots, err);
+	if (code == 0) {
+		code = worker_run(&config, &counts, signal_seen, err);
+	}
+	strlist_release(&config.roots);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct run run = {.once = false};
+	struct vega_error err = {.code = 0};
+	char **operands = NULL;
+	size_t operand_count = 0;
+	const struct option_table tables[] = {
+	        {rows, sizeof rows / sizeof *rows, &run},
+	        {option_common_rows, option_common_count, &run.common},
+	};
+	const size_t count = sizeof tables / sizeof *tables;
+	int status = 0, signal_seen = 0;
+	cmd_begin("vega-run");
+	signal(SIGPIPE, SIG_IGN);
+	fd_raise_limit();
+	int code = option_parse(
+	        tables, count, argc, argv, &operands, &operand_count, NULL, NULL, &err);
+	if (cmd_common(&run.common, &help, tables, count)) {
+		goto out;
+	}
+	if (code == 0 && operand_count) {
+		code = vega_fail(&err, VEGA_USAGE,
+		        "unexpected operand '%s': jobs are claimed, not named", operands[0]);
+	}
+	if (code == 0) {
+		code = check(&run, &err);
+	}
+	if (code == 0) {
+		code = work(&run, &signal_seen, &err);
+	}
+	if (code < 0) {
+		status = cmd_usage_error(&err);
+	}
+out:
+	free(operands);
+	option_release(rows, sizeof rows / sizeof *rows, &run);
+	if (signal_seen && status == 0) {
+		signal_die(signal_seen);
+	}
+	return status;
+}

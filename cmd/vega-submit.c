@@ -58,10 +58,11 @@ static const struct option_row rows[] = {
 };
 
 static const struct cmd_help help = {
-        "vega-submit [OP[,OP]...] [OPTION]... [ROOT]... [-- COMMAND...]",
+        "vega-submit [OPERATION[,OPERATION]...] [OPTION]... [ROOT]...\n"
+        "       vega-submit transform [OPTION]... --out DIR [ROOT]... -- COMMAND [ARGUMENT]...",
         "Check what vega-walk would be asked to do, store it as a job for vega-run, and\n"
-        "print only the job's id, once the job is durable. OP is summarize (the default),\n"
-        "find, hash or transform.",
+        "print only the job's id, once the job is durable. OPERATION is summarize\n"
+        "(default), find, hash or transform.",
         "Examples:\n"
         "  vega-submit /data/project-x\n"
         "  id=$(vega-submit hash --algo sha256 /srv) && vega-status --wait \"$id\"\n"

@@ -117,6 +117,38 @@ static int resolve_program(char **program, struct vega_error *err)
 	return rc;
 }
 
+static bool is_beneath(const char *path, const char *top)
+{
+	size_t len = strlen(top);
+	while (len > 0 && top[len - 1] == '/') {
+		len--;
+	}
+	return strncmp(path, top, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+/* What is written must not be found by the walk that it is written by. */
+static int check_apart(const struct spec *spec, struct vega_error *err)
+{
+	for (size_t i = 0; i < spec->roots.count; i++) {
+		const char *root = spec->roots.items[i];
+		struct stat st;
+		if (stat(root, &st) < 0 || !S_ISDIR(st.st_mode)) {
+			continue;
+		}
+		if (is_beneath(spec->out, root)) {
+			return vega_fail(err, VEGA_USAGE,
+			        "--out %s lies inside the input %s; choose a directory outside it",
+			        spec->out, root);
+		}
+		if (is_beneath(root, spec->out)) {
+			return vega_fail(err, VEGA_USAGE,
+			        "--out %s contains the input %s; choose a directory beside it",
+			        spec->out, root);
+		}
+	}
+	return 0;
+}
+
 int spec_resolve_paths(struct spec *spec, struct vega_error *err)
 {
 	int rc = 0;
@@ -125,6 +157,9 @@ int spec_resolve_paths(struct spec *spec, struct vega_error *err)
 	}
 	if (rc == 0 && spec->out) {
 		rc = resolve_future(&spec->out, err);
+	}
+	if (rc == 0 && spec->out) {
+		rc = check_apart(spec, err);
 	}
 	if (rc == 0 && spec->command.count) {
 		rc = resolve_program(&spec->command.items[0], err);
@@ -150,15 +185,6 @@ int spec_allowed_roots(const struct strlist *given, const char *environment,
 		        &allowed->items[i], given->count ? "--root " : "VEGA_ROOTS: ", err);
 	}
 	return rc;
-}
-
-static bool is_beneath(const char *path, const char *top)
-{
-	size_t len = strlen(top);
-	while (len > 0 && top[len - 1] == '/') {
-		len--;
-	}
-	return strncmp(path, top, len) == 0 && (path[len] == '/' || path[len] == '\0');
 }
 
 static int check_path(

@@ -139,7 +139,8 @@ void spec_to_json(const struct spec *spec, struct buf *out);
 
 /*
  * Make each root, and --out, absolute with links resolved (out need not exist yet), and a filter
- * that is named by a relative path absolute. VEGA_USAGE names one that does not exist.
+ * that is named by a relative path absolute. VEGA_USAGE names one that does not exist, and an --out
+ * that is, contains or lies inside a root directory.
  */
 int spec_resolve_paths(struct spec *spec, struct vega_error *err);
 

@@ -64,16 +64,16 @@ static void test_roots(void)
 
 static void test_out(void)
 {
-	static const char *const outs[][2] = {{"real", "/real"}, {"new", "/new"},
+	static const char *const outs[][2] = {{"-x\n\xff", "/-x\n\xff"}, {"new", "/new"},
 	        {"./link/a//b/./c/", "/real/a/b/c"}, {"real/../new", "/new"}};
 	struct vega_error err = {0};
 	for (size_t i = 0; i < sizeof outs / sizeof *outs; i++) {
-		struct spec spec = spec_of(".", outs[i][0], NULL);
+		struct spec spec = spec_of("real/sub", outs[i][0], NULL);
 		is_int(spec_resolve_paths(&spec, &err), 0, "--out %s is resolved", outs[i][0]);
 		is_path(spec.out, outs[i][1], outs[i][0]);
 		spec_release(&spec);
 	}
-	struct spec spec = spec_of(".", "/vega-no-such-directory/x", NULL);
+	struct spec spec = spec_of("real/sub", "/vega-no-such-directory/x", NULL);
 	is_int(spec_resolve_paths(&spec, &err), 0, "nothing of it exists");
 	is_str(spec.out, "/vega-no-such-directory/x", "the root directory is not doubled");
 	spec_release(&spec);
@@ -86,6 +86,23 @@ static void test_out(void)
 		        "--out %s is refused: %s", bad[i], err.text);
 		spec_release(&spec);
 	}
+}
+
+static void test_apart(void)
+{
+	static const char *const cases[][3] = {{"real/sub", "link/sub", "inside"},
+	        {"real", "real/sub/new", "inside"}, {"real/sub", "link", "contains"},
+	        {"real/sub", "/", "contains"}};
+	struct vega_error err = {0};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct spec spec = spec_of(cases[i][0], cases[i][1], NULL);
+		ok(spec_resolve_paths(&spec, &err) == VEGA_USAGE && strstr(err.text, cases[i][2]),
+		        "%s into %s: %s", cases[i][0], cases[i][1], err.text);
+		spec_release(&spec);
+	}
+	struct spec spec = spec_of("real/file", "real", NULL);
+	is_int(spec_resolve_paths(&spec, &err), 0, "a file's own directory may take its output");
+	spec_release(&spec);
 }
 
 static void test_program(void)
@@ -163,6 +180,7 @@ int main(void)
 	}
 	test_roots();
 	test_out();
+	test_apart();
 	test_program();
 	test_beneath();
 	test_allowed();

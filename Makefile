@@ -80,6 +80,12 @@ COMPILE = $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 LINK = $(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 say = @printf '  %-7s %s\n' $(1) $(patsubst $(B)/%,%,$@)
 
+# vega-walk is to start as fast as du, and each shared library to load costs some 60 µs. Taken as archives into a
+# release, where the archive is there; STATIC= for none.
+STATIC ?= hiredis pcre2-8 zstd z gomp
+archive = $(if $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
+walk_libs_release = $(foreach lib,$(STATIC),$(call archive,$(lib))) $(filter-out $(STATIC:%=-l%),$(PKG_LIBS))
+
 # --- Build -------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
@@ -94,8 +100,8 @@ all: $(COMMANDS:%=$(B)/%) ## build the commands into build/$(PROFILE)
 $(B)/flags: FORCE
 	@$(PKG_CONFIG) --exists $(PACKAGES) || { echo "Libraries are missing ($(PACKAGES)): run 'make deps'" >&2; exit 1; }
 	@mkdir -p $(@D)
-	@printf '%s\n' '$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(LDLIBS)' | cmp -s - $@ || \
-		printf '%s\n' '$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(LDLIBS)' > $@
+	@printf '%s\n' '$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(LDLIBS) $(STATIC)' | cmp -s - $@ || \
+		printf '%s\n' '$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(LDLIBS) $(STATIC)' > $@
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
@@ -109,6 +115,8 @@ $(B)/libvega.a: $(LIB_OBJECTS)
 $(COMMANDS:%=$(B)/%): $(B)/vega-%: $(B)/cmd/vega-%.o $(B)/cmd/cmd.o $(B)/libvega.a
 	$(if $(V),,$(call say,LD))
 	$(Q)$(LINK)
+
+$(B)/vega-walk: private LDLIBS = $(or $(walk_libs_$(PROFILE)),$(PKG_LIBS))
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 

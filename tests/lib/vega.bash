@@ -9,7 +9,7 @@ bats_require_minimum_version 1.5.0
 
 TESTS=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
 SOURCE=${TESTS%/*}
-VEGA_BUILD=${VEGA_BUILD:-$SOURCE/build/release}
+BUILD=${VEGA_BUILD:-$SOURCE/build/release}
 
 vega_setup() {
 	HOME=$BATS_TEST_TMPDIR/home
@@ -21,12 +21,10 @@ vega_setup() {
 	started=()
 	export HOME XDG_STATE_HOME XDG_RUNTIME_DIR LC_ALL=C.UTF-8 TZ=UTC
 	unset "${!VEGA_@}" "${!PG@}" NO_COLOR XDG_CONFIG_HOME XDG_CACHE_HOME CDPATH COLUMNS
-	PATH=$VEGA_BUILD_DIR:$PATH
+	PATH=$BUILD:$PATH
 	mkdir -p "$HOME" "$XDG_STATE_HOME" "$XDG_RUNTIME_DIR" "$BATS_TEST_TMPDIR/work"
 	cd "$BATS_TEST_TMPDIR/work" || return
 }
-VEGA_BUILD_DIR=$VEGA_BUILD # outlives the unset above
-
 vega_teardown() {
 	local pid
 	for pid in "${started[@]}"; do

@@ -71,10 +71,11 @@ static int check_glob_list(const char *option, const struct strlist *list, unsig
 			        "--path",
 			        option, list->items[i]);
 		}
-		int rc = glob_compile(list->items[i], flags, &glob, err);
+		struct vega_error why;
+		int rc = glob_compile(list->items[i], flags, &glob, &why);
 		glob_free(glob);
 		if (rc != 0) {
-			return rc;
+			return vega_fail(err, rc, "--%s %s", option, why.text);
 		}
 	}
 	return 0;
@@ -88,7 +89,11 @@ static int check_excludes(const struct strlist *list, struct vega_error *err)
 	struct ignore *ignore = ignore_new();
 	int rc = ignore ? 0 : vega_fail_nomem(err);
 	for (size_t i = 0; rc == 0 && i < list->count; i++) {
-		rc = ignore_add(ignore, list->items[i], err);
+		struct vega_error why;
+		rc = ignore_add(ignore, list->items[i], &why);
+		if (rc != 0) {
+			vega_fail(err, rc, "--exclude %s", why.text);
+		}
 	}
 	ignore_free(ignore);
 	return rc;

@@ -52,8 +52,9 @@ static void test_patterns(void)
 		struct vega_error err = {0};
 		int rc = parse_words(
 		        &spec, NULL, &err, WORDS(options[i], "good*", options[i], "ba[d"));
-		ok(rc == VEGA_USAGE && strstr(err.text, "ba[d"), "%s ba[d: %s", options[i],
-		        err.text);
+		ok(rc == VEGA_USAGE && strncmp(err.text, options[i], strlen(options[i])) == 0 &&
+		                strstr(err.text, " ba[d: "),
+		        "%s ba[d: %s", options[i], err.text);
 		spec_release(&spec);
 	}
 }

@@ -1,0 +1,213 @@
+#!/usr/bin/env bats
+# vega-submit: what is stored, what is refused, and when the id is printed.
+load ../lib/vega
+
+uuid7='^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$'
+
+column() { # ID COLUMN
+	sqlite3 "$XDG_STATE_HOME/vega/jobs.db" "select $2 from job where id = '$1'"
+}
+
+stored() { # how many jobs
+	sqlite3 "$XDG_STATE_HOME/vega/jobs.db" 'select count(*) from job'
+}
+
+# refused REGEX ARGUMENT…: exit status 2, nothing on stdout, a line that matches, no store.
+refused() {
+	local regex=$1
+	shift
+	expect 2 vega-submit "$@"
+	[[ ! -s $out ]]
+	matches "^vega-submit: $regex" "$err"
+	(($(grep -c '^vega-submit: ' "$err") == 1))
+	[[ ! -e $XDG_STATE_HOME/vega ]]
+}
+
+@test "prints only the id of a job that holds the specification" {
+	mkdir data
+	expect 0 vega-submit find -e csv --min-size 1M data
+	lines 1 "$out"
+	[[ $(<"$out") =~ $uuid7 ]]
+	[[ ! -s $err ]]
+	column "$(<"$out")" spec >stored
+	expect 0 vega-submit --dry-run find -e csv --min-size 1M data
+	same stored "$out"
+	[[ $(<stored) == '{"v":1,"operations":["find"],"roots":["'"$PWD"'/data"],"options":{"extension":["csv"],"min_size":1048576}}' ]]
+}
+
+@test "a command tried by hand becomes a job by changing one word" {
+	small_tree data
+	vega-walk find -e csv --sort "$PWD/data" >direct
+	expect 0 vega-submit --dry-run find -e csv --sort data
+	vega-walk --spec-fd 3 3<"$out" >job
+	same direct job
+	lines 3 job
+}
+
+@test "the settings of the job are stored with it" {
+	id=$(vega-submit --queue bulk --priority -5 --max-attempts 7 --label team=ops --label 'note=a "b"=ü' .)
+	[[ $(column "$id" "queue || '|' || priority || '|' || max_attempts || '|' || submitter") == "bulk|-5|7|$(id -un)" ]]
+	[[ $(column "$id" labels | jq -c .) == '{"team":"ops","note":"a \"b\"=ü"}' ]]
+	id=$(vega-submit .)
+	[[ $(column "$id" "queue || '|' || priority || '|' || max_attempts || '|' || labels") == 'default|0|3|{}' ]]
+}
+
+@test "--after takes a point in time, or a length of time from now" {
+	id=$(vega-submit --after 2040-01-01T00:00:00Z .)
+	[[ $(column "$id" not_before) == 2208988800000000 ]]
+	before=$(date +%s)
+	id=$(vega-submit --after 90min .)
+	at=$(($(column "$id" not_before) / 1000000))
+	((at >= before + 5400 && at <= $(date +%s) + 5401))
+	rm -r "$XDG_STATE_HOME/vega"
+	refused '--after \./x: not a time' --after ./x .
+	refused '--after 5m: not a time' --after 5m .
+	refused 'a job can wait for a time from 1970 to 9999 only' --after @253402300800 .
+}
+
+@test "a repeated idempotency key gives the first job's id" {
+	id=$(vega-submit --idempotency-key nightly .)
+	[[ $(vega-submit --idempotency-key nightly find .) == "$id" ]]
+	[[ $(vega-submit --idempotency-key other .) != "$id" ]]
+	(($(stored) == 2))
+	for i in {1..10}; do
+		vega-submit --idempotency-key same . >"id.$i" &
+	done
+	wait
+	cat id.* | sort -u >ids
+	lines 1 ids
+	(($(stored) == 3))
+}
+
+@test "roots and output are made absolute, links resolved" {
+	mkdir -p real/in elsewhere
+	ln -s real link
+	expect 0 vega-submit --dry-run transform --to zstd --out elsewhere/../link/new/./x link/in real/../link/in
+	[[ $(jq -c '[.roots, .options.out]' "$out") == "[[\"$PWD/real/in\",\"$PWD/real/in\"],\"$PWD/real/new/x\"]" ]]
+	printf '#!/bin/sh\nexec cat\n' >run
+	chmod +x run
+	expect 0 vega-submit --dry-run transform --out new real/in -- ./run '{}' --x
+	[[ $(jq -c .command "$out") == "[\"$PWD/./run\",\"{}\",\"--x\"]" ]]
+	[[ ! -e new ]]
+}
+
+@test "names of any bytes pass through unharmed" {
+	strange_tree tree
+	find "$PWD/tree" -mindepth 1 -maxdepth 1 -print0 >roots
+	expect 0 vega-submit --files0-from=- <roots
+	column "$(<"$out")" spec | jq -r '.roots[] | if type == "object" then .b64 else @base64 end' |
+		while read -r root; do
+			base64 -d <<<"$root"
+			printf '\0'
+		done >back
+	cmp roots back
+	cd tree
+	for name in "${strange[@]}"; do
+		expect 0 vega-submit --dry-run -- "$name"
+		lines 1 "$out"
+		jq -e '.roots | length == 1' "$out"
+	done
+}
+
+@test "--files0-from reads roots from a file, too, and must name some" {
+	mkdir a b
+	printf 'a\0b' >list
+	expect 0 vega-submit --dry-run --files0-from list find
+	[[ $(jq -c .roots "$out") == "[\"$PWD/a\",\"$PWD/b\"]" ]]
+	: >empty
+	printf 'a\0\0b' >gap
+	refused '--files0-from empty: empty; it names no root$' --files0-from empty
+	refused '--files0-from gap: root number 2 is empty' --files0-from gap
+	refused '--files0-from: cannot open none: No such file or directory$' --files0-from none
+	refused "'a' cannot be given together with --files0-from" --files0-from list find a
+}
+
+@test "--root and VEGA_ROOTS bound what may be read and written" {
+	mkdir -p allowed/in outside
+	ln -s ../outside allowed/link
+	expect 0 vega-submit --root allowed allowed/in
+	expect 0 vega-submit --root outside --root allowed allowed/in outside
+	VEGA_ROOTS=$PWD/outside:$PWD/allowed expect 0 vega-submit allowed/in outside
+	rm -r "$XDG_STATE_HOME/vega"
+	refused "$PWD/outside lies outside of what is allowed \($PWD/allowed\)$" --root allowed allowed/in outside
+	refused "$PWD/outside lies outside" --root allowed allowed/link
+	refused "$PWD/outside lies outside" --root allowed allowed/../outside
+	refused "$PWD lies outside" --root allowed .
+	refused "--out $PWD/outside/o lies outside" --root allowed transform --to zstd --out outside/o allowed/in
+	VEGA_ROOTS=$PWD/allowed refused "$PWD/outside lies outside" outside
+	refused '--root none: No such file or directory$' --root none allowed
+}
+
+@test "what is wrong is refused in one line before anything is stored" {
+	mkdir data
+	ln -s nowhere dangling
+	refused 'none: No such file or directory$' none
+	refused 'dangling: No such file or directory$' dangling
+	refused 'two\\?.lines: No such file' $'two\nlines'
+	refused 'unknown option --pirority; did you mean --priority\?$' --pirority 1 data
+	refused '--min-size 5Q: not a size' find --min-size 5Q data
+	refused '--algo belongs to the operation hash, not to find$' find --algo sha256 data
+	refused '--regex \(: ' find -r '(' data
+	refused '--name \[a: ' find -n '[a' data
+	refused 'transform needs --out DIR' transform --to zstd data
+	refused 'transform needs --to CODEC, or a command' transform --out o data
+	refused '--out .*/data/o lies inside the input .*/data' transform --to zstd --out data/o data
+	refused 'filter ./none: No such file' transform --out o data -- ./none
+	refused '--priority 1.5: not a whole number' --priority 1.5 data
+	refused '--priority -2147483648: not a whole number' --priority=-2147483648 data
+	refused '--max-attempts 0: not in the range 1-1000$' --max-attempts 0 data
+	refused "queue '': not 1-255 bytes" --queue '' data
+	refused 'idempotency key ' --idempotency-key $'\xff' data
+	refused 'idempotency key a{256}: not 1-255 bytes' --idempotency-key "$(printf 'a%.0s' {1..256})" data
+	refused 'label x: not of the form K=V$' --label x data
+	refused 'label =x: not of the form K=V$' --label =x data
+	refused 'label a=2: a is given twice$' --label a=1 --label ab=1 --label a=2 data
+	refused "'gopher:x' is no store|.*gopher" --store gopher:x data
+}
+
+@test "an id that cannot be printed is told on stderr, and its job exists" {
+	expect 2 sh -c 'vega-submit . >/dev/full'
+	matches '^vega-submit: job .* is stored, but its id cannot be written to standard output: No space left on device$' "$err"
+	id=$(sed 's/.*job \([^ ]*\) is.*/\1/' "$err")
+	[[ $(column "$id" queue) == default ]]
+	expect 2 sh -c 'vega-submit . >&-'
+	matches 'is stored, but .*: Bad file descriptor$' "$err"
+	expect 2 sh -c 'vega-submit --dry-run . >/dev/full'
+	matches 'cannot write to standard output: No space left on device$' "$err"
+	(($(stored) == 2))
+	expect 0 sqlite3 "$XDG_STATE_HOME/vega/jobs.db" 'pragma integrity_check'
+	[[ $(<"$out") == ok ]]
+}
+
+@test "the id is printed after the job is on the disk" {
+	need strace
+	vega-submit . >/dev/null
+	expect 0 strace -f -s 64 -o trace -e trace=write,pwrite64,fsync,fdatasync vega-submit .
+	id=$(<"$out")
+	synced=$(grep -nE '(fsync|fdatasync)\([0-9]+\) += 0' trace | tail -n 1 | cut -d: -f1)
+	printed=$(grep -n "write(1, \"$id" trace | cut -d: -f1)
+	((synced && printed && synced < printed))
+}
+
+@test "a store that cannot be used is named, and its file left alone" {
+	echo 'not a database, but long enough to be looked at as one' >corrupt
+	cp corrupt copy
+	expect 2 vega-submit --store sqlite:corrupt .
+	matches '^vega-submit: .*corrupt' "$err"
+	lines 1 "$err"
+	cmp corrupt copy
+	expect 2 vega-submit --store sqlite:copy/jobs.db .
+	matches "^vega-submit: .*'copy" "$err"
+	expect 2 vega-submit --store sqlite:. .
+	lines 1 "$err"
+}
+
+@test "--help and --version answer whatever else is wrong" {
+	expect 0 vega-submit transform --help
+	matches '^usage: vega-submit' "$out"
+	matches '^Examples:$' "$out"
+	[[ ! -s $err ]]
+	expect 0 vega-submit --version find --algo sha256
+	matches '^vega-submit \(VegaFS\) [0-9]' "$out"
+	[[ ! -e $XDG_STATE_HOME/vega ]]
+}

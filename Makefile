@@ -24,7 +24,7 @@ op := claims codec filter find hash links op sha256 summarize tables transform
 cache := cache redis
 engine := content dir_results engine
 job := job
-store := request sqlite sqlite_file sqlite_wait store result_cache
+store := postgres postgres_connection postgres_wait request sqlite sqlite_file sqlite_wait store result_cache
 worker := attempt child spool stream worker
 
 ROOMS := base spec record fs walk op cache engine job store worker

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-const struct store_driver *const stores[] = {&store_sqlite, NULL};
+const struct store_driver *const stores[] = {&store_sqlite, &store_postgres, NULL};
 
 static const struct store_driver *driver_for(const char *url)
 {
@@ -17,6 +17,9 @@ static const struct store_driver *driver_for(const char *url)
 		if (strncmp(url, stores[i]->scheme, len) == 0 && url[len] == ':') {
 			return stores[i];
 		}
+	}
+	if (strncmp(url, "postgres://", strlen("postgres://")) == 0 || strchr(url, '=')) {
+		return &store_postgres;
 	}
 	return NULL;
 }
@@ -40,7 +43,8 @@ int store_open(const char *url, unsigned timeout_ms, struct store **out, struct 
 	const struct store_driver *driver = driver_for(url);
 	/* Of what is not understood only the scheme is shown: a password may follow. */
 	int rc = driver ? driver->open(url, timeout_ms, out, err)
-	                : vega_fail(err, VEGA_USAGE, "'%.*s' is no store; say sqlite:PATH",
+	                : vega_fail(err, VEGA_USAGE,
+	                          "'%.*s' is no store; say sqlite:PATH or postgresql://…",
 	                          (int)strcspn(url, ":"), url);
 	free(fallback);
 	return rc;

@@ -1,0 +1,744 @@
+#include "store/postgres_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Numbers of statements, for postgres_query(). */
+enum statement {
+	SUBMIT,
+	FIND_FIRST,
+	CLAIM,
+	HEARTBEAT = CLAIM + QUEUES_KINDS,
+	FINISH,
+	FIND_LEASE,
+	CANCEL,
+	FIND_STATE,
+	GET,
+	GET_RECORDS,
+	LIST,
+	NEXT_DUE,
+	STATEMENTS = NEXT_DUE + QUEUES_KINDS,
+};
+_Static_assert(STATEMENTS <= 64, "postgres_query() keeps a bit for each");
+
+#define US(time) "(extract(epoch FROM " time ") * 1000000)::bigint"
+#define MS(parameter) parameter "::bigint * interval '1 millisecond'"
+
+#define JOB_COLUMNS \
+	"j.id, j.spec, j.submitter, j.queue, j.priority, j.max_attempts, j.idempotency_key," \
+	" j.labels, " US("j.created") ", " US( \
+	        "j.not_before") ", s.state, s.attempt, s.lease_seq," \
+	                        " s.worker, " US("s.lease_until") ", " US("s.started") ", " US( \
+	                                "s.finished") "," \
+	                                              " s.cancel_requested::integer, s.progress, " \
+	                                              "s.error, j.nr"
+#define RESULT_COLUMNS \
+	", r.summary, r.records_uri, r.records_size, r.records_digest, r.stderr_tail, r.exit_code"
+#define RECORDS_COLUMN ", r.records"
+#define JOB_TABLES " FROM vega.job j JOIN vega.job_state s USING (nr)"
+#define RESULT_TABLE " LEFT JOIN vega.job_result r USING (nr)"
+
+#define TELL_READY "pg_notify('" READY_CHANNEL "', '')"
+
+/* A watcher holds the lock shared; where there is none, the lock is had, and given back at once. */
+#define TELL_DONE(id) \
+	"CASE WHEN pg_try_advisory_lock(" WATCHER_LOCK ")" \
+	" THEN pg_advisory_unlock(" WATCHER_LOCK ")::text" \
+	" ELSE pg_notify('" DONE_CHANNEL "', " id "::text)::text END"
+
+static struct postgres_store *handle(struct store *base)
+{
+	return (struct postgres_store *)base;
+}
+
+static int postgres_open(
+        const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err)
+{
+	PQconninfoOption *options = PQconninfoParse(url, NULL);
+	PQconninfoFree(options);
+	if (!options) {
+		return vega_fail(err, VEGA_USAGE,
+		        "the store's URL is not one that libpq understands; see \"Connection "
+		        "Strings\" in PostgreSQL's manual");
+	}
+	struct postgres_store *store = calloc(1, sizeof *store);
+	if (!store) {
+		return vega_fail_nomem(err);
+	}
+	store->base.driver = &store_postgres;
+	store->timeout_ms = timeout_ms ? timeout_ms : STORE_TIMEOUT_MS;
+	store->url = strdup(url);
+	store->label = strdup("the PostgreSQL database");
+	int rc =
+	        store->url && store->label ? postgres_begin_call(store, err) : vega_fail_nomem(err);
+	if (rc) {
+		store_postgres.close(&store->base);
+		return rc;
+	}
+	*out = &store->base;
+	return 0;
+}
+
+static void postgres_close(struct store *base)
+{
+	struct postgres_store *store = handle(base);
+	postgres_disconnect(store);
+	free(store->url);
+	free(store->label);
+	free(store);
+}
+
+struct row {
+	const PGresult *result;
+	int number;
+};
+
+static const char *row_text(void *context, int column)
+{
+	const struct row *row = context;
+	return PQgetisnull(row->result, row->number, column)
+	               ? NULL
+	               : PQgetvalue(row->result, row->number, column);
+}
+
+static int64_t row_integer(const PGresult *result, int number, int column)
+{
+	return strtoll(PQgetvalue(result, number, column), NULL, 10);
+}
+
+static int read_job(
+        const PGresult *result, int number, unsigned parts, struct job *job, struct vega_error *err)
+{
+	struct row context = {.result = result, .number = number};
+	struct store_row row = {.text = row_text, .context = &context};
+	return store_read_job(job, &row, parts, err);
+}
+
+/* Reads all rows; releases what was read on failure. */
+static int read_jobs(const PGresult *result, struct job *jobs, struct vega_error *err)
+{
+	int count = PQntuples(result);
+	for (int i = 0; i < count; i++) {
+		int rc = read_job(result, i, 0, &jobs[i], err);
+		if (rc) {
+			while (i > 0) {
+				job_release(&jobs[--i]);
+			}
+			return rc;
+		}
+	}
+	return count;
+}
+
+/* A job that is there already, by its id or by its submitter's key, is left alone. */
+#define SUBMIT_SQL \
+	"WITH input AS MATERIALIZED (" \
+	" SELECT * FROM ROWS FROM (json_to_recordset($1::json) AS (id uuid, spec json," \
+	"  queue text, priority integer, max_attempts integer, key text, labels jsonb," \
+	"  not_before bigint)) WITH ORDINALITY AS i (id, spec, queue, priority," \
+	"  max_attempts, key, labels, not_before, n))," \
+	"fresh AS (" \
+	" INSERT INTO vega.job (id, spec, queue, priority, max_attempts, idempotency_key, labels," \
+	"  not_before)" \
+	" SELECT id, spec, queue, priority, max_attempts, key, labels," \
+	"  timestamptz 'epoch' + not_before * interval '1 microsecond' FROM input ORDER BY n" \
+	" ON CONFLICT DO NOTHING RETURNING nr, id, queue, priority, not_before)," \
+	"state AS (" \
+	" INSERT INTO vega.job_state (nr, queue, priority, due)" \
+	" SELECT nr, queue, priority, coalesce(not_before, now()) FROM fresh)," \
+	"told AS (SELECT " TELL_READY " WHERE EXISTS (SELECT FROM fresh)) " \
+	"SELECT f.id, (SELECT count(*) FROM told)" \
+	" FROM input i LEFT JOIN fresh f ON f.id = i.id ORDER BY i.n"
+
+static void add_request(struct json *json, const struct store_request *request)
+{
+	const char *labels = request->labels ? request->labels : "{}";
+	json_object_begin(json);
+	json_member_str(json, "id", request->id);
+	json_key(json, "spec");
+	json_raw(json, request->spec, strlen(request->spec));
+	json_member_str(json, "queue", request->queue ? request->queue : "default");
+	json_key(json, "priority");
+	json_i64(json, request->priority);
+	json_member_u64(json, "max_attempts",
+	        request->max_attempts ? request->max_attempts : JOB_MAX_ATTEMPTS_DEFAULT);
+	if (request->idempotency_key) {
+		json_member_str(json, "key", request->idempotency_key);
+	}
+	json_key(json, "labels");
+	json_raw(json, labels, strlen(labels));
+	if (request->not_before.sec || request->not_before.nsec) {
+		json_key(json, "not_before");
+		json_i64(json, store_time_us(request->not_before));
+	}
+	json_object_end(json);
+}
+
+static int submit_json(
+        const struct store_request *requests, size_t count, struct buf *out, struct vega_error *err)
+{
+	char canonical[UUID_TEXT];
+	struct json json = json_writer(out);
+	json_array_begin(&json);
+	for (size_t i = 0; i < count; i++) {
+		int rc = store_id(requests[i].id, canonical, err);
+		if (rc) {
+			return rc;
+		}
+		add_request(&json, &requests[i]);
+	}
+	json_array_end(&json);
+	return buf_cstr(out) ? 0 : vega_fail_nomem(err);
+}
+
+/* Fills stored_id from rows of one id a request; returns how many are not known (NULL). */
+static size_t note_ids(const PGresult *result, struct store_request *requests, size_t count)
+{
+	size_t unknown = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (PQgetisnull(result, (int)i, 0)) {
+			unknown++;
+			continue;
+		}
+		memcpy(requests[i].stored_id, PQgetvalue(result, (int)i, 0), UUID_TEXT);
+		requests[i].existed = strcasecmp(requests[i].stored_id, requests[i].id) != 0;
+	}
+	return unknown;
+}
+
+/*
+ * The statement that stores does not see what was committed while it ran, so the first job of a
+ * repeated key is looked for by a second one. Only when that one was removed meanwhile is there
+ * none: then it is submitted after all.
+ */
+static int postgres_submit(
+        struct store *base, struct store_request *requests, size_t count, struct vega_error *err)
+{
+	static const char find_first[] =
+	        "SELECT coalesce((SELECT j.id FROM vega.job j WHERE j.id = i.id),"
+	        " (SELECT j.id FROM vega.job j WHERE j.submitter = session_user"
+	        "  AND j.idempotency_key = i.key))"
+	        " FROM ROWS FROM (json_to_recordset($1::json) AS (id uuid, key text))"
+	        " WITH ORDINALITY AS i (id, key, n) ORDER BY i.n";
+	struct postgres_store *store = handle(base);
+	struct buf json = BUF_INIT;
+	size_t unknown = count;
+	int rc = submit_json(requests, count, &json, err);
+	rc = rc ? rc : postgres_begin_call(store, err);
+	while (rc == 0 && unknown > 0) {
+		struct postgres_parameters p = {0};
+		PGresult *result = NULL;
+		postgres_add_text(&p, json.data);
+		rc = postgres_query(store, SUBMIT, SUBMIT_SQL, &p, &result, err);
+		unknown = rc ? unknown : note_ids(result, requests, count);
+		PQclear(result);
+		if (rc == 0 && unknown > 0) {
+			rc = postgres_query(store, FIND_FIRST, find_first, &p, &result, err);
+			unknown = rc ? unknown : note_ids(result, requests, count);
+			PQclear(result);
+		}
+	}
+	buf_release(&json);
+	return rc;
+}
+
+/*
+ * $1 how many, $2 worker, $3 lease, $4 queues. `gone`: jobs whose worker was lost and that are not
+ * tried again. Rows are locked in CTEs of their own, so that LIMIT holds.
+ */
+#define CLAIM_SQL(queues) \
+	"WITH gone AS MATERIALIZED (" \
+	" SELECT s.nr, j.id, j.max_attempts FROM vega.job_state s JOIN vega.job j USING (nr)" \
+	" WHERE s.state = 'PROCESSING' AND s.lease_until <= now()" \
+	"  AND (s.cancel_requested OR s.attempt >= j.max_attempts)" \
+	" FOR UPDATE OF s SKIP LOCKED)," \
+	"buried AS (" \
+	" UPDATE vega.job_state s SET" \
+	"  state = (CASE WHEN s.cancel_requested THEN 'CANCELLED' ELSE 'FAILED' END)::vega.state," \
+	"  error = format('worker %s was lost in attempt %s of %s', s.worker, s.attempt," \
+	"   g.max_attempts)," \
+	"  lease_seq = s.lease_seq + 1, lease_until = NULL, finished = now()" \
+	" FROM gone g WHERE s.nr = g.nr RETURNING g.id)," \
+	"told AS (SELECT " TELL_DONE( \
+	        "id") " FROM buried)," \
+	              "expired AS MATERIALIZED (" \
+	              " SELECT s.nr, s.priority FROM vega.job_state s JOIN vega.job j USING (nr)" \
+	              " WHERE s.state = 'PROCESSING' AND s.lease_until <= now()" \
+	              "  AND NOT s.cancel_requested AND s.attempt < j.max_attempts " queues \
+	              " ORDER BY s.priority DESC, s.nr LIMIT $1::integer FOR UPDATE OF s SKIP " \
+	              "LOCKED)," \
+	              "ready AS MATERIALIZED (" \
+	              " SELECT s.nr, s.priority FROM vega.job_state s" \
+	              " WHERE s.state = 'PENDING' AND s.due <= now() " queues \
+	              " ORDER BY s.priority DESC, s.nr LIMIT $1::integer FOR UPDATE OF s SKIP " \
+	              "LOCKED)," \
+	              "picked AS MATERIALIZED (" \
+	              " SELECT nr FROM (SELECT * FROM expired UNION ALL SELECT * FROM ready) " \
+	              "both_kinds" \
+	              " ORDER BY priority DESC, nr LIMIT $1::integer)," \
+	              "taken AS (" \
+	              " UPDATE vega.job_state s SET" \
+	              "  error = CASE WHEN s.state = 'PROCESSING' THEN" \
+	              "   format('worker %s was lost in attempt %s', s.worker, s.attempt) ELSE " \
+	              "s.error END," \
+	              "  state = 'PROCESSING', attempt = s.attempt + 1, lease_seq = s.lease_seq " \
+	              "+ 1," \
+	              "  worker = $2, lease_until = now() + " MS( \
+	                      "$3") ", started = now(), progress = NULL" \
+	                            " FROM picked p WHERE s.nr = p.nr RETURNING s.*) " \
+	                            "SELECT " JOB_COLUMNS ", (SELECT count(*) FROM told)" \
+	                            " FROM taken s JOIN vega.job j USING (nr) ORDER BY " \
+	                            "s.priority DESC, s.nr"
+#define IN_ONE(parameter) "AND s.queue = " parameter
+#define IN_MANY(parameter) "AND s.queue IN (SELECT json_array_elements_text(" parameter "::json))"
+
+static const char *const claim_sql[QUEUES_KINDS] = {
+        [QUEUES_ANY] = CLAIM_SQL(""),
+        [QUEUES_ONE] = CLAIM_SQL(IN_ONE("$4")),
+        [QUEUES_MANY] = CLAIM_SQL(IN_MANY("$4")),
+};
+
+static int postgres_claim(struct store *base, const struct store_claim *claim, struct job *jobs,
+        struct vega_error *err)
+{
+	struct postgres_store *store = handle(base);
+	struct arena arena = {0};
+	struct buf queues = BUF_INIT;
+	struct postgres_parameters p = {0};
+	PGresult *result = NULL;
+	const char *worker = claim->worker;
+	enum store_queues kind = store_queues(claim->queues, &queues);
+	const char *names = buf_cstr(&queues);
+	int rc = names && store_clean(&arena, &worker) ? postgres_begin_call(store, err)
+	                                               : vega_fail_nomem(err);
+	memset(jobs, 0, claim->max * sizeof *jobs);
+	store->claims = true;
+	if (rc == 0) {
+		postgres_add_integer(&p, claim->max);
+		postgres_add_text(&p, worker);
+		postgres_add_integer(&p, store_span_us(claim->lease_ms) / 1000);
+		if (kind != QUEUES_ANY) {
+			postgres_add_text(&p, names);
+		}
+		rc = postgres_query(
+		        store, CLAIM + (unsigned)kind, claim_sql[kind], &p, &result, err);
+	}
+	rc = rc ? rc : read_jobs(result, jobs, err);
+	PQclear(result);
+	buf_release(&queues);
+	arena_release(&arena);
+	return rc;
+}
+
+static int lease_json(
+        const struct store_lease *leases, size_t count, struct buf *out, struct vega_error *err)
+{
+	struct json json = json_writer(out);
+	json_array_begin(&json);
+	for (size_t i = 0; i < count; i++) {
+		json_object_begin(&json);
+		json_member_str(&json, "id", leases[i].id);
+		json_member_u64(&json, "seq", leases[i].lease_seq);
+		if (leases[i].progress) {
+			json_key(&json, "progress");
+			json_raw(&json, leases[i].progress, strlen(leases[i].progress));
+		}
+		json_object_end(&json);
+	}
+	json_array_end(&json);
+	return buf_cstr(out) ? 0 : vega_fail_nomem(err);
+}
+
+static int postgres_heartbeat(struct store *base, const char *worker, struct store_lease *leases,
+        size_t count, uint64_t lease_ms, struct vega_error *err)
+{
+	static const char sql[] = "WITH renewed AS ("
+	                          " UPDATE vega.job_state s SET lease_until = now() + " MS(
+	                                  "$2") ","
+	                                        "  progress = coalesce(l.progress, s.progress)"
+	                                        " FROM json_to_recordset($3::json) AS l (id uuid, "
+	                                        "seq bigint, progress json)"
+	                                        "  JOIN vega.job j ON j.id = l.id"
+	                                        " WHERE s.nr = j.nr AND s.lease_seq = l.seq AND "
+	                                        "s.state = 'PROCESSING'"
+	                                        "  AND s.worker = $1"
+	                                        " RETURNING j.id, s.lease_seq, s.cancel_requested) "
+	                                        "SELECT r.cancel_requested::integer"
+	                                        " FROM ROWS FROM (json_to_recordset($3::json) AS "
+	                                        "(id uuid, seq bigint))"
+	                                        "  WITH ORDINALITY AS l (id, seq, n)"
+	                                        " LEFT JOIN renewed r ON r.id = l.id AND "
+	                                        "r.lease_seq = l.seq ORDER BY l.n";
+	struct postgres_store *store = handle(base);
+	struct arena arena = {0};
+	struct buf json = BUF_INIT;
+	struct postgres_parameters p = {0};
+	PGresult *result = NULL;
+	int rc = store_clean(&arena, &worker) ? lease_json(leases, count, &json, err)
+	                                      : vega_fail_nomem(err);
+	rc = rc ? rc : postgres_begin_call(store, err);
+	if (rc == 0) {
+		postgres_add_text(&p, worker);
+		postgres_add_integer(&p, store_span_us(lease_ms) / 1000);
+		postgres_add_text(&p, json.data);
+		rc = postgres_query(store, HEARTBEAT, sql, &p, &result, err);
+	}
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		leases[i].lost = PQgetisnull(result, (int)i, 0);
+		leases[i].cancel = !leases[i].lost && row_integer(result, (int)i, 0);
+	}
+	PQclear(result);
+	buf_release(&json);
+	arena_release(&arena);
+	return rc;
+}
+
+/* $3 is the outcome; state_after() in sqlite.c says the same in C. */
+#define STATE_AFTER \
+	"CASE WHEN $3 IN ('RETRY', 'RELEASED') AND s.cancel_requested THEN 'CANCELLED'" \
+	" WHEN $3 = 'RETRY' AND s.attempt >= j.max_attempts THEN 'FAILED'" \
+	" WHEN $3 IN ('RETRY', 'RELEASED') THEN 'PENDING' ELSE $3 END"
+
+/* $1 id, $2 lease, $4 error, $5 what a retry after attempt 1, 2, … waits, $6… the result. */
+static const char finish_sql[] =
+        "WITH ended AS ("
+        " UPDATE vega.job_state s SET"
+        "  state = (" STATE_AFTER ")::vega.state,"
+        "  finished = CASE WHEN " STATE_AFTER " <> 'PENDING' THEN now() END,"
+        "  due = now() + CASE WHEN $3 = 'RETRY' THEN"
+        "   ($5::bigint[])[least(s.attempt, cardinality($5::bigint[]))]"
+        "    * interval '1 millisecond' ELSE interval '0' END,"
+        "  attempt = s.attempt - CASE WHEN $3 = 'RELEASED' THEN 1 ELSE 0 END,"
+        "  error = CASE WHEN $3 = 'RELEASED' THEN s.error ELSE $4 END,"
+        "  finished_seq = s.lease_seq, lease_until = NULL"
+        " FROM vega.job j WHERE j.id = $1::uuid AND s.nr = j.nr"
+        "  AND s.lease_seq = $2::bigint AND s.state = 'PROCESSING'"
+        " RETURNING s.nr, j.id, s.state),"
+        "result AS ("
+        " INSERT INTO vega.job_result AS r (nr, lease_seq, summary, records, records_uri,"
+        "  records_size, records_digest, stderr_tail, exit_code)"
+        " SELECT nr, $2::bigint, $6::jsonb, $7::bytea, $8, $9::bigint, $10, $11, $12::integer"
+        "  FROM ended WHERE $3 <> 'RELEASED'"
+        " ON CONFLICT (nr) DO UPDATE SET (lease_seq, summary, records, records_uri,"
+        "  records_size, records_digest, stderr_tail, exit_code) = (excluded.lease_seq,"
+        "  excluded.summary, excluded.records, excluded.records_uri, excluded.records_size,"
+        "  excluded.records_digest, excluded.stderr_tail, excluded.exit_code)) "
+        "SELECT state, CASE WHEN state = 'PENDING' THEN " TELL_READY "::text"
+        " ELSE " TELL_DONE("id") " END FROM ended";
+
+static const char *outcome_name(enum store_outcome outcome)
+{
+	switch (outcome) {
+	case STORE_COMPLETED:
+		return job_state_name(JOB_COMPLETED);
+	case STORE_FAILED:
+		return job_state_name(JOB_FAILED);
+	case STORE_CANCELLED:
+		return job_state_name(JOB_CANCELLED);
+	case STORE_RETRY:
+		return "RETRY";
+	case STORE_RELEASED:
+		break;
+	}
+	return "RELEASED";
+}
+
+/* "{1000,2000,…}" up to where the delay no longer grows. */
+static const char *retry_delays(struct buf *out)
+{
+	uint64_t last = 0;
+	buf_add_char(out, '{');
+	for (unsigned attempt = 1; job_retry_delay_ms(attempt) != last; attempt++) {
+		last = job_retry_delay_ms(attempt);
+		buf_add_str(out, attempt > 1 ? "," : "");
+		buf_add_u64(out, last);
+	}
+	buf_add_char(out, '}');
+	return buf_cstr(out);
+}
+
+static int end_attempt(struct postgres_store *store, const struct store_lease *lease,
+        const struct store_result *result, PGresult **reply, struct vega_error *err)
+{
+	struct arena arena = {0};
+	struct buf delays = BUF_INIT;
+	struct postgres_parameters p = {0};
+	const char *error = result->error, *uri = result->records_uri, *tail = result->stderr_tail;
+	int rc = 0;
+	if (!store_clean(&arena, &error) || !store_clean(&arena, &uri) ||
+	        !store_clean(&arena, &tail) || !retry_delays(&delays)) {
+		rc = vega_fail_nomem(err);
+	} else {
+		postgres_add_text(&p, lease->id);
+		postgres_add_integer(&p, (int64_t)lease->lease_seq);
+		postgres_add_text(&p, outcome_name(result->outcome));
+		postgres_add_text(&p, error);
+		postgres_add_text(&p, delays.data);
+		postgres_add_text(&p, result->summary);
+		postgres_add_bytes(&p, result->records);
+		postgres_add_text(&p, uri);
+		postgres_add_integer(&p, (int64_t)result->records_size);
+		postgres_add_text(&p, result->records_digest);
+		postgres_add_text(&p, tail);
+		postgres_add_integer(&p, result->exit_code);
+		rc = postgres_query(store, FINISH, finish_sql, &p, reply, err);
+	}
+	buf_release(&delays);
+	arena_release(&arena);
+	return rc;
+}
+
+/* No row was changed: either the lease was lost, or an earlier call of ours was not answered. */
+static int settle(struct postgres_store *store, const struct store_lease *lease,
+        enum job_state *state, struct vega_error *err)
+{
+	struct postgres_parameters p = {0};
+	PGresult *reply = NULL;
+	postgres_add_text(&p, lease->id);
+	postgres_add_integer(&p, (int64_t)lease->lease_seq);
+	int rc = postgres_query(store, FIND_LEASE,
+	        "SELECT s.state" JOB_TABLES " WHERE j.id = $1::uuid AND s.finished_seq = "
+	        "$2::bigint",
+	        &p, &reply, err);
+	if (rc == 0 && PQntuples(reply) == 1) {
+		job_state_parse(PQgetvalue(reply, 0, 0), state);
+		*state = job_state_terminal(*state) ? *state : JOB_PENDING;
+	} else if (rc == 0) {
+		rc = vega_fail(err, VEGA_LEASE_LOST,
+		        "lease %llu of job %s is no longer ours; its result is discarded",
+		        (unsigned long long)lease->lease_seq, lease->id);
+	}
+	PQclear(reply);
+	return rc;
+}
+
+static int postgres_finish(struct store *base, const struct store_lease *lease,
+        const struct store_result *result, enum job_state *state, struct vega_error *err)
+{
+	struct postgres_store *store = handle(base);
+	PGresult *reply = NULL;
+	enum job_state after = JOB_PENDING;
+	int rc = postgres_begin_call(store, err);
+	rc = rc ? rc : end_attempt(store, lease, result, &reply, err);
+	if (rc == 0 && PQntuples(reply) == 1) {
+		job_state_parse(PQgetvalue(reply, 0, 0), &after);
+	} else if (rc == 0) {
+		rc = settle(store, lease, &after, err);
+	}
+	if (rc == 0 && state) {
+		*state = after;
+	}
+	PQclear(reply);
+	return rc;
+}
+
+static int postgres_cancel(
+        struct store *base, const char *id, enum job_state *state, struct vega_error *err)
+{
+	static const char ask[] =
+	        "WITH asked AS ("
+	        " UPDATE vega.job_state s SET cancel_requested = true,"
+	        "  finished = CASE WHEN s.state = 'PENDING' THEN now() END,"
+	        "  state = CASE WHEN s.state = 'PENDING' THEN 'CANCELLED' ELSE s.state END"
+	        " FROM vega.job j WHERE j.id = $1::uuid AND s.nr = j.nr"
+	        "  AND s.state IN ('PENDING', 'PROCESSING')"
+	        " RETURNING j.id, s.state) "
+	        "SELECT state, CASE WHEN state = 'CANCELLED' THEN " TELL_DONE(
+	                "id") " ELSE " TELL_READY "::text END FROM asked";
+	struct postgres_store *store = handle(base);
+	struct postgres_parameters p = {0};
+	PGresult *reply = NULL;
+	char canonical[UUID_TEXT];
+	int rc = store_id(id, canonical, err);
+	rc = rc ? rc : postgres_begin_call(store, err);
+	if (rc == 0) {
+		postgres_add_text(&p, canonical);
+		rc = postgres_query(store, CANCEL, ask, &p, &reply, err);
+	}
+	if (rc == 0 && PQntuples(reply) == 0) {
+		PQclear(reply);
+		rc = postgres_query(store, FIND_STATE,
+		        "SELECT s.state" JOB_TABLES " WHERE j.id = $1::uuid", &p, &reply, err);
+	}
+	if (rc == 0 && PQntuples(reply) == 0) {
+		rc = vega_fail(err, VEGA_NO, "no job %s", id);
+	} else if (rc == 0 && state) {
+		job_state_parse(PQgetvalue(reply, 0, 0), state);
+	}
+	PQclear(reply);
+	return rc;
+}
+
+/* The records are bytea: PostgreSQL sends them in hexadecimal. */
+static int read_records(const PGresult *reply, struct job *job, struct vega_error *err)
+{
+	if (PQgetisnull(reply, 0, COLUMN_RECORDS)) {
+		return 0;
+	}
+	size_t len;
+	const char *text = PQgetvalue(reply, 0, COLUMN_RECORDS);
+	unsigned char *bytes = PQunescapeBytea((const unsigned char *)text, &len);
+	job->records = bytes ? strndup((const char *)bytes, len) : NULL;
+	PQfreemem(bytes);
+	if (!job->records) {
+		job_release(job);
+		return vega_fail_nomem(err);
+	}
+	return 0;
+}
+
+static int postgres_get(
+        struct store *base, const char *id, unsigned parts, struct job *job, struct vega_error *err)
+{
+	struct postgres_store *store = handle(base);
+	struct postgres_parameters p = {0};
+	PGresult *reply = NULL;
+	char canonical[UUID_TEXT];
+	bool records = parts & STORE_PART_RECORDS;
+	*job = (struct job){0};
+	int rc = store_id(id, canonical, err);
+	rc = rc ? rc : postgres_begin_call(store, err);
+	if (rc) {
+		return rc;
+	}
+	postgres_watch(store, canonical);
+	postgres_add_text(&p, canonical);
+	rc = records ? postgres_query(store, GET_RECORDS,
+	                       "SELECT " JOB_COLUMNS RESULT_COLUMNS RECORDS_COLUMN JOB_TABLES
+	                               RESULT_TABLE " WHERE j.id = $1::uuid",
+	                       &p, &reply, err)
+	             : postgres_query(store, GET,
+	                       "SELECT " JOB_COLUMNS RESULT_COLUMNS JOB_TABLES RESULT_TABLE
+	                       " WHERE j.id = $1::uuid",
+	                       &p, &reply, err);
+	if (rc == 0 && PQntuples(reply) == 0) {
+		rc = vega_fail(err, VEGA_NO, "no job %s", id);
+	} else if (rc == 0) {
+		rc = read_job(reply, 0, parts & STORE_PART_RESULT, job, err);
+		rc = rc || !records ? rc : read_records(reply, job, err);
+	}
+	PQclear(reply);
+	return rc;
+}
+
+/* "{PENDING,FAILED}", or NULL for all. */
+static const char *state_array(uint32_t states, struct buf *out)
+{
+	buf_add_char(out, '{');
+	for (int i = 0; i < JOB_STATES; i++) {
+		if (states & 1u << i) {
+			buf_add_str(out, out->len > 1 ? "," : "");
+			buf_add_str(out, job_state_name((enum job_state)i));
+		}
+	}
+	buf_add_char(out, '}');
+	return buf_cstr(out);
+}
+
+static int list_page(struct store *base, const struct store_page *page, struct job *jobs,
+        int64_t *last, struct vega_error *err)
+{
+	static const char sql[] =
+	        "SELECT " JOB_COLUMNS JOB_TABLES " WHERE s.nr < $1::bigint"
+	        " AND ($2::vega.state[] IS NULL OR s.state = ANY ($2::vega.state[]))"
+	        " AND ($3::text IS NULL OR j.queue = $3)"
+	        " AND ($4::text IS NULL OR j.submitter = $4)"
+	        " AND ($5::text IS NULL OR"
+	        "  (j.labels <> '{}' AND j.labels @> jsonb_build_object($5::text, $6::text)))"
+	        " AND ($7::bigint = 0 OR j.created >= now() - " MS(
+	                "$7") ")"
+	                      " AND ($8::bigint = 0 OR j.created <= now() - " MS(
+	                              "$8") ")"
+	                                    " ORDER BY s.nr DESC LIMIT $9::integer";
+	struct postgres_store *store = handle(base);
+	const struct store_filter *filter = page->filter;
+	struct postgres_parameters p = {0};
+	struct buf states = BUF_INIT;
+	PGresult *reply = NULL;
+	int rc = state_array(filter->states, &states) ? postgres_begin_call(store, err)
+	                                              : vega_fail_nomem(err);
+	if (rc == 0) {
+		postgres_watch(store, NULL);
+		postgres_add_integer(&p, page->before);
+		postgres_add_text(&p, filter->states ? states.data : NULL);
+		postgres_add_text(&p, filter->queue);
+		postgres_add_text(&p, filter->submitter);
+		postgres_add_text(&p, page->label_key);
+		postgres_add_text(&p, page->label_value);
+		postgres_add_integer(&p, store_span_us(filter->younger_ms) / 1000);
+		postgres_add_integer(&p, store_span_us(filter->older_ms) / 1000);
+		postgres_add_integer(&p, page->limit);
+		rc = postgres_query(store, LIST, sql, &p, &reply, err);
+	}
+	rc = rc ? rc : read_jobs(reply, jobs, err);
+	if (rc > 0) {
+		*last = row_integer(reply, rc - 1, COLUMN_NR);
+	}
+	PQclear(reply);
+	buf_release(&states);
+	return rc;
+}
+
+static int postgres_list(struct store *base, const struct store_filter *filter,
+        int (*each)(const struct job *job, void *context), void *context, struct vega_error *err)
+{
+	return store_list(base, filter, list_page, each, context, err);
+}
+
+/* $1 the longest answer, $2 queues. */
+#define NEXT_DUE_SQL(queues) \
+	"SELECT CASE WHEN EXISTS (SELECT FROM vega.job_state s WHERE s.state = 'PENDING'" \
+	" AND s.due <= now() " queues ") THEN 0 ELSE ceil(extract(epoch FROM least(" \
+	" (SELECT min(s.due) FROM vega.job_state s WHERE s.state = 'PENDING' " queues ")," \
+	" (SELECT min(s.lease_until) FROM vega.job_state s WHERE s.state = 'PROCESSING' " queues \
+	"), now() + " MS("$1") ") - now()) * 1000)::bigint END"
+
+static const char *const next_due_sql[QUEUES_KINDS] = {
+        [QUEUES_ANY] = NEXT_DUE_SQL(""),
+        [QUEUES_ONE] = NEXT_DUE_SQL(IN_ONE("$2")),
+        [QUEUES_MANY] = NEXT_DUE_SQL(IN_MANY("$2")),
+};
+
+static int postgres_next_due(struct store *base, const struct strlist *queues, uint64_t limit_ms,
+        uint64_t *due_ms, struct vega_error *err)
+{
+	struct postgres_store *store = handle(base);
+	struct postgres_parameters p = {0};
+	struct buf parameter = BUF_INIT;
+	PGresult *reply = NULL;
+	enum store_queues kind = store_queues(queues, &parameter);
+	const char *names = buf_cstr(&parameter);
+	int rc = names ? postgres_begin_call(store, err) : vega_fail_nomem(err);
+	store->claims = true;
+	if (rc == 0) {
+		postgres_add_integer(&p, store_span_us(limit_ms) / 1000);
+		if (kind != QUEUES_ANY) {
+			postgres_add_text(&p, names);
+		}
+		rc = postgres_query(
+		        store, NEXT_DUE + (unsigned)kind, next_due_sql[kind], &p, &reply, err);
+	}
+	if (rc == 0) {
+		int64_t left = row_integer(reply, 0, 0);
+		*due_ms = left > 0 ? (uint64_t)left : 0;
+		*due_ms = *due_ms < limit_ms ? *due_ms : limit_ms;
+	}
+	PQclear(reply);
+	buf_release(&parameter);
+	return rc;
+}
+
+const struct store_driver store_postgres = {
+        .scheme = "postgresql",
+        .open = postgres_open,
+        .submit = postgres_submit,
+        .claim = postgres_claim,
+        .heartbeat = postgres_heartbeat,
+        .finish = postgres_finish,
+        .cancel = postgres_cancel,
+        .get = postgres_get,
+        .list = postgres_list,
+        .next_due = postgres_next_due,
+        .wait = postgres_wait,
+        .close = postgres_close,
+};

@@ -1,0 +1,452 @@
+#include "store/postgres_internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a failed statement or connection means for the one who tries. */
+enum verdict {
+	DONE,
+	AGAIN,       /* a deadlock: at once */
+	RECONNECT,   /* the connection is of no use any more; what was sent may have happened */
+	PATIENCE,    /* the server says that it is starting, or full */
+	UNAVAILABLE, /* not now */
+	FATAL,
+	NO_SCHEMA,
+	TIMEOUT,
+	NO_MEMORY,
+};
+
+void postgres_add_text(struct postgres_parameters *p, const char *text)
+{
+	p->values[p->count] = text;
+	p->lengths[p->count] = 0;
+	p->formats[p->count++] = 0;
+}
+
+void postgres_add_integer(struct postgres_parameters *p, int64_t value)
+{
+	char *number = p->numbers[p->count];
+	snprintf(number, sizeof p->numbers[0], "%lld", (long long)value);
+	postgres_add_text(p, number);
+}
+
+void postgres_add_bytes(struct postgres_parameters *p, const char *text)
+{
+	postgres_add_text(p, text);
+	p->lengths[p->count - 1] = text ? (int)strlen(text) : 0;
+	p->formats[p->count - 1] = 1;
+}
+
+void postgres_disconnect(struct postgres_store *store)
+{
+	PQfinish(store->conn);
+	store->conn = NULL;
+	store->seen = store->prepared = 0;
+	store->listening = false;
+}
+
+/* The first line of libpq's message, without its prefix of severity. */
+static void reason(const PGconn *conn, char *out, size_t size)
+{
+	const char *text = conn ? PQerrorMessage(conn) : "";
+	snprintf(out, size, "%.*s", (int)strcspn(text, "\n"), text);
+	if (!*out) {
+		snprintf(out, size, "the connection was closed");
+	}
+}
+
+int postgres_lost(struct postgres_store *store, struct vega_error *err)
+{
+	char why[512];
+	reason(store->conn, why, sizeof why);
+	return vega_fail(err, VEGA_UNAVAILABLE,
+	        "cannot reach %s: %s; nothing was lost, try again when it is up", store->label,
+	        why);
+}
+
+static int timed_out(const struct postgres_store *store, struct vega_error *err)
+{
+	return vega_fail(err, VEGA_UNAVAILABLE,
+	        "%s did not answer in time; nothing was lost, try again", store->label);
+}
+
+/* Waits for the connection's socket; false at the deadline. */
+static bool ready(const struct postgres_store *store, short events, uint64_t deadline)
+{
+	for (;;) {
+		struct pollfd fd = {.fd = PQsocket(store->conn), .events = events};
+		int rc = poll(&fd, 1, store_left_ms(deadline));
+		if (rc > 0) {
+			return true;
+		}
+		if (rc == 0 || errno != EINTR) {
+			return false;
+		}
+	}
+}
+
+/* Sleeps a little, longer each time; false at the deadline. */
+static bool back_off(const struct postgres_store *store, unsigned *nap_ms)
+{
+	int left = store_left_ms(store->deadline);
+	if (left == 0) {
+		return false;
+	}
+	int nap = (int)store_jitter(*nap_ms / 2, *nap_ms);
+	poll(NULL, 0, nap < left ? nap : left);
+	*nap_ms = *nap_ms < 500 ? *nap_ms * 2 : 1000;
+	return true;
+}
+
+static void remember_label(struct postgres_store *store)
+{
+	const char *host = PQhost(store->conn), *port = PQport(store->conn);
+	const char *database = PQdb(store->conn);
+	char *label = NULL;
+	bool local = !host || !*host || host[0] == '/' || host[0] == '@';
+	if (asprintf(&label, "the PostgreSQL database '%s' on %s%s%s", database ? database : "",
+	            host && *host ? host : "localhost", local ? "" : ":", local ? "" : port) >= 0) {
+		free(store->label);
+		store->label = label;
+	}
+}
+
+/* Settings for a store that nobody watches over: what the user, the environment or a service file
+ * says goes first. */
+static PGconn *start_connecting(const char *url)
+{
+	const char *keywords[16], *values[16];
+	int n = 0;
+	bool service = getenv("PGSERVICE") || strstr(url, "service=");
+#define SET(keyword, value) (keywords[n] = (keyword), values[n++] = (value))
+	if (!service) {
+		SET("keepalives_idle", "10");
+		SET("keepalives_interval", "5");
+		SET("keepalives_count", "3");
+		SET("tcp_user_timeout", "15000");
+		if (!getenv("PGCONNECT_TIMEOUT")) {
+			SET("connect_timeout", "5");
+		}
+		if (!getenv("PGTARGETSESSIONATTRS")) {
+			SET("target_session_attrs", "read-write");
+		}
+	}
+	SET("fallback_application_name", "vega");
+	SET("dbname", url);
+	SET("client_encoding", "UTF8");
+#undef SET
+	keywords[n] = values[n] = NULL;
+	return PQconnectStartParams(keywords, values, 1);
+}
+
+/* libpq leaves connect_timeout to those who wait; each host of a list gets it. */
+static uint64_t connect_deadline(const struct postgres_store *store)
+{
+	uint64_t seconds = 0, hosts = 1;
+	PQconninfoOption *options = PQconninfo(store->conn);
+	for (PQconninfoOption *o = options; o && o->keyword; o++) {
+		if (strcmp(o->keyword, "connect_timeout") == 0 && o->val) {
+			seconds = strtoul(o->val, NULL, 10);
+		} else if (strcmp(o->keyword, "host") == 0) {
+			for (const char *c = o->val; c && (c = strchr(c, ',')); c++) {
+				hosts++;
+			}
+		}
+	}
+	PQconninfoFree(options);
+	uint64_t limit = store_clock_ms() + seconds * 1000 * hosts;
+	return seconds && limit < store->deadline ? limit : store->deadline;
+}
+
+/* A server that answers, but not yet with a session. (libpq has no SQLSTATE of a failed connection;
+ * a message in another language only means that nobody waits.) */
+static bool soon_ready(const char *text)
+{
+	static const char *const signs[] = {"starting up", "shutting down", "recovery",
+	        "too many clients", "too many connections", "connection slots"};
+	for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
+		if (strstr(text, signs[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static enum verdict handshake(struct postgres_store *store)
+{
+	store->conn = start_connecting(store->url);
+	if (!store->conn) {
+		return NO_MEMORY;
+	}
+	remember_label(store);
+	uint64_t deadline = connect_deadline(store);
+	PostgresPollingStatusType status = PQstatus(store->conn) == CONNECTION_BAD
+	                                           ? PGRES_POLLING_FAILED
+	                                           : PGRES_POLLING_WRITING;
+	while (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) {
+		if (!ready(store, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline)) {
+			return TIMEOUT;
+		}
+		status = PQconnectPoll(store->conn);
+	}
+	if (status == PGRES_POLLING_FAILED) {
+		return soon_ready(PQerrorMessage(store->conn)) ? PATIENCE : UNAVAILABLE;
+	}
+	remember_label(store);
+	return PQsetnonblocking(store->conn, 1) == 0 ? DONE : RECONNECT;
+}
+
+/* The next result of what was sent; *result is NULL at the end. */
+static enum verdict next_result(struct postgres_store *store, PGresult **result)
+{
+	for (;;) {
+		int unsent = PQflush(store->conn);
+		if (unsent < 0) {
+			return RECONNECT;
+		}
+		if (unsent == 0 && !PQisBusy(store->conn)) {
+			*result = PQgetResult(store->conn);
+			return DONE;
+		}
+		if (!ready(store, (short)(unsent ? POLLIN | POLLOUT : POLLIN), store->deadline)) {
+			return TIMEOUT;
+		}
+		if (!PQconsumeInput(store->conn)) {
+			return RECONNECT;
+		}
+	}
+}
+
+static enum verdict judge(const struct postgres_store *store, const PGresult *result)
+{
+	ExecStatusType status = PQresultStatus(result);
+	if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
+		return DONE;
+	}
+	const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	if (!code || PQstatus(store->conn) == CONNECTION_BAD) {
+		return RECONNECT;
+	}
+	static const struct {
+		const char *code; /* an SQLSTATE, or a class of them */
+		enum verdict verdict;
+	} verdicts[] = {
+	        {"40001", AGAIN},     /* serialization failure */
+	        {"40P01", AGAIN},     /* deadlock */
+	        {"57014", TIMEOUT},   /* statement_timeout */
+	        {"57", RECONNECT},    /* shut down, crashed, starting */
+	        {"08", RECONNECT},    /* connection exception */
+	        {"25006", RECONNECT}, /* read-only: the primary has moved */
+	        {"53", UNAVAILABLE},  /* out of disk, memory, connections */
+	        {"55", UNAVAILABLE},  /* lock not available */
+	        {"58", UNAVAILABLE},  /* I/O error */
+	        {"42P01", NO_SCHEMA}, /* no such table */
+	        {"3F000", NO_SCHEMA}, /* no such schema */
+	};
+	for (size_t i = 0; i < sizeof verdicts / sizeof *verdicts; i++) {
+		if (strncmp(code, verdicts[i].code, strlen(verdicts[i].code)) == 0) {
+			return verdicts[i].verdict;
+		}
+	}
+	return FATAL;
+}
+
+/* All results of what was sent: the last one in *result, or the first that is an error. */
+static enum verdict collect(struct postgres_store *store, PGresult **result)
+{
+	*result = NULL;
+	for (;;) {
+		PGresult *next = NULL;
+		enum verdict verdict = next_result(store, &next);
+		if (verdict != DONE) {
+			return verdict;
+		}
+		if (!next) {
+			return *result ? judge(store, *result) : RECONNECT;
+		}
+		if (*result && PQresultStatus(*result) == PGRES_FATAL_ERROR) {
+			PQclear(next);
+			continue;
+		}
+		PQclear(*result);
+		*result = next;
+	}
+}
+
+static int explain(struct postgres_store *store, enum verdict verdict, const PGresult *result,
+        struct vega_error *err)
+{
+	const char *primary = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+	switch (verdict) {
+	case DONE:
+		return 0;
+	case TIMEOUT:
+		return timed_out(store, err);
+	case NO_SCHEMA:
+		return vega_fail(err, VEGA_FATAL,
+		        "%s has no VegaFS schema; run: psql -d '%s' -f schema.sql", store->label,
+		        PQdb(store->conn));
+	case NO_MEMORY:
+		return vega_fail_nomem(err);
+	case FATAL:
+		return vega_fail(err, VEGA_FATAL, "%s: %s", store->label,
+		        primary ? primary : "an unknown error");
+	case UNAVAILABLE:
+		if (primary) {
+			return vega_fail(err, VEGA_UNAVAILABLE, "%s: %s; nothing was stored",
+			        store->label, primary);
+		}
+		break;
+	case AGAIN:
+	case RECONNECT:
+	case PATIENCE:
+		break;
+	}
+	return postgres_lost(store, err);
+}
+
+/* Several statements in one transaction and one round trip; the last one's result. Tried once. */
+static enum verdict run_script(struct postgres_store *store, const char *sql, PGresult **result)
+{
+	*result = NULL;
+	return PQsendQuery(store->conn, sql) ? collect(store, result) : RECONNECT;
+}
+
+int postgres_run(struct postgres_store *store, const char *sql, struct vega_error *err)
+{
+	PGresult *result;
+	enum verdict verdict = run_script(store, sql, &result);
+	int rc = explain(store, verdict, result, err);
+	PQclear(result);
+	if (verdict == RECONNECT || verdict == TIMEOUT) {
+		postgres_disconnect(store);
+	}
+	return rc;
+}
+
+/* What every session needs, and the version of the schema. */
+static enum verdict set_up(struct postgres_store *store, int *version)
+{
+	char sql[512];
+	PGresult *result;
+	snprintf(sql, sizeof sql,
+	        "SET statement_timeout = %u; SET jit = off;"
+	        " SET default_transaction_isolation = 'read committed';"
+	        " SELECT set_config('synchronous_commit', 'on', false)"
+	        "  WHERE current_setting('synchronous_commit') = 'off';"
+	        " SELECT version FROM vega.schema_version",
+	        store->timeout_ms);
+	enum verdict verdict = run_script(store, sql, &result);
+	if (verdict == DONE) {
+		const char *text = PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "0";
+		*version = (int)strtol(text, NULL, 10);
+	}
+	PQclear(result);
+	return verdict;
+}
+
+static int check_version(struct postgres_store *store, int version, struct vega_error *err)
+{
+	if (version > STORE_SCHEMA_VERSION) {
+		return vega_fail(err, VEGA_FATAL,
+		        "%s was made by a newer VegaFS (schema %d, this one knows %d); install "
+		        "that "
+		        "version",
+		        store->label, version, STORE_SCHEMA_VERSION);
+	}
+	if (version < STORE_SCHEMA_VERSION) {
+		return vega_fail(err, VEGA_FATAL,
+		        "%s has an older VegaFS schema; run: psql -d '%s' -f schema.sql",
+		        store->label, PQdb(store->conn));
+	}
+	return 0;
+}
+
+/* Connects; with `patient`, goes on trying until the deadline. */
+static int connect_now(struct postgres_store *store, bool patient, struct vega_error *err)
+{
+	unsigned nap_ms = 40;
+	for (;;) {
+		int version = 0;
+		enum verdict verdict = handshake(store);
+		if (verdict == DONE) {
+			verdict = set_up(store, &version);
+		}
+		int rc = verdict == DONE ? check_version(store, version, err)
+		                         : explain(store, verdict, NULL, err);
+		if (rc == 0) {
+			return 0;
+		}
+		postgres_disconnect(store);
+		bool again = verdict == PATIENCE || verdict == RECONNECT ||
+		             (patient && verdict == UNAVAILABLE);
+		if (!again || !back_off(store, &nap_ms)) {
+			return rc;
+		}
+	}
+}
+
+int postgres_begin_call(struct postgres_store *store, struct vega_error *err)
+{
+	store->deadline = store_clock_ms() + store->timeout_ms;
+	return store->conn ? 0 : connect_now(store, false, err);
+}
+
+static enum verdict exchange(struct postgres_store *store, unsigned number, const char *sql,
+        const struct postgres_parameters *p, PGresult **result)
+{
+	uint64_t bit = (uint64_t)1 << number;
+	char name[16];
+	int sent;
+	*result = NULL;
+	snprintf(name, sizeof name, "vega_%u", number);
+	if ((store->seen & bit) && !(store->prepared & bit)) {
+		if (!PQsendPrepare(store->conn, name, sql, 0, NULL)) {
+			return RECONNECT;
+		}
+		enum verdict verdict = collect(store, result);
+		if (verdict != DONE) {
+			return verdict;
+		}
+		PQclear(*result);
+		*result = NULL;
+		store->prepared |= bit;
+	}
+	if (store->prepared & bit) {
+		sent = PQsendQueryPrepared(
+		        store->conn, name, p->count, p->values, p->lengths, p->formats, 0);
+	} else {
+		sent = PQsendQueryParams(
+		        store->conn, sql, p->count, NULL, p->values, p->lengths, p->formats, 0);
+	}
+	store->seen |= bit;
+	return sent ? collect(store, result) : RECONNECT;
+}
+
+int postgres_query(struct postgres_store *store, unsigned number, const char *sql,
+        const struct postgres_parameters *parameters, PGresult **result, struct vega_error *err)
+{
+	unsigned nap_ms = 10;
+	for (;;) {
+		int rc = store->conn ? 0 : connect_now(store, true, err);
+		if (rc) {
+			return rc;
+		}
+		enum verdict verdict = exchange(store, number, sql, parameters, result);
+		if (verdict == DONE) {
+			return 0;
+		}
+		rc = explain(store, verdict, *result, err);
+		PQclear(*result);
+		*result = NULL;
+		if (verdict == RECONNECT || verdict == TIMEOUT) {
+			postgres_disconnect(store);
+		}
+		if ((verdict != AGAIN && verdict != RECONNECT) || !back_off(store, &nap_ms)) {
+			return rc;
+		}
+	}
+}

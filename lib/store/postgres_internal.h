@@ -1,0 +1,72 @@
+/* The PostgreSQL store: its connection (postgres_connection.c), its calls (postgres.c), its waiting
+ * (postgres_wait.c). */
+#ifndef VEGA_STORE_POSTGRES_INTERNAL_H
+#define VEGA_STORE_POSTGRES_INTERNAL_H
+
+#include <libpq-fe.h>
+
+#include "store/store_internal.h"
+
+/* Who waits with vega-status holds this advisory lock shared, so that finishing a job costs a
+ * NOTIFY (and its global lock) only while somebody listens: see TELL_DONE. */
+#define WATCHER_LOCK "1986359137, 1" /* "vega", 1 */
+#define READY_CHANNEL "vega_ready"   /* a job may have become claimable, or a cancel was asked for \
+	                              */
+#define DONE_CHANNEL "vega_done"     /* a job ended; the payload is its id */
+
+struct postgres_store {
+	struct store base;
+	PGconn *conn; /* NULL: not connected */
+	char *url;
+	char *label; /* for messages: which database; never the password */
+	unsigned timeout_ms;
+	uint64_t deadline;       /* of the call at work */
+	uint64_t seen, prepared; /* bit n: statement n was run, is prepared on this connection */
+	bool claims;             /* a worker's handle: it waits for READY_CHANNEL only */
+	bool listening;
+	bool watch_all;          /* since the last wait() more than one job was asked about */
+	char watched[UUID_TEXT]; /* the one that was, or "" */
+	unsigned nap_ms;
+};
+
+/* Parameters of one statement, all in text but for bytes. Text is borrowed. */
+#define POSTGRES_PARAMETERS 12
+struct postgres_parameters {
+	int count;
+	const char *values[POSTGRES_PARAMETERS];
+	int lengths[POSTGRES_PARAMETERS];
+	int formats[POSTGRES_PARAMETERS];
+	char numbers[POSTGRES_PARAMETERS][24];
+};
+
+void postgres_add_text(struct postgres_parameters *p, const char *text); /* NULL: SQL's NULL */
+void postgres_add_integer(struct postgres_parameters *p, int64_t value);
+void postgres_add_bytes(struct postgres_parameters *p, const char *text);
+
+/* Sets the deadline, and connects when that is needed. */
+int postgres_begin_call(struct postgres_store *store, struct vega_error *err);
+
+/*
+ * Runs one statement, which is its own transaction, until the deadline: again after a deadlock or a
+ * serialization failure, and again on a new connection after the loss of one. So every statement
+ * must be one that may be repeated. `number` (below 64) tells statements apart; the second use
+ * prepares. The caller clears *result.
+ */
+int postgres_query(struct postgres_store *store, unsigned number, const char *sql,
+        const struct postgres_parameters *parameters, PGresult **result, struct vega_error *err);
+
+/* Runs statements without parameters as one transaction, on this connection or not at all. */
+int postgres_run(struct postgres_store *store, const char *sql, struct vega_error *err);
+
+void postgres_disconnect(struct postgres_store *store);
+
+/* The message for a lost connection, with libpq's reason. */
+int postgres_lost(struct postgres_store *store, struct vega_error *err);
+
+/* Remembers what the caller looks at, for wait(). id NULL: everything. */
+void postgres_watch(struct postgres_store *store, const char *id);
+
+/* The wait slot of the driver. */
+int postgres_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct vega_error *err);
+
+#endif

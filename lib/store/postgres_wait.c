@@ -1,0 +1,92 @@
+#include "store/postgres_internal.h"
+
+#include <poll.h>
+#include <string.h>
+
+/* A look although nothing was heard: at first soon (a job may have ended while we began to listen),
+ * then seldom. */
+#define FIRST_NAP_MS 50
+#define LAST_NAP_MS 5000
+
+void postgres_watch(struct postgres_store *store, const char *id)
+{
+	if (!id || (store->watched[0] && strcmp(store->watched, id) != 0)) {
+		store->watch_all = true;
+	} else {
+		memcpy(store->watched, id, UUID_TEXT);
+	}
+}
+
+static int listen_now(struct postgres_store *store, struct vega_error *err)
+{
+	int rc = postgres_run(store,
+	        store->claims ? "LISTEN " READY_CHANNEL
+	                      : "LISTEN " READY_CHANNEL "; LISTEN " DONE_CHANNEL
+	                        "; SELECT pg_advisory_lock_shared(" WATCHER_LOCK ")",
+	        err);
+	store->listening = rc == 0;
+	store->nap_ms = FIRST_NAP_MS;
+	return rc;
+}
+
+/* Takes what has arrived; was there anything that the caller looks for? */
+static bool heard(struct postgres_store *store)
+{
+	bool any = false;
+	PGnotify *notify;
+	while ((notify = PQnotifies(store->conn))) {
+		any = any || store->claims || store->watch_all || !store->watched[0] ||
+		      strcmp(notify->extra, store->watched) == 0;
+		PQfreemem(notify);
+	}
+	return any;
+}
+
+/* 1: the caller should look; 0: nothing yet. */
+static int listen_for(struct postgres_store *store, int wake_fd, int left, struct vega_error *err)
+{
+	int nap = (int)store_jitter(store->nap_ms / 2, store->nap_ms);
+	struct pollfd fds[2] = {
+	        {.fd = wake_fd, .events = POLLIN},
+	        {.fd = PQsocket(store->conn), .events = POLLIN},
+	};
+	int events = poll(fds, 2, nap < left ? nap : left);
+	if (fds[0].revents) {
+		return 1;
+	}
+	if (events == 0) {
+		store->nap_ms = store->nap_ms * 2 < LAST_NAP_MS ? store->nap_ms * 2 : LAST_NAP_MS;
+		return 1;
+	}
+	if (fds[1].revents && !PQconsumeInput(store->conn)) {
+		int rc = postgres_lost(store, err);
+		postgres_disconnect(store);
+		return rc;
+	}
+	if (heard(store)) {
+		store->nap_ms = FIRST_NAP_MS;
+		return 1;
+	}
+	return 0;
+}
+
+int postgres_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct vega_error *err)
+{
+	struct postgres_store *store = (struct postgres_store *)base;
+	uint64_t now = store_clock_ms();
+	uint64_t until = timeout_ms < UINT64_MAX - now ? now + timeout_ms : UINT64_MAX;
+	int rc = postgres_begin_call(store, err);
+	if (rc == 0 && !store->listening) {
+		/* What changed before this cannot be heard: the caller looks once more. */
+		rc = listen_now(store, err);
+	} else if (rc == 0) {
+		rc = heard(store);
+		int left;
+		while (rc == 0 && (left = store_left_ms(until)) > 0) {
+			rc = listen_for(store, wake_fd, left, err);
+		}
+	}
+	store->watch_all = false;
+	store->watched[0] = '\0';
+	return rc < 0 ? rc : 0;
+}

@@ -207,6 +207,27 @@ uninstall: ## remove what install put there
 check-install: all ## install into an empty directory, look, uninstall, and see that nothing is left
 	$(RUN_TESTS) tests/install
 
+# --- Documentation: the man pages' OPTIONS and the completions are made from the option tables --------------
+
+DOCS := $(COMMANDS:%=man/%.1) completions/vega.bash completions/_vega completions/vega.fish
+
+$(B)/docs/man/%.1: man/%.1 man/gen-options $(B)/%
+	@mkdir -p $(@D)
+	$(Q)man/gen-options $(B) $< > $@
+
+$(B)/docs/completions/vega.bash: for_shell := bash
+$(B)/docs/completions/_vega: for_shell := zsh
+$(B)/docs/completions/vega.fish: for_shell := fish
+$(filter $(B)/docs/completions/%,$(DOCS:%=$(B)/docs/%)): completions/generate $(COMMANDS:%=$(B)/%)
+	@mkdir -p $(@D)
+	$(Q)completions/generate $(B) $(for_shell) > $@
+
+docs: $(DOCS:%=$(B)/docs/%) ## refresh the man pages' OPTIONS and the completions after an option changed
+	@for file in $(DOCS); do cmp -s $(B)/docs/$$file $$file || { echo "$$file"; cp $(B)/docs/$$file $$file; }; done
+
+check-docs: $(DOCS:%=$(B)/docs/%) ## fail when they differ from the option tables
+	$(RUN_TESTS) tests/docs
+
 # --- Everything else -----------------------------------------------------------------------------------------
 
 quickstart: deps ## a first look: build, summarize /usr, and do the same as a job

@@ -96,7 +96,7 @@ const struct option_row spec_option_rows[] = {
                 TRANSFORM,
                 "name of a filter's output in its directory: {/} name, {/.} name without extension "
                 "(default: {/})"},
-        {"timeout", 0, OPT_DURATION, FIELD(timeout), SPEC_TRANSFORM, "TIME", NULL, TRANSFORM,
+        {"timeout", 0, OPT_DURATION, FIELD(timeout), SPEC_TRANSFORM, "DURATION", NULL, TRANSFORM,
                 "end a filter that runs longer on one file"},
 };
 

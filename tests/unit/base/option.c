@@ -213,7 +213,6 @@ static void test_help(void)
 		buf_clear(&out);
 		option_help(&out, both, 2, width);
 		for (const char *line = buf_cstr(&out); *line; line += strcspn(line, "\n") + 1) {
-
 			size_t len = strcspn(line, "\n");
 			overfull += width >= 40 && len > width;
 		}

@@ -63,7 +63,7 @@ PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
-flags_release := -O2 -g
+flags_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 flags_debug := -O0 -g3
 flags_clang := -O1 -g
 flags_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer

@@ -129,7 +129,7 @@ static int connect_to(int family, const struct sockaddr *address, socklen_t len,
 static int connect_unix(const struct redis *r, uint64_t deadline)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	strcpy(address.sun_path, r->uri.path); /* redis_new() looked at the length */
+	memcpy(address.sun_path, r->uri.path, strlen(r->uri.path)); /* check_uri() saw the length */
 	return connect_to(AF_UNIX, (const struct sockaddr *)&address, sizeof address, deadline);
 }
 

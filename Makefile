@@ -77,7 +77,7 @@ LDFLAGS += -fopenmp -Wl,--as-needed $(filter -fsanitize%,$(CFLAGS))
 LDLIBS += $(PKG_LIBS)
 
 COMPILE = $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
-LINK = $(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+LINK = $(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
 say = @printf '  %-7s %s\n' $(1) $(patsubst $(B)/%,%,$@)
 
 # vega-walk is to start as fast as du, and each shared library to load costs some 60 µs. Taken as archives into a
@@ -112,6 +112,7 @@ $(B)/libvega.a: $(LIB_OBJECTS)
 	$(if $(V),,$(call say,AR))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
+$(B)/vega-status: $(B)/cmd/job_print.o $(B)/cmd/job_source.o $(B)/cmd/job_text.o
 $(COMMANDS:%=$(B)/%): $(B)/vega-%: $(B)/cmd/vega-%.o $(B)/cmd/cmd.o $(B)/libvega.a
 	$(if $(V),,$(call say,LD))
 	$(Q)$(LINK)

@@ -1,0 +1,309 @@
+/* vega-status: list jobs, show one, wait for it, print its result. */
+#include <errno.h>
+#include <limits.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/signal.h"
+#include "cmd.h"
+#include "job_print.h"
+#include "job_source.h"
+#include "job_text.h"
+
+#define MILLISECOND UINT64_C(1000000)
+#define LIST_ON_TERMINAL 20
+#define LIST_CHUNK 65536 /* bytes, so that a long list is not kept in memory */
+
+struct status {
+	struct option_common common;
+	bool wait, follow, result, records;
+	uint32_t state;
+	char *queue, *label, *submitter, *store, *cache;
+	struct option_number newer_than, older_than, limit, timeout;
+	unsigned format;
+};
+
+static const char *const format_names[] = {"text", "json", NULL};
+static const char *const state_names[] = {
+        "pending", "processing", "completed", "failed", "cancelled", NULL};
+
+#define FIELD(member) .offset = offsetof(struct status, member)
+#define ONE "About the JOBs named"
+#define LIST "Which jobs to list"
+#define HOW "General"
+
+static const struct option_row rows[] = {
+        {"wait", 'w', OPT_FLAG, FIELD(wait), 0, NULL, NULL, ONE,
+                "wait in silence until each has ended; exit 4 unless all COMPLETED"},
+        {"follow", 'f', OPT_FLAG, FIELD(follow), 0, NULL, NULL, ONE,
+                "the same, with a progress line on a terminal, and a line when each ends"},
+        {"timeout", 0, OPT_DURATION, FIELD(timeout), 0, "DURATION", NULL, ONE,
+                "stop waiting after this long, with exit status 5 (default: never)"},
+        {"result", 'r', OPT_FLAG, FIELD(result), 0, NULL, NULL, ONE,
+                "print the summary: a picture on a terminal, else JSON on a line"},
+        {"records", 0, OPT_FLAG, FIELD(records), 0, NULL, NULL, ONE,
+                "print the records that the job made, as ndjson"},
+        {"state", 's', OPT_CHOICES, FIELD(state), 0, "STATE", state_names, LIST,
+                "in one of these states; repeat or separate with commas"},
+        {"queue", 0, OPT_TEXT, FIELD(queue), 0, "NAME", NULL, LIST, "in the queue NAME"},
+        {"label", 0, OPT_TEXT, FIELD(label), 0, "K=V", NULL, LIST, "with this label"},
+        {"submitter", 0, OPT_TEXT, FIELD(submitter), 0, "USER", NULL, LIST, "submitted by USER"},
+        {"newer-than", 0, OPT_DURATION, FIELD(newer_than), 0, "AGE", NULL, LIST,
+                "submitted less than AGE ago (90min, 7d)"},
+        {"older-than", 0, OPT_DURATION, FIELD(older_than), 0, "AGE", NULL, LIST,
+                "submitted more than AGE ago"},
+        {"limit", 'n', OPT_NUMBER, FIELD(limit), 0, "N", NULL, LIST,
+                "at most N, the newest first; 0 for all (default: 20 on a terminal, else all)"},
+        {"format", 'F', OPT_CHOICE, FIELD(format), 0, "FORMAT", format_names, HOW,
+                "text (default), or json: an object a line"},
+        {"store", 0, OPT_TEXT, FIELD(store), 0, "URL", NULL, HOW,
+                "sqlite:PATH or postgresql://... (default: $VEGA_STORE, else "
+                "sqlite:$XDG_STATE_HOME/vega/jobs.db)"},
+        {"cache", 0, OPT_TEXT, FIELD(cache), 0, "URL", NULL, HOW,
+                "look for finished jobs in redis://HOST or unix:PATH first; none (default: "
+                "$VEGA_CACHE)"},
+};
+
+static const struct cmd_help help = {"vega-status [OPTION]... [JOB]...",
+        "List jobs, newest first; or show the JOBs named, wait for them, or print what they\n"
+        "found. In a pipe the list has an id, state, queue, submitter, time of submission and\n"
+        "description a line, separated by tabs.",
+        "Examples:\n"
+        "  vega-status --state failed --newer-than 1d\n"
+        "  vega-status --wait \"$id\" && vega-status --result \"$id\"\n"
+        "  vega-status --records \"$id\" | jq -r .path\n"
+        "\n"
+        "Exit status: 0 done; 1 there is no such job, or it has no result yet; 2 usage or fatal;\n"
+        "4 the job FAILED or was CANCELLED; 5 the store cannot be reached, or --timeout passed."};
+
+static int failed(const struct vega_error *err)
+{
+	if (err->sys == EPIPE) {
+		signal_die(SIGPIPE); /* whoever read the output has enough */
+	}
+	return cmd_usage_error(err);
+}
+
+/* --- the list --------------------------------------------------------------------------------- */
+
+struct listing {
+	struct buf out;
+	bool json, more;
+	unsigned width, limit, count;
+	int failed; /* a code, with err filled */
+	struct vega_error *err;
+};
+
+static int add_row(const struct job *job, void *context)
+{
+	struct listing *list = context;
+	if (list->limit && list->count == list->limit) {
+		list->more = true;
+		return 1;
+	}
+	if (list->json) {
+		job_text_json(&list->out, job);
+	} else {
+		if (list->width && !list->count) {
+			job_text_header(&list->out, list->width);
+		}
+		job_text_row(&list->out, job, list->width);
+	}
+	list->count++;
+	if (list->out.len >= LIST_CHUNK) {
+		list->failed = print_buf(&list->out, list->err);
+	}
+	return list->failed;
+}
+
+static int list_jobs(const struct status *s, struct job_source *source, struct vega_error *err)
+{
+	bool terminal = isatty(STDOUT_FILENO);
+	struct listing list = {.err = err, .json = s->format != 0};
+	list.width = terminal ? terminal_width(STDOUT_FILENO) : 0;
+	list.limit = s->limit.set ? (unsigned)s->limit.value : terminal ? LIST_ON_TERMINAL : 0;
+	const struct store_filter filter = {
+	        .states = s->state,
+	        .queue = s->queue,
+	        .submitter = s->submitter,
+	        .label = s->label,
+	        .younger_ms = s->newer_than.value / MILLISECOND,
+	        .older_ms = s->older_than.value / MILLISECOND,
+	        .limit = list.limit ? list.limit + 1 : 0,
+	};
+	int code = job_source_store(source, err);
+	if (code == 0) {
+		code = source->store->driver->list(source->store, &filter, add_row, &list, err);
+	}
+	code = list.failed ? list.failed : code;
+	if (code == 0) {
+		code = print_buf(&list.out, err);
+	}
+	if (code == 0 && list.more && !s->limit.set) {
+		cmd_message("these are the newest jobs; --limit 0 lists all");
+	}
+	buf_release(&list.out);
+	return code;
+}
+
+/* --- the jobs named --------------------------------------------------------------------------- */
+
+/* The progress line of --follow, redrawn in place. */
+struct screen {
+	bool live, drawn;
+};
+
+static void wipe(struct screen *screen)
+{
+	if (screen->drawn) {
+		fd_write_all(STDERR_FILENO, "\r\033[K", 4);
+		screen->drawn = false;
+	}
+}
+
+static void look(const struct job *job, const struct vega_error *away, void *context)
+{
+	struct screen *screen = context;
+	struct buf text = BUF_INIT, line = BUF_INIT;
+	if (!job) {
+		wipe(screen);
+		cmd_error(away);
+	} else if (screen->live) {
+		job_text_progress(&text, job);
+		buf_add_char(&line, '\r');
+		job_text_fit(&line, text.data, text.len, terminal_width(STDERR_FILENO) - 1);
+		buf_add_str(&line, "\033[K");
+		fd_write_all(STDERR_FILENO, line.data, line.len);
+		screen->drawn = true;
+	}
+	buf_release(&text);
+	buf_release(&line);
+}
+
+static int print_job(const struct status *s, const struct job *job, struct vega_error *err)
+{
+	struct buf out = BUF_INIT;
+	if (s->result) {
+		return job_print_result(job, !s->format && isatty(STDOUT_FILENO), err);
+	}
+	if (s->records) {
+		return job_print_records(job, err);
+	}
+	if (s->follow) {
+		buf_printf(&out, "%s ", job->id);
+		job_text_progress(&out, job);
+		buf_add_char(&out, '\n');
+	} else if (!s->wait && s->format) {
+		job_text_json(&out, job);
+	} else if (!s->wait) {
+		job_text_full(&out, job);
+	}
+	int code = print_buf(&out, err);
+	return code == 0 && (s->wait || s->follow) ? job_verdict(job, err) : code;
+}
+
+static int about_jobs(const struct status *s, struct job_source *source, char **ids, size_t count)
+{
+	const unsigned parts = STORE_PART_RESULT | (s->records ? STORE_PART_RECORDS : 0);
+	struct screen screen = {.live = s->follow && isatty(STDERR_FILENO)};
+	const struct job_watch watch = {
+	        .timeout_ms = s->timeout.set ? s->timeout.value / MILLISECOND : UINT64_MAX,
+	        .look = look,
+	        .context = &screen,
+	};
+	int worst = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct job job;
+		struct vega_error err;
+		int code = s->wait || s->follow
+		                   ? job_source_await(source, ids[i], parts, &watch, &job, &err)
+		                   : job_source_get(source, ids[i], parts, &job, &err);
+		wipe(&screen);
+		if (code == 0) {
+			code = print_job(s, &job, &err);
+			job_release(&job);
+		}
+		int status = code ? failed(&err) : 0;
+		worst = status > worst ? status : worst;
+	}
+	return worst;
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static int check(const struct status *s, char **ids, size_t count, struct vega_error *err)
+{
+	bool filters = s->state || s->queue || s->label || s->submitter || s->newer_than.set ||
+	               s->older_than.set || s->limit.set;
+	bool actions = s->wait || s->follow || s->result || s->records;
+	if (count && filters) {
+		return vega_fail(err, VEGA_USAGE, "name JOBs or say which to list, not both");
+	}
+	if (!count && actions) {
+		return vega_fail(err, VEGA_USAGE, "name the JOB to wait for or to print");
+	}
+	if (s->result && s->records) {
+		return vega_fail(err, VEGA_USAGE, "--result and --records exclude each other");
+	}
+	if (s->timeout.set && !s->wait && !s->follow) {
+		return vega_fail(err, VEGA_USAGE, "--timeout needs --wait or --follow");
+	}
+	if (s->limit.value >= UINT_MAX) {
+		return vega_fail(err, VEGA_USAGE, "--limit: too large");
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (!uuid_valid(ids[i])) {
+			return vega_fail(err, VEGA_USAGE, "'%s' is not a job id", ids[i]);
+		}
+	}
+	return 0;
+}
+
+static int run(const struct status *s, char **ids, size_t count)
+{
+	struct job_source source;
+	struct vega_error err;
+	const char *cache = s->cache ? s->cache : getenv("VEGA_CACHE");
+	int status, code = check(s, ids, count, &err);
+	if (code == 0) {
+		code = job_source_open(&source, s->store, cache, &err);
+	}
+	if (code) {
+		return cmd_usage_error(&err);
+	}
+	if (count) {
+		status = about_jobs(s, &source, ids, count);
+	} else {
+		status = list_jobs(s, &source, &err) ? failed(&err) : 0;
+	}
+	job_source_close(&source);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct status s = {.wait = false};
+	struct vega_error err;
+	char **operands = NULL;
+	size_t operand_count = 0;
+	const struct option_table tables[] = {
+	        {rows, sizeof rows / sizeof *rows, &s},
+	        {option_common_rows, option_common_count, &s.common},
+	};
+	const size_t count = sizeof tables / sizeof *tables;
+	int status = 0;
+	cmd_begin("vega-status");
+	setlocale(LC_CTYPE, "");
+	signal(SIGPIPE, SIG_IGN);
+	int code = option_parse(
+	        tables, count, argc, argv, &operands, &operand_count, NULL, NULL, &err);
+	if (!cmd_common(&s.common, &help, tables, count)) {
+		status = code ? cmd_usage_error(&err) : run(&s, operands, operand_count);
+	}
+	free(operands);
+	option_release(rows, sizeof rows / sizeof *rows, &s);
+	return status;
+}

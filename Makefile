@@ -17,7 +17,7 @@ Q := $(if $(V),,@)
 
 base := arena buf error escape fd glob ignore json option parse redis seal signal strlist time uri uuid
 spec := argv check json_read json_write options paths perm
-record := csv format json ndjson render scan sink text value
+record := csv format json line ndjson render scan sink table text tree value
 fs := local backend output
 walk := deque dir predicate roots walk
 op := claims codec filter find hash links op sha256 summarize tables transform

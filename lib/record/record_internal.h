@@ -17,4 +17,7 @@ void record_add_escaped(
 struct cJSON;
 void record_add_path(struct buf *out, const struct cJSON *object, const char *key);
 
+/* A member that counts something; 0 when there is no such number. */
+double record_number(const struct cJSON *object, const char *key);
+
 #endif

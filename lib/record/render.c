@@ -1,26 +1,213 @@
+/*
+ * The picture of a summary, from the top: the tree of the largest directories, the tables, the
+ * largest files; and last, where the eye rests when it has scrolled by, the totals.
+ */
 #include "record/format.h"
 
 #include <cjson/cJSON.h>
 
 #include "base/parse.h"
+#include "record/line.h"
+#include "record/record_internal.h"
+#include "record/table.h"
+#include "record/tree.h"
 
-static double number(const cJSON *object, const char *key)
+static const cJSON *member(const cJSON *object, const char *key)
 {
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-	return cJSON_IsNumber(item) && item->valuedouble > 0 ? item->valuedouble : 0;
+	return cJSON_GetObjectItemCaseSensitive(object, key);
+}
+
+/* A list of facts, with commas, broken between facts where the window ends. */
+struct facts {
+	struct buf *out;
+	const struct format_options *options;
+	struct line line;
+};
+
+static void add_piece(
+        struct facts *facts, enum style style, const char *separator, const char *piece)
+{
+	struct line *line = &facts->line;
+	if (line->columns) {
+		line_add(line, facts->options, STYLE_PLAIN, separator);
+		if (line->columns + 2 + strlen(piece) > facts->options->width) {
+			line_end(line, facts->out);
+		} else {
+			line_pad(line, line->columns + 1);
+		}
+	}
+	line_add(line, facts->options, style, piece);
+}
+
+static void add_words(struct facts *facts, enum style style, const char *separator, char *text)
+{
+	for (char *word; (word = strsep(&text, " ")); separator = "") {
+		add_piece(facts, style, separator, word);
+	}
+}
+
+/* Takes the text. */
+static void add_fact(struct facts *facts, enum style style, struct buf *text)
+{
+	if (!buf_cstr(text)) {
+		facts->out->failed = true;
+	} else if (text->len < facts->options->width) {
+		add_piece(facts, style, ",", text->data);
+	} else {
+		add_words(facts, style, ",", text->data);
+	}
+	buf_release(text);
+}
+
+static void add_count(struct facts *facts, double count, const char *one, const char *many)
+{
+	struct buf text = BUF_INIT;
+	format_count(&text, (unsigned __int128)count);
+	buf_printf(&text, " %s", count == 1 ? one : many);
+	add_fact(facts, STYLE_PLAIN, &text);
+}
+
+static void add_bytes(struct facts *facts, enum style style, double bytes, const char *what)
+{
+	struct buf text = BUF_INIT;
+	format_size(&text, (unsigned __int128)bytes);
+	buf_printf(&text, " %s", what);
+	add_fact(facts, style, &text);
+}
+
+static void end_facts(struct facts *facts)
+{
+	if (facts->line.columns) {
+		line_end(&facts->line, facts->out);
+	}
+	buf_release(&facts->line.text);
+}
+
+static void draw_totals(struct buf *out, const struct format_options *options, const cJSON *sums)
+{
+	struct facts facts = {.out = out, .options = options, .line = {.text = BUF_INIT}};
+	double others = record_number(sums, "others");
+	double saved = record_number(member(sums, "hard_links"), "saved_bytes");
+	buf_add_char(out, '\n');
+	add_count(&facts, record_number(sums, "files"), "file", "files");
+	add_count(&facts, record_number(sums, "directories"), "directory", "directories");
+	add_count(&facts, record_number(sums, "links"), "link", "links");
+	if (others > 0) {
+		add_count(&facts, others, "special file", "special files");
+	}
+	add_bytes(&facts, STYLE_SIZE, record_number(sums, "allocated_bytes"), "allocated");
+	add_bytes(&facts, STYLE_SIZE, record_number(sums, "apparent_bytes"), "apparent");
+	if (saved > 0) {
+		add_bytes(&facts, STYLE_PLAIN, saved, "saved by hard links");
+	}
+	end_facts(&facts);
+}
+
+static void draw_summarize(struct buf *out, const struct format_options *options, const cJSON *sums)
+{
+	static const struct measure allocated = {"allocated_bytes", "allocated"};
+	static const struct measure apparent = {"apparent_bytes", "apparent"};
+	/* Some file systems, /proc among them, allocate nothing. */
+	const struct measure *measure =
+	        record_number(sums, allocated.key) > 0 ? &allocated : &apparent;
+	tree_draw(out, options, member(sums, "largest_directories"), measure);
+	tables_draw(out, options, sums, measure);
+	files_draw(out, options, member(sums, "largest_files"), measure);
+	draw_totals(out, options, sums);
+}
+
+static void draw_find(struct buf *out, const struct format_options *options, const cJSON *sums)
+{
+	struct facts facts = {.out = out, .options = options, .line = {.text = BUF_INIT}};
+	add_count(&facts, record_number(sums, "matched"), "entry found", "entries found");
+	end_facts(&facts);
+}
+
+static void draw_hash(struct buf *out, const struct format_options *options, const cJSON *sums)
+{
+	struct facts facts = {.out = out, .options = options, .line = {.text = BUF_INIT}};
+	double cached = record_number(sums, "cached");
+	add_count(&facts, record_number(sums, "files"), "file hashed", "files hashed");
+	add_bytes(&facts, STYLE_SIZE, record_number(sums, "bytes"), "in all");
+	if (cached > 0) {
+		add_count(&facts, cached, "taken from the cache", "taken from the cache");
+	}
+	end_facts(&facts);
+}
+
+static void draw_transform(struct buf *out, const struct format_options *options, const cJSON *sums)
+{
+	struct facts facts = {.out = out, .options = options, .line = {.text = BUF_INIT}};
+	double written = record_number(sums, "written"), failed = record_number(sums, "failed");
+	struct buf text = BUF_INIT;
+	format_count(&text, (unsigned __int128)written);
+	buf_add_str(&text, written == 1 ? " file written" : " files written");
+	if (written > 0) {
+		buf_add_str(&text, " (");
+		format_size(&text, (unsigned __int128)record_number(sums, "input_bytes"));
+		buf_add_str(&text, options->utf8 ? " → " : " -> ");
+		format_size(&text, (unsigned __int128)record_number(sums, "output_bytes"));
+		buf_add_char(&text, ')');
+	}
+	add_fact(&facts, STYLE_PLAIN, &text);
+	add_count(&facts, record_number(sums, "current"), "up to date", "up to date");
+	if (failed > 0) {
+		text = (struct buf)BUF_INIT;
+		format_count(&text, (unsigned __int128)failed);
+		buf_add_str(&text, " failed");
+		add_fact(&facts, STYLE_ALERT, &text);
+	}
+	end_facts(&facts);
+}
+
+/* Takes the text. */
+static void draw_alert(struct buf *out, const struct format_options *options, struct buf *text)
+{
+	struct facts facts = {.out = out, .options = options, .line = {.text = BUF_INIT}};
+	if (buf_cstr(text)) {
+		add_words(&facts, STYLE_ALERT, "", text->data);
+	} else {
+		out->failed = true;
+	}
+	end_facts(&facts);
+	buf_release(text);
+}
+
+static void draw_state(struct buf *out, const struct format_options *options, const cJSON *summary)
+{
+	double errors = record_number(member(summary, "ledger"), "errors");
+	const char *reason =
+	        cJSON_GetStringValue(member(member(summary, "summarize"), "incomplete"));
+	struct buf text = BUF_INIT;
+	if (errors > 0) {
+		format_count(&text, (unsigned __int128)errors);
+		buf_add_str(&text, errors == 1 ? " entry" : " entries");
+		buf_add_str(&text, " could not be read");
+		draw_alert(out, options, &text);
+	}
+	if (reason || cJSON_IsFalse(member(summary, "complete"))) {
+		reason = reason ? reason : "stopped";
+		buf_add_str(&text, "incomplete: ");
+		record_add_escaped(&text, options, reason, strlen(reason));
+		draw_alert(out, options, &text);
+	}
 }
 
 void render_summary(
         struct buf *out, const struct format_options *options, const char *json, size_t len)
 {
-	(void)options;
+	static const struct {
+		const char *member;
+		void (*draw)(struct buf *, const struct format_options *, const cJSON *);
+	} operations[] = {{"find", draw_find}, {"hash", draw_hash}, {"transform", draw_transform},
+	        {"summarize", draw_summarize}};
 	cJSON *summary = cJSON_ParseWithLength(json, len);
-	const cJSON *sums = cJSON_GetObjectItemCaseSensitive(summary, "summarize");
-	format_count(out, (unsigned __int128)number(sums, "files"));
-	buf_add_str(out, " files, ");
-	format_count(out, (unsigned __int128)number(sums, "directories"));
-	buf_add_str(out, " directories, ");
-	format_size(out, (unsigned __int128)number(sums, "allocated_bytes"));
-	buf_add_char(out, '\n');
+	for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
+		const cJSON *sums = member(summary, operations[i].member);
+		if (sums) {
+			operations[i].draw(out, options, sums);
+		}
+	}
+	draw_state(out, options, summary);
 	cJSON_Delete(summary);
 }

@@ -5,6 +5,8 @@
 
 #include "base/escape.h"
 
+#define NUMBER_MAX 1e38 /* below 2^128, so that it converts */
+
 void record_mode_text(char text[static 5], uint32_t mode)
 {
 	for (unsigned i = 0; i < 4; i++) {
@@ -49,4 +51,11 @@ void record_add_path(struct buf *out, const cJSON *object, const char *key)
 	if (text) {
 		buf_add_str(out, text);
 	}
+}
+
+double record_number(const cJSON *object, const char *key)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+	double value = cJSON_IsNumber(item) ? item->valuedouble : 0;
+	return value > 0 ? (value < NUMBER_MAX ? value : NUMBER_MAX) : 0;
 }

@@ -1,0 +1,17 @@
+/* The tables of a summary: by extension, by age, by owner, by size; and the largest files. */
+#ifndef VEGA_RECORD_TABLE_H
+#define VEGA_RECORD_TABLE_H
+
+#include "base/buf.h"
+#include "record/format.h"
+#include "record/tree.h"
+
+/* All tables of summarize that have something to say, side by side where the window is wide. */
+void tables_draw(struct buf *out, const struct format_options *options,
+        const struct cJSON *summarize, const struct measure *measure);
+
+/* summarize.largest_files. Draws nothing for an empty list. */
+void files_draw(struct buf *out, const struct format_options *options, const struct cJSON *files,
+        const struct measure *measure);
+
+#endif

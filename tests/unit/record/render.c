@@ -1,0 +1,232 @@
+/*
+ * The picture of a summary: whole pictures against tests/fixtures/picture-*.txt, and what holds at
+ * every width. After a wanted change, UPDATE=1 writes the pictures anew; read their diff.
+ */
+#include "../tap.h"
+
+#include <stdlib.h>
+
+#include "base/escape.h"
+#include "base/fd.h"
+#include "base/json.h"
+#include "record/format.h"
+
+#define FIXTURES "tests/fixtures/"
+
+static struct buf summary = BUF_INIT;
+
+static void read_file(const char *path, struct buf *out)
+{
+	struct vega_error err;
+	if (file_read_all(path, out, &err)) {
+		printf("Bail out! %s\n", err.text);
+		exit(1);
+	}
+}
+
+static void draw(
+        struct buf *out, const struct format_options *options, const char *json, size_t len)
+{
+	buf_clear(out);
+	render_summary(out, options, json, len);
+}
+
+static const char *drawn(const struct format_options *options, const char *json)
+{
+	static struct buf out = BUF_INIT;
+	draw(&out, options, json, strlen(json));
+	return buf_cstr(&out);
+}
+
+static void write_file(const char *path, const struct buf *content)
+{
+	FILE *file = fopen(path, "w");
+	if (!file || fwrite(content->data, 1, content->len, file) != content->len || fclose(file)) {
+		printf("Bail out! cannot write %s\n", path);
+		exit(1);
+	}
+}
+
+static void test_pictures(void)
+{
+	static const struct {
+		const char *path;
+		struct format_options options;
+	} pictures[] = {
+	        {FIXTURES "picture-20.txt", {.utf8 = true, .width = 20}},
+	        {FIXTURES "picture-40.txt", {.utf8 = true, .width = 40}},
+	        {FIXTURES "picture-80.txt", {.utf8 = true, .width = 80}},
+	        {FIXTURES "picture-170.txt", {.utf8 = true, .width = 170}},
+	        {FIXTURES "picture-80-color.txt",
+	                {.utf8 = true, .width = 80, .terminal = true, .color = true}},
+	        {FIXTURES "picture-80-ascii.txt", {.width = 80}},
+	};
+	struct buf got = BUF_INIT, wanted = BUF_INIT;
+	for (size_t i = 0; i < sizeof pictures / sizeof *pictures; i++) {
+		draw(&got, &pictures[i].options, summary.data, summary.len);
+		if (getenv("UPDATE")) {
+			write_file(pictures[i].path, &got);
+		}
+		buf_clear(&wanted);
+		read_file(pictures[i].path, &wanted);
+		is_str(buf_cstr(&got), buf_cstr(&wanted), "%s", pictures[i].path);
+	}
+	buf_release(&got);
+	buf_release(&wanted);
+}
+
+/* Does every line fit, and is it valid UTF-8 without controls, and without spaces at its end? */
+static bool decent(const struct buf *picture, const struct format_options *options, size_t width)
+{
+	for (size_t at = 0; at < picture->len;) {
+		const char *line = picture->data + at;
+		const char *end = memchr(line, '\n', picture->len - at);
+		if (!end || display_width(line, (size_t)(end - line)) > width ||
+		        !utf8_valid(line, (size_t)(end - line)) || (end > line && end[-1] == ' ')) {
+			return false;
+		}
+		for (const char *c = line; c < end; c++) {
+			if ((*c >= 0 && *c < ' ') || *c == 0x7f || (*c < 0 && !options->utf8)) {
+				return false;
+			}
+		}
+		at += (size_t)(end - line) + 1;
+	}
+	return true;
+}
+
+static void test_widths(void)
+{
+	struct buf got = BUF_INIT;
+	unsigned bad = 0, small = 0;
+	for (unsigned width = 1; width <= 300; width++) {
+		for (int utf8 = 0; utf8 < 2; utf8++) {
+			struct format_options options = {.width = width, .utf8 = utf8};
+			draw(&got, &options, summary.data, summary.len);
+			bool good = !got.failed && decent(&got, &options, width);
+			if (width < 20) {
+				small += got.failed;
+			} else if (!good) {
+				printf("# width %u, utf8 %d\n", width, utf8);
+				bad++;
+			}
+		}
+	}
+	is_int(bad, 0, "from 20 to 300 columns every line fits and is clean");
+	is_int(small, 0, "narrower windows are survived");
+	buf_release(&got);
+}
+
+static void test_color(void)
+{
+	struct format_options plain = {.width = 80, .utf8 = true}, color = plain;
+	color.color = true;
+	struct buf a = BUF_INIT, b = BUF_INIT, stripped = BUF_INIT;
+	draw(&a, &plain, summary.data, summary.len);
+	draw(&b, &color, summary.data, summary.len);
+	for (size_t i = 0; i < b.len; i++) {
+		if (b.data[i] == '\033') {
+			while (b.data[i] != 'm') {
+				i++;
+			}
+		} else {
+			buf_add_char(&stripped, b.data[i]);
+		}
+	}
+	/* Spaces before a colour's end are the one difference. */
+	is_str(buf_cstr(&stripped), buf_cstr(&a), "colour changes nothing else");
+	buf_release(&a);
+	buf_release(&b);
+	buf_release(&stripped);
+}
+
+static void test_states(void)
+{
+	const struct format_options options = {.width = 80, .utf8 = true};
+	is_str(drawn(&options,
+	               "{\"complete\":false,\"ledger\":{\"errors\":1},\"hash\":{\"files\":2,"
+	               "\"bytes\":2048,\"cached\":1}}"),
+	        "2 files hashed, 2.0 KiB in all, 1 taken from the cache\n"
+	        "1 entry could not be read\nincomplete: stopped\n",
+	        "hash, with an error and stopped");
+	is_str(drawn(&options,
+	               "{\"complete\":true,\"transform\":{\"written\":12,\"current\":3,"
+	               "\"failed\":1,\"input_bytes\":3650722201,\"output_bytes\":851443712}}"),
+	        "12 files written (3.4 GiB → 812.0 MiB), 3 up to date, 1 failed\n", "transform");
+	is_str(drawn(&options, "{\"find\":{\"matched\":1}}"), "1 entry found\n", "find");
+	is_str(drawn(&options,
+	               "{\"find\":{\"matched\":1},\"summarize\":{\"files\":1,\"directories\":1,"
+	               "\"allocated_bytes\":4096,\"apparent_bytes\":5,"
+	               "\"incomplete\":\"out of memory\"}}"),
+	        "1 entry found\n\n1 file, 1 directory, 0 links, 4.0 KiB allocated, 5 B apparent\n"
+	        "incomplete: out of memory\n",
+	        "members may be missing");
+}
+
+/* What is not a summary, or lies, must not do more than look odd. */
+static void test_odd(void)
+{
+	static const char *const odd[] = {
+	        "",
+	        "{",
+	        "[]",
+	        "null",
+	        "{\"summarize\":7}",
+	        "{\"summarize\":{\"largest_directories\":{},\"by_age\":\"x\",\"largest_files\":[7]}"
+	        "}",
+	        "{\"summarize\":{\"files\":-1,\"allocated_bytes\":1e999,\"largest_directories\":"
+	        "[{\"path\":\"a\",\"allocated_bytes\":1},{\"path\":\"a/"
+	        "b\",\"allocated_bytes\":1e308},"
+	        "{\"path\":\"a/b\"},{\"path\":\"\"},{\"path\":\"/\"},{\"path\":\"//\"},7,null]}}",
+	        "{\"summarize\":{\"largest_directories\":[{\"path\":\"a\",\"path_b64\":\"*\"}],"
+	        "\"by_owner\":[{},{\"owner\":\"\\u001b[2J\"}]}}",
+	};
+	const struct format_options options = {.width = 80, .utf8 = true};
+	struct buf got = BUF_INIT;
+	for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+		draw(&got, &options, odd[i], strlen(odd[i]));
+		ok(!got.failed && decent(&got, &options, SIZE_MAX), "survives %s", odd[i]);
+	}
+	for (size_t len = 0; len < summary.len; len += 7) {
+		render_summary(&got, &options, summary.data, len);
+	}
+	ok(!got.failed, "a cut summary is survived");
+	buf_release(&got);
+}
+
+/* A path of 3,000 directories, each the only one in its parent. */
+static void test_deep(void)
+{
+	struct buf json = BUF_INIT, path = BUF_INIT, got = BUF_INIT;
+	buf_add_str(&json, "{\"summarize\":{\"allocated_bytes\":9,\"largest_directories\":[");
+	for (unsigned i = 0; i < 3000; i++) {
+		buf_add_str(&path, i ? "/d" : "d");
+		buf_printf(&json, "%s{\"path\":\"%s\",\"depth\":%u,\"allocated_bytes\":9}",
+		        i ? "," : "", buf_cstr(&path), i);
+	}
+	buf_add_str(&json, "]}}");
+	const struct format_options options = {.width = 80, .utf8 = true};
+	draw(&got, &options, json.data, json.len);
+	ok(!got.failed && decent(&got, &options, 80), "a deep tree keeps to the window");
+	size_t lines = 0;
+	for (size_t i = 0; i < got.len; i++) {
+		lines += got.data[i] == '\n';
+	}
+	is_int(lines, 3000 + 3, "and shows every directory");
+	buf_release(&json);
+	buf_release(&path);
+	buf_release(&got);
+}
+
+int main(void)
+{
+	read_file(FIXTURES "summary.json", &summary);
+	test_pictures();
+	test_widths();
+	test_color();
+	test_states();
+	test_odd();
+	test_deep();
+	buf_release(&summary);
+	return done();
+}

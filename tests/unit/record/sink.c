@@ -1,0 +1,272 @@
+/* The sink: many threads, order, long records, and outputs that fail. */
+#include "../tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "record/sink.h"
+
+#define THREADS 8
+#define RECORDS 40000
+
+static const struct format_options options = {.utf8 = true, .width = 80, .op = "find"};
+
+static struct record entry(const char *dir, const char *name)
+{
+	return (struct record){
+	        .type = RECORD_ENTRY,
+	        .op = "find",
+	        .dir = dir,
+	        .dir_len = strlen(dir),
+	        .name = name,
+	        .name_len = strlen(name),
+	        .file_type = FILE_REGULAR,
+	};
+}
+
+static int scratch(void)
+{
+	return memfd_create("sink", 0);
+}
+
+/* All that was written to fd, NUL-terminated; freed by the caller. */
+static char *content(int fd, size_t *len)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+	char *text = malloc((size_t)size + 1);
+	*len = (size_t)size;
+	if (!text || pread(fd, text, *len, 0) != size) {
+		abort();
+	}
+	text[size] = '\0';
+	return text;
+}
+
+struct job {
+	struct sink *sink;
+	unsigned index;
+	bool long_names;
+};
+
+static void *emit(void *context)
+{
+	struct job *job = context;
+	struct sink_thread *thread = sink_thread_new(job->sink);
+	char dir[32], name[300];
+	snprintf(dir, sizeof dir, "t%u/", job->index);
+	for (unsigned i = 0; i < RECORDS && !sink_error(job->sink); i++) {
+		unsigned scattered = i * 7919 % RECORDS; /* each once, in no order */
+		int len = snprintf(name, sizeof name, "%06u", scattered);
+		if (job->long_names) {
+			memset(name + len, 'x', i % 250);
+			name[len + (int)(i % 250)] = '\0';
+		}
+		struct record record = entry(dir, name);
+		sink_record(thread, &record);
+		if (i % 1000 == 0) {
+			sink_flush_old(thread);
+		}
+	}
+	return NULL;
+}
+
+static int run(int fd, bool sort, bool long_names, const char *format, struct vega_error *err)
+{
+	struct sink *sink = sink_new(fd, format_find(format), &options, sort);
+	pthread_t threads[THREADS];
+	struct job jobs[THREADS];
+	for (unsigned i = 0; i < THREADS; i++) {
+		jobs[i] = (struct job){sink, i, long_names};
+		pthread_create(&threads[i], NULL, emit, &jobs[i]);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+	}
+	static const char json[] = "{\"type\":\"summary\",\"v\":1}";
+	return sink_finish(sink, json, sizeof json - 1, err);
+}
+
+static void test_threads(void)
+{
+	static unsigned char seen[THREADS][RECORDS];
+	int fd = scratch();
+	struct vega_error err;
+	is_int(run(fd, false, true, "text", &err), 0, "many threads write");
+	size_t len, lines = 0, wrong = 0;
+	char *text = content(fd, &len), *rest = text;
+	for (char *line; (line = strsep(&rest, "\n")) && *line; lines++) {
+		unsigned thread, number;
+		int used = 0;
+		if (sscanf(line, "t%1u/%6u%n", &thread, &number, &used) != 2 || thread >= THREADS ||
+		        number >= RECORDS || strspn(line + used, "x") != strlen(line + used) ||
+		        seen[thread][number]++) {
+			wrong++;
+		}
+	}
+	is_int(lines, THREADS * RECORDS, "every record once");
+	is_int(wrong, 0, "no lines interleave");
+	free(text);
+	close(fd);
+}
+
+static void test_sorted(const char *format)
+{
+	int fd = scratch();
+	struct vega_error err;
+	is_int(run(fd, true, false, format, &err), 0, "%s: sorted", format);
+	size_t len, lines = 0, wrong = 0;
+	char *text = content(fd, &len), *rest = text, *before = NULL;
+	for (char *line; (line = strsep(&rest, "\n")) && strstr(line, "t"); before = line) {
+		if (strstr(line, "summary")) {
+			break;
+		}
+		wrong += before && strcmp(before, line) >= 0;
+		lines++;
+	}
+	is_int(lines, THREADS * RECORDS, "%s: every record once", format);
+	is_int(wrong, 0, "%s: in order", format);
+	free(text);
+	close(fd);
+}
+
+/* The order is that of the path's bytes, not of the formatted ones; and of whole paths. */
+static void test_order(void)
+{
+	static const char *const paths[][2] = {
+	        {"a/", "b"}, {"a.", ""}, {"", "a"}, {"a/", "\""}, {"", "\xff"}, {"", "a-b"}};
+	int fd = scratch();
+	struct sink *sink = sink_new(fd, format_find("csv"), &options, true);
+	struct sink_thread *thread = sink_thread_new(sink);
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+		struct record record = entry(paths[i][0], paths[i][1]);
+		sink_record(thread, &record);
+	}
+	is_int(sink_finish(sink, NULL, 0, NULL), 0, "finish without a summary");
+	size_t len;
+	char *text = content(fd, &len);
+	is_str(text,
+	        "path,type,size,allocated,mtime,mode,uid,gid,nlink,dev,ino\n"
+	        "a,f,,,,,,,,,\na-b,f,,,,,,,,,\na.,f,,,,,,,,,\n\"a/\"\"\",f,,,,,,,,,\n"
+	        "a/b,f,,,,,,,,,\n\xff,f,,,,,,,,,\n",
+	        "bytewise path order");
+	free(text);
+	close(fd);
+}
+
+static void test_long_record(void)
+{
+	static char dir[300000];
+	memset(dir, 'd', sizeof dir - 1);
+	dir[sizeof dir - 2] = '/';
+	for (int sort = 0; sort < 2; sort++) {
+		int fd = scratch();
+		struct sink *sink = sink_new(fd, format_find("text"), &options, sort);
+		struct sink_thread *thread = sink_thread_new(sink);
+		struct record small = entry("", "a"), large = entry(dir, "n");
+		sink_record(thread, &small);
+		sink_record(thread, &large);
+		sink_record(thread, &small);
+		is_int(sink_finish(sink, NULL, 0, NULL), 0, "a record longer than the buffer");
+		size_t len;
+		char *text = content(fd, &len);
+		is_int(len, 2 + sizeof dir + 1 + 2, "nothing is lost");
+		is_int(strcspn(text + 2 + (sort ? 2 : 0), "n"), sizeof dir - 1, "or mixed");
+		free(text);
+		close(fd);
+	}
+}
+
+static void test_failures(void)
+{
+	struct vega_error err;
+	int full = open("/dev/full", O_WRONLY);
+	is_int(run(full, false, true, "text", &err), VEGA_FATAL, "a full disk fails");
+	is_int(err.sys, ENOSPC, "with ENOSPC");
+	is_int(run(full, true, false, "text", &err), VEGA_FATAL, "sorted, too");
+	is_int(err.sys, ENOSPC, "with ENOSPC");
+	is_int(run(full, false, false, "json", &err), VEGA_FATAL, "and with only a summary");
+	close(full);
+
+	int ends[2];
+	if (pipe(ends)) {
+		abort();
+	}
+	close(ends[0]);
+	struct sink *sink = sink_new(ends[1], format_find("text"), &options, false);
+	struct sink_thread *thread = sink_thread_new(sink);
+	struct record record = entry("", "a");
+	sink_record(thread, &record);
+	is_int(sink_error(sink), 0, "nothing has failed yet");
+	sink_flush(thread);
+	is_int(sink_error(sink), EPIPE, "a closed pipe is noticed");
+	sink_record(thread, &record);
+	is_int(sink_finish(sink, "{}", 2, &err), VEGA_FATAL, "and reported");
+	is_int(err.sys, EPIPE, "with EPIPE");
+	close(ends[1]);
+}
+
+/* Only what is old is written, unless it is a terminal that waits. */
+static void test_flush(void)
+{
+	int fd = scratch();
+	struct record record = entry("", "a");
+	struct sink *sink = sink_new(fd, format_find("text"), &options, false);
+	struct sink_thread *thread = sink_thread_new(sink);
+	sink_record(thread, &record);
+	sink_flush_old(thread);
+	is_int(lseek(fd, 0, SEEK_END), 0, "young records wait");
+	for (unsigned i = 0; i < 1000 && lseek(fd, 0, SEEK_END) == 0; i++) {
+		usleep(1000); /* until it is old: polls the condition, for at most a second */
+		sink_flush_old(thread);
+	}
+	is_int(lseek(fd, 0, SEEK_END), 2, "old ones are written");
+	sink_finish(sink, NULL, 0, NULL);
+
+	struct format_options terminal = options;
+	terminal.terminal = true;
+	sink = sink_new(fd, format_find("text"), &terminal, false);
+	thread = sink_thread_new(sink);
+	sink_record(thread, &record);
+	sink_flush_old(thread);
+	is_int(lseek(fd, 0, SEEK_END), 4, "a terminal gets them at once");
+	sink_finish(sink, NULL, 0, NULL);
+	close(fd);
+}
+
+static void test_progress(void)
+{
+	int fd = scratch();
+	struct sink *sink = sink_new(fd, format_find("ndjson"), &options, true);
+	struct sink_thread *thread = sink_thread_new(sink);
+	struct record record = entry("", "a"), progress = {.type = RECORD_PROGRESS};
+	sink_record(thread, &record);
+	sink_record(thread, &progress);
+	size_t len;
+	char *text = content(fd, &len);
+	ok(strncmp(text, "{\"type\":\"progress\"", 18) == 0, "progress does not wait to be sorted");
+	free(text);
+	sink_finish(sink, NULL, 0, NULL);
+	text = content(fd, &len);
+	ok(strstr(text, "\"path\":\"a\""), "the records follow");
+	free(text);
+	close(fd);
+}
+
+int main(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	test_threads();
+	test_sorted("text");
+	test_sorted("ndjson");
+	test_order();
+	test_long_record();
+	test_failures();
+	test_flush();
+	test_progress();
+	return done();
+}

@@ -213,7 +213,7 @@ bool content_file(struct content_thread *t, const struct walk_entry *entry)
 void content_enter(struct content_thread *t, struct walk_dir *dir, int dir_handle)
 {
 	if (t->results) {
-		dir_results_enter(t->results, results_of(t, dir), dir, dir_handle);
+		dir_results_enter(t->results, results_of(t, dir), dir->backend, dir_handle);
 	}
 }
 

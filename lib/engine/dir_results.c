@@ -344,28 +344,31 @@ void dir_results_leave(struct dir_results_thread *t, struct dir_results *d)
 
 /* --- Entering --- */
 
-static bool identify(struct dir_results_thread *t, const struct walk_dir *dir, int handle)
+/* What the key and the records need to know of the directory. */
+static bool identify(struct dir_results_thread *t, struct dir_results *d,
+        const struct backend *backend, int handle)
 {
-	if (t->known == UNKNOWN || t->dev != dir->dev) {
-		t->dev = dir->dev;
-		t->known = dir->backend->identity &&
-		                           dir->backend->identity(handle, t->file_system) == 0
-		                   ? KEPT
-		                   : NOT_KEPT;
+	struct file_meta meta;
+	if (!backend->identity || backend->stat_handle(handle, &meta) != 0) {
+		return false;
 	}
+	if (t->known == UNKNOWN || t->dev != meta.dev) {
+		t->dev = meta.dev;
+		t->known = backend->identity(handle, t->file_system) == 0 ? KEPT : NOT_KEPT;
+	}
+	d->dev = meta.dev;
+	d->ino = meta.ino;
+	memcpy(d->file_system, t->file_system, sizeof d->file_system);
 	return t->known == KEPT;
 }
 
-void dir_results_enter(
-        struct dir_results_thread *t, struct dir_results *d, const struct walk_dir *dir, int handle)
+void dir_results_enter(struct dir_results_thread *t, struct dir_results *d,
+        const struct backend *backend, int handle)
 {
-	if (!t->connection || !identify(t, dir, handle) ||
+	if (!t->connection || !identify(t, d, backend, handle) ||
 	        pthread_mutex_init(&d->lock, NULL) != 0) {
 		return;
 	}
-	memcpy(d->file_system, t->file_system, sizeof d->file_system);
-	d->dev = dir->dev;
-	d->ino = dir->ino;
 	d->current = (struct buf)BUF_INIT;
 	d->open = true;
 	buf_clear(&t->asked);

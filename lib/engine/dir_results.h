@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #include "cache/cache.h"
-#include "walk/walk.h"
+#include "fs/backend.h"
 
 #define DIR_RESULTS_PAGES 64
 
@@ -51,7 +51,7 @@ void dir_results_thread_free(struct dir_results_thread *thread);
 
 /* Once a directory, before the others. */
 void dir_results_enter(struct dir_results_thread *thread, struct dir_results *results,
-        const struct walk_dir *dir, int dir_handle);
+        const struct backend *backend, int dir_handle);
 
 /* The result for a file that is still as it was; needs DIR_RESULTS_META. Any thread. */
 #define DIR_RESULTS_META (META_SIZE | META_MTIME | META_CTIME | META_IDENTITY)

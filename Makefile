@@ -169,6 +169,7 @@ comma := ,
 empty :=
 lint: export VEGA_FILES = $(foreach room,$(ROOMS),$(addprefix $(room)/,$($(room))))
 lint: export VEGA_ROOMS = $(subst $(empty) ,,$(foreach room,$(ROOMS),$(room)=$(sees_$(room):%=%$(comma))|))
+lint: export VEGA_CFLAGS = $(PKG_CFLAGS)
 lint: ## check layers, headers, banned functions, scripts, format and manual pages
 	$(RUN_TESTS) $(or $(TESTS),$(sort $(wildcard tests/lint/*)))
 
@@ -187,12 +188,12 @@ check: test-deps ## install what is missing, build with gcc and clang, and run e
 # --- Install -----------------------------------------------------------------------------------------------
 
 MAN_PAGES = $(sort $(wildcard man/*.[1-9]))
-# What is installed: SOURCE:MODE:TARGET for each file.
+# SOURCE:MODE:TARGET for each installed file. bash and fish look for completions by the command's name.
 installed = $(COMMANDS:%=$(B)/%:755:$(bindir)/) \
 	$(foreach page,$(MAN_PAGES),$(page):644:$(mandir)/man$(subst .,,$(suffix $(page)))/) \
-	$(foreach file,$(wildcard completions/*.bash),$(file):644:$(datadir)/bash-completion/completions/$(basename $(notdir $(file)))) \
-	$(foreach file,$(wildcard completions/_*),$(file):644:$(datadir)/zsh/site-functions/) \
-	$(foreach file,$(wildcard completions/*.fish),$(file):644:$(datadir)/fish/vendor_completions.d/) \
+	$(COMMANDS:%=completions/vega.bash:644:$(datadir)/bash-completion/completions/%) \
+	completions/_vega:644:$(datadir)/zsh/site-functions/ \
+	$(COMMANDS:%=completions/vega.fish:644:$(datadir)/fish/vendor_completions.d/%.fish) \
 	schema.sql:644:$(datadir)/vega/
 field = $(word $(2),$(subst :, ,$(1)))
 target_of = $(call field,$(1),3)$(if $(filter %/,$(call field,$(1),3)),$(notdir $(call field,$(1),1)))
@@ -245,4 +246,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all asan bench check check-install clean cli deps fuzz fuzzers help install lint quickstart test-deps uninstall unit FORCE
+.PHONY: all asan bench check check-docs check-install clean cli deps docs fuzz fuzzers help install lint quickstart test-deps uninstall unit FORCE

@@ -118,7 +118,7 @@ static int merge_excludes(
 
 static int read_roots(struct spec *spec, const char *path, struct vega_error *err)
 {
-	struct buf text = {.max = SPEC_JSON_MAX};
+	struct buf text = BUF_INIT;
 	int rc = read_named("files0-from", path, &text, err);
 	if (rc == 0 && text.len == 0) {
 		rc = vega_fail(err, VEGA_USAGE, "--files0-from %s: empty; it names no root", path);

@@ -17,7 +17,8 @@
 static int scan(const char *json, size_t len, struct vega_error *err)
 {
 	if (len > SPEC_JSON_MAX) {
-		return vega_fail(err, VEGA_USAGE, "the specification is larger than %zu MiB",
+		return vega_fail(err, VEGA_USAGE,
+		        "the specification is larger than %zu MiB; name fewer roots",
 		        SPEC_JSON_MAX >> 20);
 	}
 	if (!utf8_valid(json, len)) {
@@ -47,10 +48,13 @@ static int scan(const char *json, size_t len, struct vega_error *err)
 		} else if (!in_string && c == ',') {
 			values++;
 		}
-		if (depth > DEPTH_MAX || values > SPEC_JSON_VALUES_MAX) {
+		if (depth > DEPTH_MAX) {
 			return vega_fail(err, VEGA_USAGE,
-			        "the specification is nested too deeply or "
-			        "has more than %d values",
+			        "the specification is nested too deeply at byte %zu", i);
+		}
+		if (values > SPEC_JSON_VALUES_MAX) {
+			return vega_fail(err, VEGA_USAGE,
+			        "the specification holds more than %d values; name fewer roots",
 			        SPEC_JSON_VALUES_MAX);
 		}
 	}

@@ -186,7 +186,7 @@ static void test_bombs(void)
 		memcpy(bomb + i, "0,", 2);
 	}
 	bomb[0] = '[';
-	is_refused(bomb, (size_t)8 << 20, "more than 1000000 values");
+	is_refused(bomb, (size_t)8 << 20, "holds more than 1000000 values");
 	memset(bomb, '\\', len);
 	bomb[0] = '"';
 	is_refused(bomb, (size_t)8 << 20, "not JSON");

@@ -1,0 +1,75 @@
+#include "../tap.h"
+
+#include "store/request.h"
+
+static void labels_are(const char *wanted, const char *const items[])
+{
+	struct strlist labels = {0};
+	struct buf out = BUF_INIT;
+	struct vega_error err = {0};
+	for (size_t i = 0; items[i]; i++) {
+		strlist_add(&labels, items[i]);
+	}
+	int rc = request_labels(&labels, &out, &err);
+	is_str(rc == 0 ? buf_cstr(&out) : err.text, wanted, "%s", wanted);
+	is_int(rc, *wanted == '{' ? 0 : VEGA_USAGE, "and its code");
+	buf_release(&out);
+	strlist_release(&labels);
+}
+
+#define LABELS(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+
+static void test_labels(void)
+{
+	labels_are("{}", LABELS());
+	labels_are("{\"a\":\"\"}", LABELS("a="));
+	labels_are("{\"a\":\"b=c\",\"ab\":\"\\\"\\n\"}", LABELS("a=b=c", "ab=\"\n"));
+	labels_are("label a: not of the form K=V", LABELS("a"));
+	labels_are("label =b: not of the form K=V", LABELS("=b"));
+	labels_are("label '': not 1-255 bytes of UTF-8 text", LABELS(""));
+	labels_are("label a=2: a is given twice", LABELS("a=1", "b=1", "a=2"));
+	labels_are("label a=\xff: not 1-255 bytes of UTF-8 text", LABELS("a=\xff"));
+	char text[257];
+	memset(text, 'k', 255);
+	text[254] = '=';
+	text[255] = '\0';
+	struct strlist labels = {0};
+	struct buf out = BUF_INIT;
+	strlist_add(&labels, text);
+	is_int(request_labels(&labels, &out, NULL), 0, "255 bytes");
+	buf_clear(&out);
+	memcpy(text + 255, "v", 2);
+	strlist_add(&labels, text);
+	is_int(request_labels(&labels, &out, NULL), VEGA_USAGE, "256 bytes");
+	buf_release(&out);
+	strlist_release(&labels);
+}
+
+static void test_check(void)
+{
+	struct vega_error err = {0};
+	struct store_request request = {0};
+	is_int(request_check(&request, &err), 0, "all left out");
+	request = (struct store_request){.queue = "", .idempotency_key = "k"};
+	is_int(request_check(&request, &err), VEGA_USAGE, "an empty queue");
+	is_str(err.text, "queue '': not 1-255 bytes of UTF-8 text", "says so");
+	request = (struct store_request){.queue = "q", .idempotency_key = "\xed\xa0\x80"};
+	is_int(request_check(&request, &err), VEGA_USAGE, "a key with a lone surrogate");
+	request = (struct store_request){.max_attempts = REQUEST_ATTEMPTS_MAX};
+	is_int(request_check(&request, &err), 0, "the most attempts");
+	request.max_attempts++;
+	is_int(request_check(&request, &err), VEGA_USAGE, "one more");
+	request = (struct store_request){.not_before = {253402300799, 999999999}};
+	is_int(request_check(&request, &err), 0, "the end of 9999");
+	request.not_before.sec++;
+	is_int(request_check(&request, &err), VEGA_USAGE, "a moment later");
+	request.not_before.sec = -1;
+	is_int(request_check(&request, &err), VEGA_USAGE, "before 1970");
+}
+
+int main(void)
+{
+	test_labels();
+	test_check();
+	return done();
+}

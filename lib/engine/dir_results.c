@@ -36,7 +36,8 @@ struct dir_results_thread {
 	struct buf key, asked; /* asked: the key of the outstanding request, or empty */
 	uint64_t dev;          /* of the last directory entered, whose file system is: */
 	uint64_t file_system[2];
-	enum { UNKNOWN, KEPT, NOT_KEPT } known;
+	int identity; /* what the backend said of it */
+	bool entered;
 };
 
 /* --- Keys --- */
@@ -215,8 +216,8 @@ void dir_results_add(struct dir_results_thread *t, struct dir_results *d,
         const struct file_meta *meta, const void *result)
 {
 	struct vega_time now = vega_now();
-	if (!d->open || !t->connection || meta->ctime.nsec == 0 || !old_enough(meta->mtime, now) ||
-	        !old_enough(meta->ctime, now)) {
+	if (!d->open || !t->connection || (d->only_fractions && meta->ctime.nsec == 0) ||
+	        !old_enough(meta->mtime, now) || !old_enough(meta->ctime, now)) {
 		return;
 	}
 	struct record record;
@@ -352,14 +353,16 @@ static bool identify(struct dir_results_thread *t, struct dir_results *d,
 	if (!backend->identity || backend->stat_handle(handle, &meta) != 0) {
 		return false;
 	}
-	if (t->known == UNKNOWN || t->dev != meta.dev) {
+	if (!t->entered || t->dev != meta.dev) {
+		t->entered = true;
 		t->dev = meta.dev;
-		t->known = backend->identity(handle, t->file_system) == 0 ? KEPT : NOT_KEPT;
+		t->identity = backend->identity(handle, t->file_system);
 	}
 	d->dev = meta.dev;
 	d->ino = meta.ino;
+	d->only_fractions = t->identity > 0;
 	memcpy(d->file_system, t->file_system, sizeof d->file_system);
-	return t->known == KEPT;
+	return t->identity >= 0;
 }
 
 void dir_results_enter(struct dir_results_thread *t, struct dir_results *d,

@@ -9,8 +9,9 @@
  * that were not met stay for three more stores, because a run may look at some files only.
  *
  * A result is believed only when size, mtime and ctime are the same, and kept only when mtime and
- * ctime were at least 2 s old (a later change then gets another ctime, whatever the clock's grain),
- * and not when ctime has no fraction of a second (a file system or an image that made it up).
+ * ctime were at least 2 s old: a later change then gets another ctime, whatever the clock's grain.
+ * What backend.identity() says of made-up ctimes holds too. (Two ext4 images with one UUID and
+ * made-up times are beyond it: they look like one file system that did not change.)
  *
  * Nothing here fails: without a cache, memory or a good value, files are simply not found.
  */
@@ -32,7 +33,8 @@ struct dir_results {
 	bool open; /* the rest is valid */
 	pthread_mutex_t lock;
 	uint64_t file_system[2], dev, ino;
-	struct buf current; /* records of this run, found and added, unsorted */
+	bool only_fractions; /* keep nothing whose ctime has no fraction of a second */
+	struct buf current;  /* records of this run, found and added, unsorted */
 	bool added;
 	/* What the cache had: pages, a power of two (0: not looked for yet); bits by page. */
 	unsigned pages;

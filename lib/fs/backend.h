@@ -93,8 +93,10 @@ struct backend {
 
 	/*
 	 * Names the file system that an open directory lies in, for the keys of caches: the same
-	 * after a remount or a reboot where that can be had. -ENOTSUP where a file's content may
-	 * change without its ctime (FAT, FUSE, images): nothing read from there may be kept. The
+	 * after a remount or a reboot where that can be had. 0; or 1 where another file system
+	 * could come to have the same name, so that a ctime without a fraction of a second (one
+	 * that an image's maker made up) proves nothing; or -ENOTSUP where content may change
+	 * without its ctime (FAT, FUSE, images), so that nothing read from there may be kept. The
 	 * slot is NULL where that holds for all of the backend.
 	 */
 	int (*identity)(int dir, uint64_t id[2]);

@@ -284,49 +284,45 @@ static ssize_t local_read(int file, void *bytes, size_t len, uint64_t offset)
 	return got < 0 ? -errno : got;
 }
 
-/* File systems whose kernel code sets ctime, from the clock, at every change (statfs(2)). */
-static bool ctime_is_kept(uint64_t type)
-{
-	static const uint32_t types[] = {
-	        0xef53,     /* ext2, ext3, ext4 */
-	        0x58465342, /* xfs */
-	        0x9123683e, /* btrfs */
-	        0x01021994, /* tmpfs */
-	        0x794c7630, /* overlayfs */
-	        0x2fc12fc1, /* zfs */
-	        0xf2f52010, /* f2fs */
-	        0xca451a4e, /* bcachefs */
-	        0x00006969, /* nfs */
-	};
-	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-		if (type == types[i]) {
-			return true;
-		}
-	}
-	return false;
-}
+/*
+ * The file systems whose kernel code sets ctime, from the clock, at every change (statfs(2)), and
+ * whether their f_fsid comes from a UUID. That of xfs is the device number, overlayfs shows the one
+ * of a layer, and nfs has 0, for which st_dev must do.
+ */
+static const struct {
+	uint32_t type;
+	bool has_uuid;
+} kept_ctimes[] = {
+        {0xef53, true},      /* ext2, ext3, ext4 */
+        {0x9123683e, true},  /* btrfs */
+        {0x2fc12fc1, true},  /* zfs */
+        {0xf2f52010, true},  /* f2fs */
+        {0xca451a4e, true},  /* bcachefs */
+        {0x01021994, true},  /* tmpfs */
+        {0x58465342, false}, /* xfs */
+        {0x794c7630, false}, /* overlayfs */
+        {0x00006969, false}, /* nfs */
+};
 
-/* f_fsid is made from the UUID (ext4, btrfs, zfs, tmpfs) or the device number (xfs); where it is
- * 0 (nfs), st_dev must do. */
 static int local_identity(int dir, uint64_t id[2])
 {
 	struct statfs fs;
 	struct stat st;
-	if (fstatfs(dir, &fs) != 0) {
+	if (fstatfs(dir, &fs) != 0 || fstat(dir, &st) != 0) {
 		return -errno;
 	}
 	id[0] = (uint32_t)fs.f_type;
-	if (!ctime_is_kept(id[0])) {
-		return -ENOTSUP;
-	}
 	memcpy(&id[1], &fs.f_fsid, sizeof id[1]);
-	if (id[1] == 0) {
-		if (fstat(dir, &st) != 0) {
-			return -errno;
-		}
+	bool unnamed = id[1] == 0;
+	if (unnamed) {
 		id[1] = st.st_dev;
 	}
-	return 0;
+	for (size_t i = 0; i < sizeof kept_ctimes / sizeof *kept_ctimes; i++) {
+		if (id[0] == kept_ctimes[i].type) {
+			return unnamed || !kept_ctimes[i].has_uuid;
+		}
+	}
+	return -ENOTSUP;
 }
 
 static void local_close(int handle)

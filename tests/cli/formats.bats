@@ -1,0 +1,131 @@
+#!/usr/bin/env bats
+# The formats, read by other programs: names arrive byte for byte, and nothing harms a terminal.
+load ../lib/vega
+
+# hex: NUL-terminated names on stdin, in hexadecimal, one a line, sorted.
+hex() {
+	perl -0ne 'chomp; print unpack("H*", $_), "\n"' | sort
+}
+
+# without REGEX FILE: no byte of it matches (Perl's).
+without() {
+	if LC_ALL=C grep -qaP -- "$1" "$2"; then
+		show "$2" "$2" >&2
+		return 1
+	fi
+}
+
+# on_terminal COMMAND…: its output on a terminal of 80 columns, in $out.
+on_terminal() {
+	printf -v command '%q ' "$@"
+	script -qec "stty cols 80 rows 24; $command" /dev/null >"$out" </dev/null
+}
+
+# harmless FILE: no control bytes but line ends and colours.
+harmless() {
+	sed 's/\x1b\[[0-9;]*m//g; s/\r$//' "$1" >plain
+	without '[\x00-\x08\x0b-\x1f\x7f]' plain
+	iconv -f UTF-8 -t UTF-8 plain >/dev/null
+}
+
+setup() {
+	vega_setup
+	strange_tree tree
+	find tree -print0 | hex >wanted
+}
+
+@test "text: every name as it is, with -0" {
+	expect 0 vega-walk find -0 tree
+	hex <"$out" >got
+	same wanted got
+}
+
+@test "ndjson: other programs read every line, and every name" {
+	need jq
+	expect 0 vega-walk find --format=ndjson tree
+	jq -e . "$out" >/dev/null
+	[[ $(tail -n 1 "$out") == '{"type":"summary"'* ]]
+	jq -r 'select(.type == "entry") | .path_b64 // (.path | @base64)' "$out" |
+		while read -r name; do
+			base64 -d <<<"$name" | od -An -v -tx1 | tr -d ' \n'
+			echo
+		done | sort >got
+	same wanted got
+	without '\\u0000|\\ud[89a-f]' "$out"
+}
+
+@test "csv: SQLite reads every name" {
+	need sqlite3
+	expect 0 vega-walk find --format=csv tree
+	sqlite3 :memory: ".import --csv '$out' entry" 'select lower(hex(path)) from entry' | sort >got
+	same wanted got
+	[[ $(sqlite3 :memory: ".import --csv '$out' entry" \
+		"select count(*) from entry where type = 'f' and size > 0") == "$((${#strange[@]} + 1))" ]]
+}
+
+@test "csv: several operations share one table" {
+	need sqlite3
+	expect 0 vega-walk summarize,find,hash --format=csv tree
+	sqlite3 :memory: ".import --csv '$out' entry" \
+		'select op, count(*) from entry group by op order by op' >got
+	matches "^find\|$(wc -l <wanted)\$" got
+	matches "^hash\|$(find tree -type f -print0 | hex | wc -l)\$" got
+	matches '^summarize\|' got
+	[[ $(sqlite3 :memory: ".import --csv '$out' entry" \
+		"select files from entry where section = 'total' and key = 'directories'") == 2 ]]
+}
+
+@test "json: only the summary" {
+	need jq
+	expect 0 vega-walk find --format=json tree
+	lines 1 "$out"
+	[[ $(jq -c '[.type, .v, .complete, .find.matched]' "$out") == "[\"summary\",1,true,$(wc -l <wanted)]" ]]
+}
+
+@test "a terminal gets no control byte of a name, in any format" {
+	need script iconv
+	for format in text ndjson csv; do
+		on_terminal vega-walk find --format=$format tree
+		harmless "$out"
+		(($(wc -l <plain) >= $(wc -l <wanted)))
+	done
+	for op in summarize hash; do
+		on_terminal vega-walk $op tree
+		harmless "$out"
+	done
+}
+
+@test "the picture: colour only on a terminal that wants it" {
+	need script
+	export TERM=xterm
+	on_terminal vega-walk tree
+	grep -q $'\x1b\\[' "$out"
+	NO_COLOR=1 on_terminal vega-walk tree
+	without '\x1b' "$out"
+	TERM=dumb on_terminal vega-walk tree
+	without '\x1b' "$out"
+	expect 0 vega-walk tree
+	without '\x1b' "$out"
+	matches ' tree +━' "$out"
+	LC_ALL=C expect 0 vega-walk tree
+	matches ' tree +#' "$out"
+	without '[\x80-\xff]' "$out"
+}
+
+@test "a full disk is an error, sorted or not" {
+	for options in '' --sort; do
+		# shellcheck disable=SC2086
+		status=0
+		vega-walk find $options tree >/dev/full 2>"$err" || status=$?
+		((status == 2))
+		matches '^vega-walk: cannot write to standard output: No space left on device$' "$err"
+	done
+}
+
+@test "--sort is the bytewise order of whole paths" {
+	mkdir -p t/a t/a-b t/a.c
+	touch t/a/x t/a-b/x t/a.c/x t/a0
+	expect 0 vega-walk find --sort t
+	find t | LC_ALL=C sort >sorted
+	same sorted "$out"
+}

@@ -133,6 +133,14 @@ $(patsubst %.c,$(B)/%,$(wildcard tests/unit/$(1)/*.c)): $(B)/%: $(B)/%.o $(call 
 endef
 $(foreach room,$(ROOMS),$(eval $(call unit_rule,$(room))))
 
+# --- Contract suites: tests/contract/NAME.c runs its checks against every store ---------------------------
+
+CONTRACTS := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/contract/*.c)))
+
+$(CONTRACTS): $(B)/%: $(B)/%.o $(call seen_objects,store)
+	$(if $(V),,$(call say,LD))
+	$(Q)$(LINK)
+
 # --- Tests. TESTS="FILE…" narrows a suite ------------------------------------------------------------------
 
 test_env_tsan = OMP_TOOL_LIBRARIES=$(shell $(CC) -print-file-name=libarcher.so)
@@ -140,6 +148,9 @@ RUN_TESTS = $(Q)$(test_env_$(PROFILE)) VEGA_BUILD=$(abspath $(B)) tests/lib/run-
 
 unit: $(UNIT_TESTS) ## build and run the unit tests
 	$(RUN_TESTS) $(or $(TESTS),$(UNIT_TESTS))
+
+contract: $(CONTRACTS) ## run the contract suites against every store
+	$(RUN_TESTS) $(or $(TESTS),$(CONTRACTS))
 
 cli: all ## test the commands
 	$(RUN_TESTS) $(or $(TESTS),$(sort $(wildcard tests/cli/*.bats)))
@@ -246,4 +257,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all asan bench check check-docs check-install clean cli deps docs fuzz fuzzers help install lint quickstart test-deps uninstall unit FORCE
+.PHONY: all contract asan bench check check-docs check-install clean cli deps docs fuzz fuzzers help install lint quickstart test-deps uninstall unit FORCE

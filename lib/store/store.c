@@ -144,31 +144,31 @@ int store_read_job(
 	return 0;
 }
 
-bool store_clean(struct arena *arena, const char **text)
+static void add_clean(struct buf *out, const char *text)
 {
-	static const char replacement[] = "\xef\xbf\xbd";
-	if (!*text) {
-		return true;
-	}
-	size_t len = strlen(*text);
-	if (utf8_valid(*text, len)) {
-		return true;
-	}
-	char *clean = arena_alloc(arena, len * strlen(replacement) + 1);
-	if (!clean) {
-		return false;
-	}
-	char *end = clean;
+	size_t len = strlen(text);
 	for (size_t i = 0; i < len;) {
 		uint32_t code;
-		size_t step = utf8_decode(*text + i, len - i, &code);
-		end = step ? mempcpy(end, *text + i, step)
-		           : mempcpy(end, replacement, strlen(replacement));
+		size_t step = utf8_decode(text + i, len - i, &code);
+		if (step) {
+			buf_add(out, text + i, step);
+		} else {
+			buf_add_str(out, "\xef\xbf\xbd");
+		}
 		i += step ? step : 1;
 	}
-	*end = '\0';
-	*text = clean;
-	return true;
+}
+
+bool store_clean(struct arena *arena, const char **text)
+{
+	if (!*text || utf8_valid(*text, strlen(*text))) {
+		return true;
+	}
+	struct buf clean = BUF_INIT;
+	add_clean(&clean, *text);
+	*text = clean.failed ? NULL : arena_copy(arena, clean.data, clean.len);
+	buf_release(&clean);
+	return *text != NULL;
 }
 
 int store_id(const char *id, char canonical[UUID_TEXT], struct vega_error *err)
@@ -189,7 +189,7 @@ enum store_queues store_queues(const struct strlist *queues, struct buf *paramet
 		return QUEUES_ANY;
 	}
 	if (count == 1) {
-		buf_add_str(parameter, queues->items[0]);
+		add_clean(parameter, queues->items[0]);
 		return QUEUES_ONE;
 	}
 	struct json json = json_writer(parameter);
@@ -262,26 +262,34 @@ static int list_pages(struct store *store, struct store_page *page, store_page_r
 	}
 }
 
+/* Splits the filter's "K=V". */
+static int split_label(struct arena *arena, struct store_page *page, struct vega_error *err)
+{
+	const char *label = page->filter->label;
+	const char *equals = label ? strchr(label, '=') : NULL;
+	if (!label) {
+		return 0;
+	}
+	if (!equals || equals == label) {
+		return vega_fail(err, VEGA_USAGE, "'%s' is not a label; say KEY=VALUE", label);
+	}
+	page->label_key = arena_copy(arena, label, (size_t)(equals - label));
+	page->label_value = equals + 1;
+	return page->label_key ? 0 : vega_fail_nomem(err);
+}
+
 int store_list(struct store *store, const struct store_filter *filter, store_page_reader *read,
         int (*each)(const struct job *job, void *context), void *context, struct vega_error *err)
 {
-	struct store_page page = {.filter = filter, .before = INT64_MAX};
-	char *key = NULL;
-	if (filter->label) {
-		const char *equals = strchr(filter->label, '=');
-		if (!equals || equals == filter->label) {
-			return vega_fail(err, VEGA_USAGE, "'%s' is not a label; say KEY=VALUE",
-			        filter->label);
-		}
-		key = strndup(filter->label, (size_t)(equals - filter->label));
-		page.label_key = key;
-		page.label_value = equals + 1;
-	}
+	struct arena arena = {0};
+	struct store_filter clean = *filter;
+	struct store_page page = {.filter = &clean, .before = INT64_MAX};
 	struct job *jobs = calloc(STORE_PAGE, sizeof *jobs);
-	int rc = jobs && (key || !filter->label)
-	                 ? list_pages(store, &page, read, jobs, each, context, err)
-	                 : vega_fail_nomem(err);
+	bool copied = jobs && store_clean(&arena, &clean.queue) &&
+	              store_clean(&arena, &clean.submitter) && store_clean(&arena, &clean.label);
+	int rc = copied ? split_label(&arena, &page, err) : vega_fail_nomem(err);
+	rc = rc ? rc : list_pages(store, &page, read, jobs, each, context, err);
 	free(jobs);
-	free(key);
+	arena_release(&arena);
 	return rc;
 }

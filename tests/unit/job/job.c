@@ -1,0 +1,109 @@
+#include "../tap.h"
+
+#include <stdlib.h>
+
+#include "job/job.h"
+
+static void states(void)
+{
+	static const char *const names[] = {
+	        "PENDING", "PROCESSING", "COMPLETED", "FAILED", "CANCELLED"};
+	/* Rows: from; columns: to. */
+	static const char *const allowed[JOB_STATES] = {
+	        ".x..x", "x.xxx", ".....", ".....", "....."};
+	for (int from = 0; from < JOB_STATES; from++) {
+		enum job_state state = JOB_STATES;
+		is_str(job_state_name((enum job_state)from), names[from], "the name of a state");
+		ok(job_state_parse(names[from], &state) && (int)state == from, "and back");
+		is_int(job_state_terminal((enum job_state)from), from >= JOB_COMPLETED,
+		        "%s is terminal or not", names[from]);
+		for (int to = 0; to < JOB_STATES; to++) {
+			is_int(job_transition_allowed((enum job_state)from, (enum job_state)to),
+			        allowed[from][to] == 'x', "%s to %s", names[from], names[to]);
+		}
+	}
+	enum job_state state = JOB_FAILED;
+	ok(job_state_parse("pending", &state) && state == JOB_PENDING, "in lower case");
+	state = JOB_FAILED;
+	ok(!job_state_parse("PEND", &state) && !job_state_parse("", &state) && state == JOB_FAILED,
+	        "no state is left alone");
+}
+
+static void delays(void)
+{
+	is_int(job_retry_delay_ms(0), 1000, "a retry waits at least a second");
+	is_int(job_retry_delay_ms(1), 1000, "after the first attempt");
+	is_int(job_retry_delay_ms(2), 2000, "twice that after the second");
+	is_int(job_retry_delay_ms(10), 512000, "doubled each time");
+	is_int(job_retry_delay_ms(11), 600000, "up to ten minutes");
+	is_int(job_retry_delay_ms(4000000000u), 600000, "for ever");
+}
+
+static void is_json(const struct job *job, const char *wanted, const char *name)
+{
+	struct buf text = BUF_INIT;
+	struct json json = json_writer(&text);
+	job_to_json(job, &json);
+	is_str(buf_cstr(&text), wanted, "%s", name);
+	buf_release(&text);
+}
+
+static void json(void)
+{
+	struct job job = {.id = "01a20919-5b78-7163-8ed0-628c66594237", .max_attempts = 3};
+	is_json(&job,
+	        "{\"type\":\"job\",\"v\":1,\"id\":\"01a20919-5b78-7163-8ed0-628c66594237\","
+	        "\"state\":\"PENDING\",\"priority\":0,\"attempt\":0,\"max_attempts\":3,"
+	        "\"lease_seq\":0,\"cancel_requested\":false}",
+	        "what is not known is left out");
+	job = (struct job){.id = "01a20919-5b78-7163-8ed0-628c66594237",
+	        .spec = strdup("{\"v\":1}"),
+	        .submitter = strdup("me"),
+	        .queue = strdup("q\"\n\xff"),
+	        .priority = -5,
+	        .max_attempts = 3,
+	        .idempotency_key = strdup("k"),
+	        .labels = strdup("{\"a\":\"b\"}"),
+	        .created = {.sec = 1},
+	        .not_before = {.sec = 2, .nsec = 500000000},
+	        .state = JOB_COMPLETED,
+	        .attempt = 2,
+	        .lease_seq = 18446744073709551615u,
+	        .worker = strdup("w"),
+	        .started = {.sec = 3},
+	        .finished = {.sec = 4},
+	        .cancel_requested = true,
+	        .progress = strdup("{\"entries\":1}"),
+	        .error = strdup("e"),
+	        .summary = strdup("{\"type\":\"summary\"}"),
+	        .records = strdup("{}\n"),
+	        .records_uri = strdup("file:///r"),
+	        .records_size = 5,
+	        .records_digest = strdup("xxh128:0"),
+	        .stderr_tail = strdup("t"),
+	        .exit_code = 3};
+	is_json(&job,
+	        "{\"type\":\"job\",\"v\":1,\"id\":\"01a20919-5b78-7163-8ed0-628c66594237\","
+	        "\"state\":\"COMPLETED\",\"queue\":\"q\\\"\\n\xef\xbf\xbd\",\"priority\":-5,"
+	        "\"submitter\":\"me\",\"idempotency_key\":\"k\",\"labels\":{\"a\":\"b\"},"
+	        "\"spec\":{\"v\":1},\"created\":\"1970-01-01T00:00:01Z\","
+	        "\"not_before\":\"1970-01-01T00:00:02.500000000Z\",\"attempt\":2,"
+	        "\"max_attempts\":3,\"lease_seq\":18446744073709551615,\"worker\":\"w\","
+	        "\"started\":\"1970-01-01T00:00:03Z\",\"finished\":\"1970-01-01T00:00:04Z\","
+	        "\"cancel_requested\":true,\"progress\":{\"entries\":1},\"error\":\"e\","
+	        "\"exit_code\":3,\"stderr_tail\":\"t\",\"records_size\":5,"
+	        "\"records_uri\":\"file:///r\",\"records_digest\":\"xxh128:0\","
+	        "\"summary\":{\"type\":\"summary\"}}",
+	        "JSON is embedded, text is quoted, the records stay out");
+	job_release(&job);
+	ok(!job.spec && !job.stderr_tail && job.lease_seq == 0, "released means zeroed");
+	job_release(&job);
+}
+
+int main(void)
+{
+	states();
+	delays();
+	json();
+	return done();
+}

@@ -99,12 +99,35 @@ static int resolve_future(char **path, struct vega_error *err)
 	return rc;
 }
 
-/* A program named without a '/' is found in the worker's PATH; any other by where it is now. */
+/* Is there such a program in PATH? */
+static bool in_path(const char *program)
+{
+	const char *path = getenv("PATH");
+	bool found = false;
+	for (const char *at = path ? path : ""; *at && !found;) {
+		size_t len = strcspn(at, ":");
+		struct buf file = BUF_INIT;
+		buf_add(&file, len ? at : ".", len ? len : 1);
+		buf_add_char(&file, '/');
+		buf_add_str(&file, program);
+		const char *name = buf_cstr(&file);
+		found = name && access(name, X_OK) == 0;
+		buf_release(&file);
+		at += len + (at[len] == ':');
+	}
+	return found;
+}
+
+/* A program named without a '/' is looked for again in the worker's PATH; any other is meant from
+ * here. */
 static int resolve_program(char **program, struct vega_error *err)
 {
 	char *whole;
 	if (!strchr(*program, '/')) {
-		return 0;
+		return in_path(*program)
+		               ? 0
+		               : vega_fail(err, VEGA_USAGE,
+		                         "filter %s: there is no such program in PATH", *program);
 	}
 	if (access(*program, X_OK) != 0) {
 		return vega_fail_errno(err, VEGA_USAGE, errno, "filter %s", *program);

@@ -205,6 +205,23 @@ refused() {
 	lines 1 "$err"
 }
 
+@test "on PostgreSQL the same, and a server that is down means exit status 5" {
+	start_postgres
+	strange_tree tree
+	find "$PWD/tree" -mindepth 1 -maxdepth 1 -print0 >roots
+	vega-submit --files0-from=roots --dry-run find --newer-than 2026-01-31 >wanted
+	id=$(vega-submit --files0-from=roots --queue q --priority -5 --label a=b --idempotency-key k find --newer-than 2026-01-31)
+	[[ $id =~ $uuid7 ]]
+	expect 0 vega-status --format=json "$id"
+	cmp <(jq -S .spec "$out") <(jq -S . wanted)
+	[[ $(jq -c '[.queue, .priority, .labels, .state]' "$out") == '["q",-5,{"a":"b"},"PENDING"]' ]]
+	[[ $(vega-submit --idempotency-key k .) == "$id" ]]
+	stop_postgres
+	expect 5 vega-submit .
+	[[ ! -s $out ]]
+	lines 1 "$err"
+}
+
 @test "--help and --version answer whatever else is wrong" {
 	expect 0 vega-submit transform --help
 	matches '^usage: vega-submit' "$out"

@@ -112,6 +112,11 @@ static void test_program(void)
 	ok(spec_resolve_paths(&spec, &err) == 0, "a bare name");
 	is_str(spec.command.items[0], "cat", "is left to PATH");
 	spec_release(&spec);
+	spec = spec_of(".", NULL, "vega-no-such-program");
+	is_int(spec_resolve_paths(&spec, &err), VEGA_USAGE, "one that is not in PATH");
+	is_str(err.text, "filter vega-no-such-program: there is no such program in PATH",
+	        "is named");
+	spec_release(&spec);
 	spec = spec_of(".", NULL, "real/run");
 	ok(spec_resolve_paths(&spec, &err) == 0, "a relative program");
 	is_path(spec.command.items[0], "/real/run", "is made absolute");

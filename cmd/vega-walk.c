@@ -207,7 +207,7 @@ int main(int argc, char **argv)
 	struct arguments args = {0};
 	struct spec spec;
 	struct vega_error err;
-	cmd_name = "vega-walk";
+	cmd_begin("vega-walk");
 	setlocale(LC_CTYPE, "");
 	spec_init(&spec);
 	const struct option_table tables[] = {

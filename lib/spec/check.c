@@ -249,9 +249,7 @@ static int check_output_name(const char *template, struct vega_error *err)
 			any = true;
 		} else if (*at == '/' || strncmp(at, "{}", 2) == 0 || strncmp(at, "{.}", 3) == 0) {
 			return vega_fail(err, VEGA_USAGE,
-			        "--output-name: '%s' is to be a name without '/', made with {/} "
-			        "and "
-			        "{/.}",
+			        "--output-name %s: not a name without '/', made with {/} or {/.}",
 			        template);
 		} else {
 			at++;
@@ -261,7 +259,7 @@ static int check_output_name(const char *template, struct vega_error *err)
 	           : vega_fail(err, VEGA_USAGE,
 	                     "--output-name %s: would be the name of every output; put {/} or "
 	                     "{/.} in it",
-	                     template);
+	                     *template ? template : "''");
 }
 
 static int check_transform(const struct spec *spec, struct vega_error *err)

@@ -65,7 +65,7 @@ struct spec {
 	struct option_time changed_after, changed_before;   /* ctime */
 	struct option_time accessed_after, accessed_before; /* atime */
 	struct strlist user, group;                         /* names or numbers */
-	char *perm; /* find's -perm: MODE, -MODE, /MODE; octal */
+	char *perm; /* find's -perm: MODE, -MODE, /MODE; see spec_parse_perm() */
 
 	/* Where to look. */
 	struct option_number min_depth, max_depth; /* a root is depth 0 */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/escape.h"
 #include "engine/content.h"
 
@@ -37,13 +38,6 @@ struct run_thread {
 	void *accumulator[OPS_MAX];
 	struct content_thread *content;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 /* --- Threads
  * ---------------------------------------------------------------------------------------- */
@@ -122,7 +116,7 @@ static void report_progress(struct run_thread *t)
 	        .entries = ledger.entries,
 	        .waiting = ledger.directories_waiting,
 	        .errors = ledger.errors,
-	        .elapsed_ns = now_ns() - run->started_ns,
+	        .elapsed_ns = monotonic_ns() - run->started_ns,
 	};
 	for (unsigned i = 0; i < walk_thread_count(run->walk); i++) {
 		const struct run_thread *other = thread_at(run, i);
@@ -462,14 +456,10 @@ static void summarize_run(struct run *run, bool complete, struct buf *out)
 		json_str(&json, run->op[i]->name);
 	}
 	json_array_end(&json);
-	json_member_u64(&json, "elapsed_ns", now_ns() - run->started_ns);
+	json_member_u64(&json, "elapsed_ns", monotonic_ns() - run->started_ns);
 	ledger_json(run, &json);
 	for (unsigned i = 0; i < run->op_count; i++) {
 		const struct op *op = run->op[i];
-		if (op->settle) {
-			op->settle(
-			        run->self[i], first->accumulator[i], walk_first_thread(run->walk));
-		}
 		for (unsigned other = 1; op->merge && other < walk_thread_count(run->walk);
 		        other++) {
 			op->merge(first->accumulator[i], thread_at(run, other)->accumulator[i]);
@@ -486,11 +476,23 @@ static void summarize_run(struct run *run, bool complete, struct buf *out)
 /* --- The run
  * ------------------------------------------------------------------------------------------ */
 
+/* What was held back until now; it may still find errors. */
+static void settle(struct run *run)
+{
+	for (unsigned i = 0; i < run->op_count; i++) {
+		if (run->op[i]->settle) {
+			run->op[i]->settle(run->self[i], thread_at(run, 0)->accumulator[i],
+			        walk_first_thread(run->walk));
+		}
+	}
+}
+
 /* The walk is over: the outcome, with the summary written. */
 static int conclude(struct run *run, bool complete, struct vega_error *err)
 {
 	struct walk_ledger ledger;
 	struct buf summary = BUF_INIT;
+	settle(run);
 	walk_ledger(run->walk, &ledger);
 	summarize_run(run, complete, &summary);
 	if (summary.failed) {
@@ -548,7 +550,7 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 	        .spec = spec,
 	        .config = config,
 	        .message_lock = PTHREAD_MUTEX_INITIALIZER,
-	        .started_ns = now_ns(),
+	        .started_ns = monotonic_ns(),
 	        .content = {.spec = spec, .stop = config->stop},
 	};
 	choose_ops(&run);

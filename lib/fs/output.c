@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -19,6 +21,7 @@
 
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)
 #define TEMPORARY_TRIES 64
+#define SYNC_WHOLE_MIN 4 /* files at once, from which on syncfs is cheaper than fsync of each */
 
 struct output_root {
 	int anchor;     /* the deepest directory that existed */
@@ -241,7 +244,7 @@ int output_root_open(const char *dir, const struct strlist *allowed, struct outp
 	char *missing;
 	int anchor = open_deepest(dir, &missing);
 	if (anchor == -ENOTDIR) {
-		return vega_fail(err, VEGA_USAGE, "%s: not a directory; output needs one", dir);
+		return vega_fail(err, VEGA_FATAL, "%s: not a directory; output needs one", dir);
 	}
 	if (anchor < 0) {
 		return vega_fail_errno(err, VEGA_FATAL, -anchor, "output directory %s", dir);
@@ -249,7 +252,7 @@ int output_root_open(const char *dir, const struct strlist *allowed, struct outp
 	int code = 0;
 	struct output_root *root = NULL;
 	if (check_allowed(anchor, allowed) != 0) {
-		code = vega_fail(err, VEGA_USAGE,
+		code = vega_fail(err, VEGA_FATAL,
 		        "%s: the output directory lies outside the allowed directories", dir);
 	} else if (faccessat(anchor, ".", W_OK | X_OK, AT_EACCESS) != 0) {
 		code = vega_fail_errno(err, VEGA_FATAL, errno, "output directory %s", dir);
@@ -435,20 +438,22 @@ int output_begin(struct output_root *root, const char *relative, struct output_f
 	return 0;
 }
 
-static int set_metadata(int fd, const struct file_meta *meta)
+int output_seal(struct output_file *file, const struct file_meta *meta)
 {
 	struct timespec times[2] = {
 	        {.tv_nsec = UTIME_OMIT},
 	        {.tv_sec = meta->mtime.sec, .tv_nsec = (long)meta->mtime.nsec},
 	};
-	if (fchmod(fd, meta->mode & 0777) != 0 || futimens(fd, times) != 0 || fsync(fd) != 0) {
-		return -errno;
+	if (fchmod(file->fd, meta->mode & 0777) != 0 || futimens(file->fd, times) != 0) {
+		int error = -errno;
+		output_discard(file);
+		return error;
 	}
 	return 0;
 }
 
 /* Name a file that has none. */
-static int publish_unnamed(struct output_file *file, bool overwrite, bool *replaced)
+static int link_file(struct output_file *file, bool overwrite)
 {
 	int error = link_unnamed(file->fd, file->dir, file->name);
 	if (error != -EEXIST || !overwrite) {
@@ -458,11 +463,11 @@ static int publish_unnamed(struct output_file *file, bool overwrite, bool *repla
 	if (fd < 0) {
 		return fd;
 	}
-	*replaced = true;
+	file->replaced = true;
 	return renameat(file->dir, file->temporary, file->dir, file->name) == 0 ? 0 : -errno;
 }
 
-static int publish_temporary(struct output_file *file, bool overwrite, bool *replaced)
+static int rename_file(struct output_file *file, bool overwrite)
 {
 	int dir = file->dir;
 	if (renameat2(dir, file->temporary, dir, file->name, RENAME_NOREPLACE) == 0) {
@@ -479,31 +484,95 @@ static int publish_temporary(struct output_file *file, bool overwrite, bool *rep
 	if (error != EEXIST || !overwrite) {
 		return -error;
 	}
-	*replaced = true;
+	file->replaced = true;
 	return renameat(dir, file->temporary, dir, file->name) == 0 ? 0 : -errno;
+}
+
+/* Does syncfs write all that fsync would, and tell when it could not? Others may not pass it on. */
+static bool syncs_as_a_whole(int fd)
+{
+	struct statfs fs;
+	if (fstatfs(fd, &fs) != 0) {
+		return false;
+	}
+	switch ((unsigned long)fs.f_type) {
+	case EXT4_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+	case F2FS_SUPER_MAGIC:
+	case TMPFS_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Did writing the file fail since it was opened? syncfs tells of an error only once, to one. */
+static int write_error(int fd)
+{
+	return sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE) == 0 ? 0 : -errno;
+}
+
+/* Sync the files, or the directories that hold them, where results[i] is still 0. */
+static void sync_all(struct output_file *const *files, int *results, size_t count, bool dirs)
+{
+	bool tried = false, whole = false;
+	dev_t device = 0;
+	for (size_t i = 0; i < count; i++) {
+		int fd = dirs ? files[i]->dir : files[i]->fd;
+		struct stat st;
+		if (results[i] != 0) {
+			continue;
+		}
+		if (count >= SYNC_WHOLE_MIN && fstat(fd, &st) == 0 &&
+		        (!tried || st.st_dev != device)) {
+			tried = true;
+			device = st.st_dev;
+			whole = syncs_as_a_whole(fd) && syncfs(fd) == 0;
+		}
+		if (whole) {
+			results[i] = dirs ? 0 : write_error(fd);
+		} else if (fsync(fd) != 0 && !(dirs && errno == EINVAL)) {
+			results[i] = -errno;
+		}
+	}
+}
+
+void output_publish(struct output_file *const *files, int *results, size_t count, bool overwrite)
+{
+	memset(results, 0, count * sizeof *results);
+	sync_all(files, results, count, false);
+	for (size_t i = 0; i < count; i++) {
+		struct output_file *file = files[i];
+		if (results[i] == 0) {
+			results[i] = file->temporary ? rename_file(file, overwrite)
+			                             : link_file(file, overwrite);
+		}
+		if (results[i] != 0) {
+			output_discard(file);
+			continue;
+		}
+		free(file->temporary);
+		file->temporary = NULL;
+	}
+	sync_all(files, results, count, true);
+	for (size_t i = 0; i < count; i++) {
+		struct output_file *file = files[i];
+		/* Absent, so that the next run writes it again; unless that would lose both. */
+		if (results[i] != 0 && file->dir >= 0 && !file->replaced) {
+			unlinkat(file->dir, file->name, 0);
+		}
+		output_discard(file);
+	}
 }
 
 int output_commit(struct output_file *file, const struct file_meta *meta, bool overwrite)
 {
-	bool replaced = false;
-	int error = set_metadata(file->fd, meta);
-	if (!error) {
-		error = file->temporary ? publish_temporary(file, overwrite, &replaced)
-		                        : publish_unnamed(file, overwrite, &replaced);
+	int result = output_seal(file, meta);
+	if (result == 0) {
+		output_publish(&file, &result, 1, overwrite);
 	}
-	if (!error) {
-		free(file->temporary);
-		file->temporary = NULL;
-		if (fsync(file->dir) != 0 && errno != EINVAL) {
-			error = -errno;
-			/* Absent, so that the next run writes it again; unless that loses both. */
-			if (!replaced) {
-				unlinkat(file->dir, file->name, 0);
-			}
-		}
-	}
-	output_discard(file);
-	return error;
+	return result;
 }
 
 void output_discard(struct output_file *file)

@@ -3,10 +3,11 @@
  * anything unless asked.
  *
  * A file is written to an unnamed inode (O_TMPFILE; where the file system has none, an O_EXCL
- * temporary name), synced, given its mode and mtime through the descriptor (setuid and setgid are
- * never carried over), then linked under its name: linkat / RENAME_NOREPLACE, so EEXIST means that
- * somebody was first. Every directory on the way is created (with the umask) and opened beneath the
- * output root without following links. A failed fsync is never retried: the file is discarded.
+ * temporary name), given its mode and mtime through the descriptor (setuid and setgid are never
+ * carried over), synced, then linked under its name: linkat / RENAME_NOREPLACE, so EEXIST means
+ * that somebody was first. Every directory on the way is created (with the umask) and opened
+ * beneath the output root without following links. A failed fsync is never retried: the file is
+ * discarded.
  *
  * A process that is killed leaves nothing behind, except where a temporary name is needed: without
  * O_TMPFILE, and for the instant in which one file replaces another. That is ".vega-HASH-N", HASH
@@ -29,7 +30,7 @@ struct output_root;
  * Opens DIR for writing below it. DIR need not exist: the deepest directory on its way that does is
  * opened and judged now, and the rest is created with the first file, so that a check alone leaves
  * no trace. `allowed` (may be NULL or empty): directories beneath one of which it must lie (or be),
- * decided on what was opened. VEGA_USAGE or VEGA_FATAL name DIR.
+ * decided on what was opened. VEGA_FATAL names DIR.
  */
 int output_root_open(const char *dir, const struct strlist *allowed, struct output_root **out,
         struct vega_error *err);
@@ -48,6 +49,7 @@ struct output_file {
 	int dir;         /* the open directory it will appear in */
 	char *temporary; /* NULL with O_TMPFILE */
 	char *name;
+	bool replaced; /* it took the name from another */
 };
 
 /*
@@ -62,8 +64,21 @@ int output_stat(struct output_root *root, const char *relative, struct file_meta
 /* 0 or -errno. Thread-safe: several files may be open at once. */
 int output_begin(struct output_root *root, const char *relative, struct output_file *file);
 
-/* Set mode & 0777 and mtime, fsync, publish, fsync the directory. 0; -EEXIST when the name is taken
- * and !overwrite; -errno. The file is closed and, on failure, gone. */
+/* The file is written: set mode & 0777 and mtime. It is neither durable nor visible yet. 0; -errno:
+ * it is gone. */
+int output_seal(struct output_file *file, const struct file_meta *meta);
+
+/*
+ * Make sealed files durable, then visible, then their names durable. results[i]: 0, -EEXIST when
+ * the name is taken and !overwrite, or -errno; all are closed, and those that failed are gone (but
+ * for one that replaced another before the directory could not be synced).
+ *
+ * Many at once cost little more than one: where syncfs is known to be as good as fsync, the file
+ * system is synced as a whole, and each file is asked for its own write errors.
+ */
+void output_publish(struct output_file *const *files, int *results, size_t count, bool overwrite);
+
+/* Both, for one file. */
 int output_commit(struct output_file *file, const struct file_meta *meta, bool overwrite);
 
 /* Close and forget; nothing becomes visible. */

@@ -1,9 +1,10 @@
 /*
- * Who writes where: finds two inputs that would give one output, before anything is written.
+ * Which output belongs to which input: finds two inputs that would give one output, before anything
+ * is written.
  *
- * Each output path is kept as a 128-bit hash with a number of its input: 24 bytes a path, at most
- * 48 with the table's room to grow. The hash is not secret and not cryptographic: two paths that
- * are made to collide get a run refused, and nothing worse. Threads add at once.
+ * Each output path is kept as a 128-bit hash with the inode of its input: 24 bytes a path, at most
+ * 48 with the table's room to grow. The hash is not cryptographic: two paths that were made to
+ * collide get a run refused, and nothing worse.
  */
 #ifndef VEGA_OP_CLAIMS_H
 #define VEGA_OP_CLAIMS_H
@@ -11,14 +12,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
+#include "spec/spec.h"
+
 struct claims;
 
 struct claims *claims_new(void); /* NULL: no memory */
 void claims_free(struct claims *claims);
 
-/* 0: the path is free, and now claimed by `owner`; 1: it is taken, *holder is its owner; -ENOMEM.
+/* Claim the output (its path below --out) for an input: 0, 1 when another input has it, or -ENOMEM.
+ * Threads add at once. */
+int claims_add(struct claims *claims, const char *output, size_t len, uint64_t input_inode);
+
+/* Tell of a claim that was refused, with the input's path. */
+void claims_refused(struct claims *claims, const char *output, const char *input);
+
+/*
+ * When no more is claimed: VEGA_FATAL if any claim was refused, naming both inputs of the bytewise
+ * first output. The one that came first is looked for by its inode in the directories that are
+ * mirrored there; if it is not found any more, only the other is named. VEGA_NOMEM if memory ran
+ * out in between.
  */
-int claims_add(
-        struct claims *claims, const char *path, size_t len, uint64_t owner, uint64_t *holder);
+int claims_check(struct claims *claims, const struct spec *spec, struct vega_error *err);
 
 #endif

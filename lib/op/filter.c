@@ -10,9 +10,9 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 #define READ_SIZE ((size_t)64 << 10)
@@ -111,7 +111,7 @@ int filter_check(const struct strlist *command, struct vega_error *err)
 	if (strchr(program, '/')) {
 		return access(program, X_OK) == 0
 		               ? 0
-		               : vega_fail_errno(err, VEGA_USAGE, errno, "filter %s", program);
+		               : vega_fail_errno(err, VEGA_FATAL, errno, "filter %s", program);
 	}
 	const char *path = getenv("PATH");
 	struct buf file = BUF_INIT;
@@ -128,7 +128,7 @@ int filter_check(const struct strlist *command, struct vega_error *err)
 	}
 	buf_release(&file);
 	return found ? 0
-	             : vega_fail(err, VEGA_USAGE,
+	             : vega_fail(err, VEGA_FATAL,
 	                       "filter %s: not found in PATH; install it or give its path",
 	                       program);
 }
@@ -177,13 +177,6 @@ void filter_free(struct filter *filter)
 uint64_t filter_written(const struct filter *filter)
 {
 	return filter->written;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 static void shut(int *fd)
@@ -270,7 +263,7 @@ int filter_begin(
 	filter->in = in[1];
 	filter->out = out[0];
 	filter->err = errors[0];
-	filter->started = now_ns();
+	filter->started = monotonic_ns();
 	if (error) {
 		filter_abort(filter);
 		return vega_fail_errno(
@@ -321,8 +314,8 @@ void filter_abort(struct filter *filter)
 	}
 	kill(-filter->pid, SIGTERM);
 	watch_exit(filter);
-	uint64_t end = now_ns() + GRACE_MS * 1000000u;
-	while (!exited(filter) && now_ns() < end) {
+	uint64_t end = monotonic_ns() + GRACE_MS * 1000000u;
+	while (!exited(filter) && monotonic_ns() < end) {
 		struct pollfd gone = {.fd = filter->pidfd, .events = POLLIN};
 		poll(&gone, 1, TURN_BLIND);
 	}
@@ -445,7 +438,7 @@ static int turn(struct filter *filter, bool writing, struct vega_error *err)
 	}
 	int wait_ms = filter->out < 0 && filter->pidfd < 0 ? TURN_BLIND : TURN_MS;
 	if (filter->timeout_ns) {
-		uint64_t spent = now_ns() - filter->started;
+		uint64_t spent = monotonic_ns() - filter->started;
 		if (spent >= filter->timeout_ns) {
 			return give_up(
 			        filter, ETIMEDOUT, ": ended, it ran longer than --timeout", err);

@@ -36,7 +36,7 @@ size_t filter_stem(const char *name, size_t len);
 /* Add the token as the command gets it for this path, with a NUL behind it. */
 void filter_argument(struct buf *out, const char *token, const char *path, size_t path_len);
 
-/* Can the program be found and executed? VEGA_USAGE names it. */
+/* Can the program be found and executed? VEGA_FATAL names it. */
 int filter_check(const struct strlist *command, struct vega_error *err);
 
 struct filter;

@@ -106,8 +106,8 @@ struct op {
 	 * once. NULL when dir_size is 0. */
 	void (*leave)(void *accumulator, struct walk_dir *dir, void *mine, void *parents);
 
-	/* After the walk, in the first thread, for state that the walk held back (hard links). May
-	 * be NULL. */
+	/* After the walk, also one that was stopped, in the first thread, before any merge(): for
+	 * what was held back (hard links, files to publish). May be NULL. */
 	void (*settle)(void *self, void *accumulator, struct walk_thread *first);
 
 	/* Fold from into into; from is released later by thread_end. NULL: nothing to fold. */

@@ -11,27 +11,23 @@
  */
 #include "op/op.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <limits.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "base/clock.h"
 #include "fs/output.h"
 #include "op/claims.h"
 #include "op/codec.h"
 #include "op/filter.h"
+#include "op/output_name.h"
+#include "op/pending.h"
 
 struct transform {
 	const struct spec *spec;
 	struct output_root *root;
+	struct pending *pending;
 	struct claims *claims; /* while planning */
-	pthread_mutex_t lock;  /* of what follows: the collision with the least output path */
-	bool no_memory;
-	uint64_t collisions, holder; /* holder: the inode of the input that came first */
-	char *output, *input;
 };
 
 /* A thread's accumulator, and the file that it is at. */
@@ -44,65 +40,16 @@ struct transform_thread {
 	size_t relative;         /* offset in it of what follows --out and '/' */
 	struct buf input;        /* its path as printed */
 	struct output_file file; /* open: fd >= 0 */
+	uint64_t begun;          /* ns, CLOCK_MONOTONIC */
 	int state;               /* of codec and filter: negative when it failed, see err */
 	struct vega_error err;
 	uint64_t written, current, failed, input_bytes, output_bytes;
 };
 
+/* A file that took so long is published at once: to wait would save nothing. */
+#define SLOW_NS ((uint64_t)100 * 1000000)
+
 /* --- Names ------------------------------------------------------------------------------------ */
-
-static void add_codec_name(enum spec_codec codec, const char *name, size_t len, struct buf *out)
-{
-	static const char *const endings[] = {".gz", ".zst", ".zstd"};
-	if (codec == SPEC_NONE) {
-		for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-			size_t cut = strlen(endings[i]);
-			if (len > cut && memcmp(name + len - cut, endings[i], cut) == 0) {
-				len -= cut;
-				break;
-			}
-		}
-	}
-	buf_add(out, name, len);
-	if (codec != SPEC_NONE) {
-		buf_add_str(out, codec == SPEC_ZSTD ? ".zst" : ".gz");
-	}
-}
-
-static void add_template_name(const char *template, const char *name, size_t len, struct buf *out)
-{
-	for (const char *at = template; *at;) {
-		if (strncmp(at, "{/}", 3) == 0) {
-			buf_add(out, name, len);
-			at += 3;
-		} else if (strncmp(at, "{/.}", 4) == 0) {
-			buf_add(out, name, filter_stem(name, len));
-			at += 4;
-		} else {
-			buf_add_char(out, *at++);
-		}
-	}
-}
-
-/* Add the name of the output of a file of that name. */
-static void add_output_name(const struct spec *spec, const char *name, size_t len, struct buf *out)
-{
-	if (spec->command.count == 0) {
-		add_codec_name((enum spec_codec)spec->to, name, len, out);
-	} else {
-		add_template_name(spec->output_name ? spec->output_name : "{/}", name, len, out);
-	}
-}
-
-/* May the output have this name? NULL, or why not. */
-static const char *name_fault(const char *name, size_t len)
-{
-	if (len > NAME_MAX) {
-		return "the output's name would be longer than 255 bytes";
-	}
-	bool dots = len <= 2 && memcmp(name, "..", len) == 0; /* "", "." and ".." */
-	return dots || memchr(name, '/', len) ? "the output's name would be no plain name" : NULL;
-}
 
 /* Set t->output for an entry. NULL, or why there is none. */
 static const char *find_output(struct transform_thread *t, const struct walk_entry *entry)
@@ -123,11 +70,11 @@ static const char *find_output(struct transform_thread *t, const struct walk_ent
 	t->relative = t->output.len;
 	buf_add(&t->output, relative, dir_len);
 	size_t name = t->output.len;
-	add_output_name(t->transform->spec, relative + dir_len, len - dir_len, &t->output);
+	output_name_add(&t->output, t->transform->spec, relative + dir_len, len - dir_len);
 	if (!buf_cstr(&t->output)) {
 		return "out of memory";
 	}
-	return name_fault(t->output.data + name, t->output.len - name);
+	return output_name_fault(t->output.data + name, t->output.len - name);
 }
 
 static const char *relative_output(const struct transform_thread *t)
@@ -163,11 +110,9 @@ static void transform_close(void *self)
 	if (!transform) {
 		return;
 	}
+	pending_free(transform->pending);
 	output_root_close(transform->root);
 	claims_free(transform->claims);
-	pthread_mutex_destroy(&transform->lock);
-	free(transform->output);
-	free(transform->input);
 	free(transform);
 }
 
@@ -180,12 +125,12 @@ static int check_apart(const struct transform *transform, struct vega_error *err
 		int inside = output_root_inside(transform->root, root);
 		int contains = inside ? 0 : output_root_contains(transform->root, root);
 		if (inside == 1) {
-			return vega_fail(err, VEGA_USAGE,
+			return vega_fail(err, VEGA_FATAL,
 			        "--out %s lies inside the input %s; choose a directory outside it",
 			        spec->out, root);
 		}
 		if (contains == 1) {
-			return vega_fail(err, VEGA_USAGE,
+			return vega_fail(err, VEGA_FATAL,
 			        "--out %s contains the input %s; choose a directory beside it",
 			        spec->out, root);
 		}
@@ -206,7 +151,6 @@ static int transform_open(
 		return vega_fail_nomem(err);
 	}
 	transform->spec = spec;
-	pthread_mutex_init(&transform->lock, NULL);
 	int rc = spec->command.count ? filter_check(&spec->command, err) : 0;
 	if (rc == 0) {
 		rc = output_root_open(spec->out, allowed, &transform->root, err);
@@ -214,7 +158,9 @@ static int transform_open(
 	if (rc == 0) {
 		rc = check_apart(transform, err);
 	}
-	if (rc == 0 && !(transform->claims = claims_new())) {
+	transform->claims = rc ? NULL : claims_new();
+	transform->pending = rc ? NULL : pending_new();
+	if (rc == 0 && (!transform->claims || !transform->pending)) {
 		rc = vega_fail_nomem(err);
 	}
 	if (rc) {
@@ -261,140 +207,72 @@ static void *transform_thread_begin(struct op_thread *thread)
 	return t;
 }
 
-/* --- Collisions ------------------------------------------------------------------------------- */
+/* --- Planning --------------------------------------------------------------------------------- */
 
-/* One root, and no part of a name lost: then no two outputs can be the same. */
 static bool transform_plan_needed(const void *self)
 {
 	const struct spec *spec = ((const struct transform *)self)->spec;
-	bool keeps_name = spec->command.count
-	                          ? !spec->output_name || !strstr(spec->output_name, "{/.}")
-	                          : spec->to != SPEC_NONE;
-	return spec->roots.count > 1 || !keeps_name;
-}
-
-/* Remember a collision, if it is the first in the order of outputs. */
-static void note_collision(struct transform_thread *t, uint64_t holder)
-{
-	struct transform *transform = t->transform;
-	char *output = strdup(relative_output(t)), *input = strdup(t->input.data);
-	pthread_mutex_lock(&transform->lock);
-	transform->collisions++;
-	transform->no_memory |= !output || !input;
-	if (output && input && (!transform->output || strcmp(output, transform->output) < 0)) {
-		char *old_output = transform->output, *old_input = transform->input;
-		transform->output = output;
-		transform->input = input;
-		transform->holder = holder;
-		output = old_output;
-		input = old_input;
-	}
-	pthread_mutex_unlock(&transform->lock);
-	free(output);
-	free(input);
+	return spec->roots.count > 1 || !output_name_unique(spec);
 }
 
 static void transform_plan(void *accumulator, const struct walk_entry *entry)
 {
 	struct transform_thread *t = accumulator;
-	uint64_t holder = 0;
+	struct claims *claims = t->transform->claims;
 	if (find_output(t, entry)) {
 		return; /* told when its turn comes */
 	}
-	int taken = claims_add(t->transform->claims, relative_output(t),
-	        t->output.len - t->relative, entry->ino, &holder);
-	if (taken > 0 && find_input(t, entry)) {
-		note_collision(t, holder);
-	} else if (taken) {
-		pthread_mutex_lock(&t->transform->lock);
-		t->transform->no_memory = true;
-		pthread_mutex_unlock(&t->transform->lock);
+	int taken = claims_add(claims, relative_output(t), t->output.len - t->relative, entry->ino);
+	if (taken > 0) {
+		claims_refused(
+		        claims, relative_output(t), find_input(t, entry) ? t->input.data : NULL);
 	}
-}
-
-/* In the directory dir_len bytes of `path` long: the file of that inode whose output is called
- * `output`; its name is put behind them. */
-static bool look_in(const struct spec *spec, struct buf *path, const char *output, uint64_t inode)
-{
-	struct buf name = BUF_INIT;
-	size_t dir_len = path->len;
-	DIR *dir = opendir(buf_cstr(path) ? path->data : "");
-	bool found = false;
-	for (struct dirent *d; dir && !found && (d = readdir(dir));) {
-		if (d->d_ino != inode) {
-			continue;
-		}
-		buf_clear(&name);
-		add_output_name(spec, d->d_name, strlen(d->d_name), &name);
-		path->len = dir_len;
-		buf_add_str(path, d->d_name);
-		found = buf_cstr(&name) && strcmp(name.data, output) == 0;
-	}
-	if (dir) {
-		closedir(dir);
-	}
-	buf_release(&name);
-	return found;
-}
-
-/* Find the path of the input that came first: only its inode is known, and where its output goes.
- */
-static bool find_holder(const struct transform *transform, struct buf *path)
-{
-	const struct strlist *roots = &transform->spec->roots;
-	const char *slash = strrchr(transform->output, '/');
-	const char *name = slash ? slash + 1 : transform->output;
-	for (size_t i = 0; i < roots->count; i++) {
-		struct stat st;
-		const char *root = roots->items[i];
-		buf_clear(path);
-		buf_add_str(path, root);
-		if (stat(root, &st) == 0 && !S_ISDIR(st.st_mode)) {
-			if (st.st_ino == transform->holder && !slash &&
-			        strcmp(root, transform->input) != 0) {
-				return true;
-			}
-			continue;
-		}
-		if (!*root || root[strlen(root) - 1] != '/') {
-			buf_add_char(path, '/');
-		}
-		buf_add(path, transform->output, (size_t)(name - transform->output));
-		if (look_in(transform->spec, path, name, transform->holder) && buf_cstr(path) &&
-		        strcmp(path->data, transform->input) != 0) {
-			return true;
-		}
-	}
-	return false;
 }
 
 static int transform_plan_end(void *self, struct vega_error *err)
 {
 	struct transform *transform = self;
+	int rc = claims_check(transform->claims, transform->spec, err);
 	claims_free(transform->claims);
 	transform->claims = NULL;
-	if (transform->no_memory) {
-		return vega_fail_nomem(err);
-	}
-	if (transform->collisions == 0) {
-		return 0;
-	}
-	struct buf other = BUF_INIT;
-	bool known = find_holder(transform, &other) && buf_cstr(&other);
-	const char *first = known ? other.data : "another input", *second = transform->input;
-	if (known && strcmp(first, second) > 0) {
-		first = transform->input;
-		second = other.data;
-	}
-	int rc = vega_fail(err, VEGA_USAGE,
-	        "%s and %s would both be written to %s/%s (collisions: %llu); nothing was written",
-	        first, second, transform->spec->out, transform->output,
-	        (unsigned long long)transform->collisions);
-	buf_release(&other);
 	return rc;
 }
 
-/* --- One file --------------------------------------------------------------------------------- */
+/* --- Reports ---------------------------------------------------------------------------------- */
+
+struct outcome {
+	const char *dir, *name; /* of the input, as in a record */
+	size_t dir_len, name_len;
+	const char *output;
+	const char *status;
+	uint64_t input_bytes, output_bytes;
+};
+
+static void report(struct transform_thread *t, const struct outcome *outcome)
+{
+	const struct record_field fields[] = {
+	        {.key = "output",
+	                .type = VALUE_BYTES,
+	                .text = outcome->output,
+	                .len = strlen(outcome->output)},
+	        {.key = "status", .type = VALUE_TEXT, .text = outcome->status},
+	        {.key = "input_bytes", .type = VALUE_U64, .number = outcome->input_bytes},
+	        {.key = "output_bytes", .type = VALUE_U64, .number = outcome->output_bytes},
+	};
+	struct record record = {
+	        .type = RECORD_ENTRY,
+	        .op = "transform",
+	        .dir = outcome->dir,
+	        .name = outcome->name,
+	        .dir_len = outcome->dir_len,
+	        .name_len = outcome->name_len,
+	        .file_type = FILE_REGULAR,
+	        .fields = fields,
+	        .field_count = sizeof fields / sizeof *fields,
+	        .text = RECORD_TEXT_OUTPUT,
+	};
+	sink_record(t->thread->sink, &record);
+}
 
 /* Report why this file is not written; errnum as in a record. Returns -1. */
 static int refuse(
@@ -405,97 +283,181 @@ static int refuse(
 	return -1;
 }
 
-/* The same, when it is about the output: its path goes before the text. */
+/* The output's path and what is wrong with it. */
+static void describe(struct buf *message, const char *output, int errnum, const char *text)
+{
+	buf_add_str(message, output);
+	buf_add_str(message, text ? text : ": ");
+	if (!text) {
+		buf_add_str(message, strerrordesc_np(errnum));
+	}
+	buf_cstr(message);
+}
+
 static int refuse_output(
         struct transform_thread *t, const struct walk_entry *entry, int errnum, const char *text)
 {
 	struct buf message = BUF_INIT;
-	buf_add(&message, t->output.data, t->output.len);
-	buf_add_str(&message, text ? text : ": ");
-	if (!text) {
-		buf_add_str(&message, strerrordesc_np(errnum));
-	}
+	describe(&message, t->output.data, errnum, text);
 	refuse(t, entry, errnum, buf_cstr(&message));
 	buf_release(&message);
 	return -1;
 }
 
-static void report(struct transform_thread *t, const struct walk_entry *entry, const char *status,
-        uint64_t input_bytes, uint64_t output_bytes)
+/* --- Publishing ------------------------------------------------------------------------------- */
+
+enum existing { ABSENT, CURRENT, SAME_FILE, DIFFERENT, UNREADABLE };
+
+/* What stands where the output goes. *there is valid unless ABSENT; *error is set if UNREADABLE. */
+static enum existing look_at_output(struct transform *transform, const char *relative,
+        const struct file_meta *input, struct file_meta *there, int *error)
 {
-	const struct record_field fields[] = {
-	        {.key = "output",
-	                .type = VALUE_BYTES,
-	                .text = t->output.data,
-	                .len = t->output.len},
-	        {.key = "status", .type = VALUE_TEXT, .text = status},
-	        {.key = "input_bytes", .type = VALUE_U64, .number = input_bytes},
-	        {.key = "output_bytes", .type = VALUE_U64, .number = output_bytes},
+	int rc = output_stat(transform->root, relative, there);
+	if (rc) {
+		*error = -rc;
+		return rc == -ENOENT ? ABSENT : UNREADABLE;
+	}
+	if (there->dev == input->dev && there->ino == input->ino) {
+		return SAME_FILE;
+	}
+	return S_ISREG(there->mode) && vega_time_compare(there->mtime, input->mtime) == 0
+	               ? CURRENT
+	               : DIFFERENT;
+}
+
+static const char exists_and_differs[] = ": exists and differs; use --overwrite";
+
+/* One file of a batch is published, or is not. */
+static void conclude(struct transform_thread *t, const struct pending_file *file, int result)
+{
+	struct outcome outcome = {
+	        .dir = "",
+	        .name = file->input,
+	        .name_len = strlen(file->input),
+	        .output = file->output,
+	        .status = "written",
+	        .input_bytes = file->meta.size,
+	        .output_bytes = file->bytes,
 	};
-	struct record record = {
-	        .type = RECORD_ENTRY,
-	        .op = "transform",
-	        .file_type = FILE_REGULAR,
-	        .fields = fields,
-	        .field_count = sizeof fields / sizeof *fields,
-	        .text = RECORD_TEXT_OUTPUT,
-	};
-	if (walk_entry_path(entry, &record.dir, &record.dir_len, &record.name, &record.name_len)) {
-		sink_record(t->thread->sink, &record);
+	struct file_meta there;
+	int error = -result;
+	/* Somebody was faster, perhaps with the same. */
+	if (error == EEXIST && look_at_output(t->transform, file->output + file->relative,
+	                               &file->meta, &there, &error) == CURRENT) {
+		outcome.status = "current";
+		outcome.output_bytes = there.size;
+		t->current++;
+		report(t, &outcome);
+	} else if (result == 0) {
+		t->written++;
+		t->input_bytes += file->meta.size;
+		t->output_bytes += file->bytes;
+		report(t, &outcome);
+	} else {
+		struct buf message = BUF_INIT;
+		describe(
+		        &message, file->output, error, error == EEXIST ? exists_and_differs : NULL);
+		t->failed++;
+		walk_late_error(t->thread->walk, "transform", "", 0, outcome.name, outcome.name_len,
+		        error, buf_cstr(&message));
+		buf_release(&message);
 	}
 }
 
-/* What stands where the output goes: 0: it may be written; 1: it is up to date, and was reported;
- * negative: refused. */
-static int judge_existing(struct transform_thread *t, const struct walk_entry *entry,
-        const struct file_meta *meta, bool overwrite)
+static void publish(struct transform_thread *t, struct pending_file *files, size_t count)
+{
+	struct output_file *outputs[PENDING_MAX] = {NULL};
+	int results[PENDING_MAX];
+	for (size_t i = 0; i < count; i++) {
+		outputs[i] = &files[i].file;
+	}
+	output_publish(outputs, results, count, t->transform->spec->overwrite);
+	for (size_t i = 0; i < count; i++) {
+		conclude(t, &files[i], results[i]);
+		pending_file_release(&files[i]);
+	}
+}
+
+/* NULL: nothing to do. */
+static void publish_batch(struct transform_thread *t, struct pending_batch *batch)
+{
+	if (batch) {
+		publish(t, batch->file, batch->count);
+		free(batch);
+	}
+}
+
+/* --- One file --------------------------------------------------------------------------------- */
+
+/* Whether the output may be written: 1; 0: it is up to date, and was reported; negative: refused.
+ */
+static int may_write(
+        struct transform_thread *t, const struct walk_entry *entry, const struct file_meta *meta)
 {
 	struct file_meta there;
-	int error = output_stat(t->transform->root, relative_output(t), &there);
-	if (error) {
-		return error == -ENOENT ? 0 : refuse_output(t, entry, -error, NULL);
-	}
-	if (there.dev == meta->dev && there.ino == meta->ino) {
-		return refuse_output(t, entry, EEXIST, ": is the input itself");
-	}
-	if (S_ISREG(there.mode) && vega_time_compare(there.mtime, meta->mtime) == 0) {
-		t->current++;
-		report(t, entry, "current", meta->size, there.size);
+	struct outcome outcome = {.output = t->output.data, .status = "current"};
+	int error = 0;
+	switch (look_at_output(t->transform, relative_output(t), meta, &there, &error)) {
+	case ABSENT:
 		return 1;
+	case CURRENT:
+		outcome.input_bytes = meta->size;
+		outcome.output_bytes = there.size;
+		if (!walk_entry_path(entry, &outcome.dir, &outcome.dir_len, &outcome.name,
+		            &outcome.name_len)) {
+			return refuse(t, entry, ENOMEM, NULL);
+		}
+		t->current++;
+		report(t, &outcome);
+		return 0;
+	case SAME_FILE:
+		return refuse_output(t, entry, EEXIST, ": is the input itself");
+	case DIFFERENT:
+		if (!t->transform->spec->overwrite) {
+			return refuse_output(t, entry, EEXIST, exists_and_differs);
+		}
+		return S_ISDIR(there.mode) ? refuse_output(t, entry, EISDIR, NULL) : 1;
+	default:
+		return refuse_output(t, entry, error, NULL);
 	}
-	if (!overwrite) {
-		return refuse_output(t, entry, EEXIST, ": exists and differs; use --overwrite");
+}
+
+static int begin_output(struct transform_thread *t)
+{
+	struct transform *transform = t->transform;
+	int error = output_begin(transform->root, relative_output(t), &t->file);
+	if (error == -EMFILE || error == -ENFILE) { /* those that wait hold descriptors */
+		publish_batch(t, pending_take(transform->pending, true));
+		error = output_begin(transform->root, relative_output(t), &t->file);
 	}
-	return S_ISDIR(there.mode) ? refuse_output(t, entry, EISDIR, NULL) : 0;
+	return error;
 }
 
 static int transform_begin_file(
         void *accumulator, const struct walk_entry *entry, const struct file_meta *meta)
 {
 	struct transform_thread *t = accumulator;
-	const struct spec *spec = t->transform->spec;
 	const char *fault = find_output(t, entry);
 	if (fault) {
 		return refuse(t, entry, 0, fault);
 	}
-	int existing = judge_existing(t, entry, meta, spec->overwrite);
-	if (existing) {
-		return existing < 0 ? existing : 0;
+	int may = may_write(t, entry, meta);
+	if (may <= 0) {
+		return may;
 	}
-	int error = output_begin(t->transform->root, relative_output(t), &t->file);
+	int error = begin_output(t);
 	if (error) {
 		return refuse_output(t, entry, -error, NULL);
-	}
-	t->state = 0;
-	if (t->codec) {
-		codec_begin(t->codec, t->file.fd, meta->size);
-		return 1;
 	}
 	if (!find_input(t, entry)) {
 		output_discard(&t->file);
 		return refuse(t, entry, ENOMEM, NULL);
 	}
-	if (filter_begin(t->filter, t->input.data, t->input.len, t->file.fd, &t->err) != 0) {
+	t->begun = monotonic_ns();
+	t->state = 0;
+	if (t->codec) {
+		codec_begin(t->codec, t->file.fd, meta->size);
+	} else if (filter_begin(t->filter, t->input.data, t->input.len, t->file.fd, &t->err)) {
 		output_discard(&t->file);
 		return refuse(t, entry, t->err.sys, t->err.text);
 	}
@@ -505,12 +467,13 @@ static int transform_begin_file(
 static int transform_chunk(void *accumulator, const void *bytes, size_t len)
 {
 	struct transform_thread *t = accumulator;
+	publish_batch(t, pending_take(t->transform->pending, false));
 	t->state = t->codec ? codec_feed(t->codec, bytes, len, &t->err)
 	                    : filter_feed(t->filter, bytes, len, &t->err);
 	return t->state ? -1 : 0; /* a filter that has read enough is no failure */
 }
 
-/* End codec or filter; the bytes of the output are complete. */
+/* End codec or filter: then the bytes of the output are complete. */
 static int finish_output(struct transform_thread *t)
 {
 	if (t->state < 0) {
@@ -532,6 +495,32 @@ static int refuse_failed(struct transform_thread *t, const struct walk_entry *en
 	return refuse_output(t, entry, sys, NULL);
 }
 
+/* Hand the sealed file over to be published. A slow one, and what waits with it, at once. */
+static int hand_over(struct transform_thread *t, const struct file_meta *meta)
+{
+	struct pending_file file = {
+	        .file = t->file,
+	        .meta = *meta,
+	        .bytes = t->codec ? codec_written(t->codec) : filter_written(t->filter),
+	        .input = strdup(t->input.data),
+	        .output = strdup(t->output.data),
+	        .relative = t->relative,
+	};
+	struct pending_batch *full;
+	bool slow = monotonic_ns() - t->begun >= SLOW_NS;
+	t->file = (struct output_file){.fd = -1, .dir = -1};
+	if (!file.input || !file.output) {
+		pending_file_release(&file);
+		return -ENOMEM;
+	}
+	if (!pending_add(t->transform->pending, &file, slow, &full)) {
+		pending_file_release(&file);
+		return -ENOMEM;
+	}
+	publish_batch(t, full);
+	return 0;
+}
+
 static int transform_end_file(void *accumulator, const struct walk_entry *entry,
         const struct file_meta *meta, bool whole, void *result)
 {
@@ -549,22 +538,23 @@ static int transform_end_file(void *accumulator, const struct walk_entry *entry,
 		output_discard(&t->file);
 		return refuse_failed(t, entry);
 	}
-	uint64_t bytes = t->codec ? codec_written(t->codec) : filter_written(t->filter);
-	int error = output_commit(&t->file, meta, t->transform->spec->overwrite);
-	if (error == -EEXIST) { /* somebody was faster: perhaps with the same */
-		int existing = judge_existing(t, entry, meta, false);
-		return existing == 1  ? 0
-		       : existing < 0 ? existing
-		                      : refuse_output(t, entry, EEXIST, NULL);
-	}
-	if (error) {
-		return refuse_output(t, entry, -error, NULL);
-	}
-	t->written++;
-	t->input_bytes += meta->size;
-	t->output_bytes += bytes;
-	report(t, entry, "written", meta->size, bytes);
-	return 0;
+	int error = output_seal(&t->file, meta);
+	error = error ? error : hand_over(t, meta);
+	return error ? refuse_output(t, entry, -error, NULL) : 0;
+}
+
+static void transform_batch_end(void *accumulator)
+{
+	struct transform_thread *t = accumulator;
+	publish_batch(t, pending_take(t->transform->pending, false));
+}
+
+/* Files that are complete are published, also when the run was stopped. */
+static void transform_settle(void *self, void *accumulator, struct walk_thread *first)
+{
+	struct transform *transform = self;
+	(void)first;
+	publish_batch(accumulator, pending_take(transform->pending, true));
 }
 
 /* --- After the run ---------------------------------------------------------------------------- */
@@ -603,9 +593,11 @@ const struct op op_transform = {
         .plan_needed = transform_plan_needed,
         .plan = transform_plan,
         .plan_end = transform_plan_end,
+        .batch_end = transform_batch_end,
         .begin_file = transform_begin_file,
         .chunk = transform_chunk,
         .end_file = transform_end_file,
+        .settle = transform_settle,
         .merge = transform_merge,
         .finish = transform_finish,
         .thread_end = transform_thread_end,

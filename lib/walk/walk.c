@@ -213,6 +213,15 @@ void walk_error(const struct walk_entry *entry, const char *what, int errnum, co
 	        t->context, what, dir, dir_len, name, name_len, errnum, message);
 }
 
+void walk_late_error(struct walk_thread *t, const char *what, const char *dir, size_t dir_len,
+        const char *name, size_t name_len, int errnum, const char *message)
+{
+	tally_add(&t->reported, (uint64_t)-1); /* the sum over the threads is what counts */
+	tally_add(&t->errors, 1);
+	t->walk->config.visitor->error(
+	        t->context, what, dir, dir_len, name, name_len, errnum, message);
+}
+
 /*
  * What lies in a directory and could not be listed, or in a root that could not be opened: it
  * counts as one entry, and as one error.

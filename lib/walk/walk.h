@@ -172,6 +172,11 @@ const char *walk_entry_relative(const struct walk_entry *entry, size_t *len);
 /* Count an error against the entry that the visitor is being called for, and report it. */
 void walk_error(const struct walk_entry *entry, const char *what, int errnum, const char *message);
 
+/* An entry that was reported has failed after all: count and report it. Any thread of the run, or,
+ * after it, the first. dir/name as in a record. */
+void walk_late_error(struct walk_thread *thread, const char *what, const char *dir, size_t dir_len,
+        const char *name, size_t name_len, int errnum, const char *message);
+
 /* Bytewise order of two full paths, without building them. */
 int walk_path_compare(
         const struct walk_dir *a, const char *a_name, const struct walk_dir *b, const char *b_name);

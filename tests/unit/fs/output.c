@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +27,9 @@
 static bool no_openat2, no_tmpfile, no_noreplace, no_locks;
 static int fsync_error; /* of regular files */
 static int dir_fsync_error;
+static int syncfs_error;
+static unsigned syncfs_calls, fsync_calls;
+static ino_t lost; /* an inode that the kernel could not write back */
 
 long syscall(long number, ...)
 {
@@ -83,11 +88,33 @@ int fsync(int fd)
 	int error = fstat(fd, &st) != 0   ? errno
 	            : S_ISDIR(st.st_mode) ? dir_fsync_error
 	                                  : fsync_error;
+	error = st.st_ino == lost ? EIO : error;
+	fsync_calls++;
 	if (error) {
 		errno = error;
 		return -1;
 	}
 	return (int)syscall(SYS_fsync, fd);
+}
+
+int syncfs(int fd)
+{
+	syncfs_calls++;
+	if (syncfs_error) {
+		errno = syncfs_error;
+		return -1;
+	}
+	return (int)syscall(SYS_syncfs, fd);
+}
+
+int sync_file_range(int fd, off_t offset, off_t count, unsigned flags)
+{
+	struct stat st;
+	if (fstat(fd, &st) == 0 && st.st_ino == lost) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_sync_file_range, fd, offset, count, flags);
 }
 
 static char top[64];
@@ -310,16 +337,16 @@ static void test_place(void)
 	output_root_close(root);
 	is_int(output_root_open(at("in/sub"), &allowed, &root, &err), 0, "allowed, existing");
 	output_root_close(root);
-	is_int(output_root_open(at("elsewhere"), &allowed, &root, &err), VEGA_USAGE, "not allowed");
+	is_int(output_root_open(at("elsewhere"), &allowed, &root, &err), VEGA_FATAL, "not allowed");
 	ok(strstr(err.text, "elsewhere") != NULL, "the error names it: %s", err.text);
-	is_int(output_root_open(at("in/../x"), &allowed, &root, &err), VEGA_USAGE, "no way out");
+	is_int(output_root_open(at("in/../x"), &allowed, &root, &err), VEGA_FATAL, "no way out");
 	ok(symlink(at("outside"), at("in/link")) == 0, "a link out");
-	is_int(output_root_open(at("in/link/x"), &allowed, &root, &err), VEGA_USAGE,
+	is_int(output_root_open(at("in/link/x"), &allowed, &root, &err), VEGA_FATAL,
 	        "does not help");
 	strlist_release(&allowed);
 
-	is_int(output_root_open(at("file"), NULL, &root, &err), VEGA_USAGE, "a file is no root");
-	is_int(output_root_open(at("file/x"), NULL, &root, &err), VEGA_USAGE, "nor below one");
+	is_int(output_root_open(at("file"), NULL, &root, &err), VEGA_FATAL, "a file is no root");
+	is_int(output_root_open(at("file/x"), NULL, &root, &err), VEGA_FATAL, "nor below one");
 	is_int(output_root_open(at("no/../x"), NULL, &root, &err), VEGA_FATAL, ".. below nothing");
 	is_int(output_root_open("", NULL, &root, &err), VEGA_USAGE, "no name");
 }
@@ -390,6 +417,87 @@ static void test_race(const char *dir)
 	is_int(race_lost, RACE_FILES * (RACERS - 1), "%s: the others were told", dir);
 	is_int(race_other, 0, "%s: nothing else happened", dir);
 	output_root_close(race_root);
+}
+
+/* Sixteen at once, in four directories; the sixth has a name that is taken, the last the first's.
+ */
+#define BATCH 16
+static unsigned publish_batch(struct output_root *root, const char *dir, int *results)
+{
+	struct output_file file[BATCH], *files[BATCH];
+	for (int i = 0; i < BATCH; i++) {
+		char path[64];
+		bool again = i == BATCH - 1;
+		snprintf(path, sizeof path, "%s%d/f%d", dir, again ? 0 : i % 4, again ? 0 : i);
+		files[i] = &file[i];
+		if (output_begin(root, path, files[i]) != 0 ||
+		        fd_write_all(file[i].fd, path, strlen(path)) != 0 ||
+		        output_seal(files[i], &meta) != 0) {
+			return 0;
+		}
+		if (lost == 1 && i == 9) {
+			struct stat st;
+			fstat(file[i].fd, &st);
+			lost = st.st_ino;
+		}
+	}
+	syncfs_calls = fsync_calls = 0;
+	output_publish(files, results, BATCH, false);
+	unsigned good = 0;
+	for (int i = 0; i < BATCH; i++) {
+		good += results[i] == 0;
+	}
+	return good;
+}
+
+static unsigned batch_entries(const char *root, const char *dir)
+{
+	unsigned count = 0;
+	for (int i = 0; i < 4; i++) {
+		char path[64];
+		snprintf(path, sizeof path, "%s/%s%d", root, dir, i);
+		count += entries_in(path);
+	}
+	return count;
+}
+
+static void test_batch(void)
+{
+	int results[BATCH];
+	struct output_root *root = root_at("batch");
+	is_int(put(root, "a1/f5", "x", false), 0, "one name is taken");
+	is_int(publish_batch(root, "a", results), 14, "a batch is published, but for two");
+	is_int(results[5], -EEXIST, "the one of that name");
+	is_int(results[15], -EEXIST, "and one that has another's in the batch");
+	is_str(content("batch/a1/f5"), "x", "which is as it was");
+	is_str(content("batch/a3/f3"), "a3/f3", "and the rest as written");
+	is_int(batch_entries("batch", "a"), 15, "nothing else");
+	struct statfs fs;
+	statfs(top, &fs);
+	if (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == TMPFS_MAGIC) {
+		ok(syncfs_calls == 2 && fsync_calls == 0, "by two calls");
+	} else {
+		ok(syncfs_calls == 0 && fsync_calls >= 29, "each by itself, on a file system that "
+		                                           "is not known");
+	}
+	lost = 1;
+	is_int(publish_batch(root, "b", results), 14, "one was lost on its way to the disk");
+	is_int(results[9], -EIO, "it is told");
+	is_int(batch_entries("batch", "b"), 14, "and absent");
+	lost = 0;
+	syncfs_error = EIO;
+	is_int(publish_batch(root, "c", results), 15, "a failed syncfs: each by itself");
+	ok(fsync_calls >= 31, "really");
+	lost = 1;
+	is_int(publish_batch(root, "d", results), 14, "and one of them was lost");
+	is_int(results[9], -EIO, "it is told");
+	is_int(batch_entries("batch", "d"), 14, "and absent");
+	lost = 0;
+	dir_fsync_error = EIO;
+	is_int(publish_batch(root, "e", results), 0, "the names could not be synced");
+	is_int(batch_entries("batch", "e"), 0, "none is there");
+	dir_fsync_error = syncfs_error = 0;
+	output_root_close(root);
 }
 
 static void test_full_disk(void)
@@ -488,6 +596,11 @@ int main(void)
 	test_race("race");
 	no_tmpfile = true;
 	test_race("race-temporary");
+	no_tmpfile = false;
+	test_batch();
+	no_tmpfile = true;
+	nftw(at("batch"), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	test_batch();
 	no_tmpfile = false;
 	test_vanished();
 	test_full_disk();

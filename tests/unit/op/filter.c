@@ -158,9 +158,9 @@ static void test_failures(void)
 	struct strlist none = words((const char *const[]){"no-such-program-here", NULL});
 	struct strlist some = words((const char *const[]){"cat", NULL});
 	struct strlist plain = words((const char *const[]){"/etc/passwd", NULL});
-	is_int(filter_check(&none, &err), VEGA_USAGE, "not in PATH: %s", err.text);
+	is_int(filter_check(&none, &err), VEGA_FATAL, "not in PATH: %s", err.text);
 	is_int(filter_check(&some, &err), 0, "in PATH");
-	is_int(filter_check(&plain, &err), VEGA_USAGE, "not executable: %s", err.text);
+	is_int(filter_check(&plain, &err), VEGA_FATAL, "not executable: %s", err.text);
 	strlist_release(&none);
 	strlist_release(&some);
 	strlist_release(&plain);

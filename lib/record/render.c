@@ -103,6 +103,20 @@ static void draw_totals(struct buf *out, const struct format_options *options, c
 	end_facts(&facts);
 }
 
+/* Every directory down to a level: the first level is always there, more is what --depth asked for.
+ */
+static bool asked_for(const cJSON *directories)
+{
+	const cJSON *item;
+	cJSON_ArrayForEach(item, directories)
+	{
+		if (record_number(item, "depth") > 1) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void draw_summarize(struct buf *out, const struct format_options *options, const cJSON *sums)
 {
 	static const struct measure allocated = {"allocated_bytes", "allocated"};
@@ -110,7 +124,12 @@ static void draw_summarize(struct buf *out, const struct format_options *options
 	/* Some file systems, /proc among them, allocate nothing. */
 	const struct measure *measure =
 	        record_number(sums, allocated.key) > 0 ? &allocated : &apparent;
-	tree_draw(out, options, member(sums, "largest_directories"), measure);
+	if (asked_for(member(sums, "by_directory"))) {
+		tree_draw(out, options, member(sums, "by_directory"), "directories", measure);
+	} else {
+		tree_draw(out, options, member(sums, "largest_directories"), "largest directories",
+		        measure);
+	}
 	tables_draw(out, options, sums, measure);
 	files_draw(out, options, member(sums, "largest_files"), measure);
 	draw_totals(out, options, sums);

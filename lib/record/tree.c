@@ -197,7 +197,7 @@ static struct layout lay_out(const struct tree *tree, const struct format_option
 }
 
 static void draw_heading(struct buf *out, const struct format_options *options,
-        const struct layout *layout, const char *measure)
+        const struct layout *layout, const char *title, const char *measure)
 {
 	struct line line = {.text = BUF_INIT};
 	if (layout->share) {
@@ -210,7 +210,7 @@ static void draw_heading(struct buf *out, const struct format_options *options,
 	if (line.columns) {
 		line_pad(&line, line.columns + GAP);
 	}
-	line_add(&line, options, STYLE_TITLE, "largest directories");
+	line_add(&line, options, STYLE_TITLE, title);
 	line_end(&line, out);
 	buf_release(&line.text);
 }
@@ -281,7 +281,7 @@ static void release_tree(struct tree *tree)
 }
 
 void tree_draw(struct buf *out, const struct format_options *options, const cJSON *directories,
-        const struct measure *measure)
+        const char *title, const struct measure *measure)
 {
 	struct tree tree = {0};
 	if (cJSON_GetArraySize(directories) == 0) {
@@ -294,7 +294,7 @@ void tree_draw(struct buf *out, const struct format_options *options, const cJSO
 	}
 	link_nodes(&tree);
 	struct layout layout = lay_out(&tree, options);
-	draw_heading(out, options, &layout, measure->title);
+	draw_heading(out, options, &layout, title, measure->title);
 	struct line line = {.text = BUF_INIT};
 	for (const struct node *node = tree.top.child; node; node = next_node(node)) {
 		draw_node(&line, options, node, &layout, tree.top.bytes);

@@ -1,4 +1,4 @@
-/* The tree of the largest directories. */
+/* The tree of directories. */
 #ifndef VEGA_RECORD_TREE_H
 #define VEGA_RECORD_TREE_H
 
@@ -13,10 +13,10 @@ struct measure {
 };
 
 /*
- * Draws summarize.largest_directories (a list in any order, each with its parents up to a root).
- * Draws nothing for an empty list.
+ * Draws directories as summarize lists them (in any order, each with its parents up to a root), the
+ * largest first. Draws nothing for an empty list.
  */
 void tree_draw(struct buf *out, const struct format_options *options,
-        const struct cJSON *directories, const struct measure *measure);
+        const struct cJSON *directories, const char *title, const struct measure *measure);
 
 #endif

@@ -99,7 +99,7 @@ static void test_widths(void)
 {
 	struct buf got = BUF_INIT;
 	unsigned bad = 0, small = 0;
-	for (unsigned width = 1; width <= 300; width++) {
+	for (unsigned width = 0; width <= 300; width++) {
 		for (int utf8 = 0; utf8 < 2; utf8++) {
 			struct format_options options = {.width = width, .utf8 = utf8};
 			draw(&got, &options, summary.data, summary.len);
@@ -161,6 +161,16 @@ static void test_states(void)
 	        "1 entry found\n\n1 file, 1 directory, 0 links, 4.0 KiB allocated, 5 B apparent\n"
 	        "incomplete: out of memory\n",
 	        "members may be missing");
+	is_str(drawn(&options, "{\"summarize\":{\"allocated_bytes\":8,\"by_directory\":["
+	                       "{\"path\":\"/\",\"depth\":0,\"allocated_bytes\":8},"
+	                       "{\"path\":\"/a\",\"depth\":1,\"allocated_bytes\":6},"
+	                       "{\"path\":\"/a/b\",\"depth\":2,\"allocated_bytes\":2}]}}"),
+	        "allocated       directories\n"
+	        "      8 B 100%  /        ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━\n"
+	        "      6 B  75%  └─ a     ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸─────────────\n"
+	        "      2 B  25%     └─ b  ━━━━━━━━━━━━━━───────────────────────────\n"
+	        "\n0 files, 0 directories, 0 links, 8 B allocated, 0 B apparent\n",
+	        "--depth gives every directory");
 }
 
 /* What is not a summary, or lies, must not do more than look odd. */

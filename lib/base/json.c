@@ -85,6 +85,10 @@ size_t utf8_decode(const char *bytes, size_t len, uint32_t *code)
 bool utf8_valid(const char *bytes, size_t len)
 {
 	for (size_t i = 0; i < len;) {
+		if (bytes[i] > 0) { /* ASCII, as most bytes of most paths are */
+			i++;
+			continue;
+		}
 		uint32_t code;
 		size_t step = utf8_decode(bytes + i, len - i, &code);
 		if (step == 0 || code == 0) {
@@ -97,10 +101,12 @@ bool utf8_valid(const char *bytes, size_t len)
 
 /* Bytes that stand for themselves in a JSON string: printable ASCII but for the quote and
  * backslash. */
-static bool plain(unsigned char c)
-{
-	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
+static const bool plain[256] = {
+        [' '] = true,
+        ['!'] = true,
+        ['#' ... '['] = true,
+        [']' ... '~'] = true,
+};
 
 static void add_escaped(struct buf *out, unsigned char c)
 {
@@ -131,7 +137,7 @@ void json_text(struct json *j, const char *bytes, size_t len)
 	buf_add_char(j->out, '"');
 	for (size_t i = 0; i < len;) {
 		size_t run = i;
-		while (run < len && plain((unsigned char)bytes[run])) {
+		while (run < len && plain[(unsigned char)bytes[run]]) {
 			run++;
 		}
 		buf_add(j->out, bytes + i, run - i);

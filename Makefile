@@ -51,7 +51,7 @@ COMMANDS := vega-walk vega-submit vega-run vega-status vega-cancel
 BUILD_DEPS := gcc libc6-dev pkg-config libpq-dev libhiredis-dev libcjson-dev libsqlite3-dev libpcre2-dev \
 	libxxhash-dev libssl-dev libzstd-dev zlib1g-dev
 TEST_DEPS := bats clang clang-format libomp-dev shellcheck mandoc postgresql-15 redis-server redis-tools \
-	sqlite3 jq zstd xxhash strace procps
+	sqlite3 jq zstd xxhash strace procps git zsh fish
 
 # ThreadSanitizer understands libomp, but not libgomp; libFuzzer is clang's.
 ifeq ($(origin CC),default)

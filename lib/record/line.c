@@ -211,3 +211,10 @@ void line_end(struct line *line, struct buf *out)
 	out->failed |= line->text.failed;
 	line_clear(line);
 }
+
+void line_gap(struct buf *out)
+{
+	if (out->len && !(out->len > 1 && memcmp(out->data + out->len - 2, "\n\n", 2) == 0)) {
+		buf_add_char(out, '\n');
+	}
+}

@@ -57,4 +57,7 @@ size_t name_columns(const struct format_options *options, const char *bytes, siz
 /* Ends the line, without the spaces at its end, and clears it. */
 void line_end(struct line *line, struct buf *out);
 
+/* An empty line between two parts of a picture: not before the first, and never two. */
+void line_gap(struct buf *out);
+
 #endif

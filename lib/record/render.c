@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/escape.h"
 #include "base/parse.h"
 #include "record/line.h"
 #include "record/record_internal.h"
@@ -30,7 +31,8 @@ static void add_piece(
 	struct line *line = &facts->line;
 	if (line->columns) {
 		line_add(line, facts->options, STYLE_PLAIN, separator);
-		if (line->columns + 2 + strlen(piece) > facts->options->width) {
+		size_t columns = display_width(piece, strlen(piece));
+		if (line->columns + 2 + columns > facts->options->width) {
 			line_end(line, facts->out);
 		} else {
 			line_pad(line, line->columns + 1);
@@ -88,7 +90,7 @@ static void draw_totals(struct buf *out, const struct format_options *options, c
 	struct facts facts = {.out = out, .options = options, .line = {.text = BUF_INIT}};
 	double others = record_number(sums, "others");
 	double saved = record_number(member(sums, "hard_links"), "saved_bytes");
-	buf_add_char(out, '\n');
+	line_gap(out);
 	add_count(&facts, record_number(sums, "files"), "file", "files");
 	add_count(&facts, record_number(sums, "directories"), "directory", "directories");
 	add_count(&facts, record_number(sums, "links"), "link", "links");
@@ -124,6 +126,7 @@ static void draw_summarize(struct buf *out, const struct format_options *options
 	/* Some file systems, /proc among them, allocate nothing. */
 	const struct measure *measure =
 	        record_number(sums, allocated.key) > 0 ? &allocated : &apparent;
+	line_gap(out);
 	if (asked_for(member(sums, "by_directory"))) {
 		tree_draw(out, options, member(sums, "by_directory"), "directories", measure);
 	} else {

@@ -278,7 +278,7 @@ void tables_draw(struct buf *out, const struct format_options *options, const cJ
 		count += tables[count].count > 0;
 	}
 	if (count) {
-		buf_add_char(out, '\n');
+		line_gap(out);
 		draw_beside(out, options, tables, count, fit < 1 ? 1 : fit < count ? fit : count);
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -309,7 +309,7 @@ void files_draw(struct buf *out, const struct format_options *options, const cJS
 	if (cJSON_GetArraySize(files) == 0) {
 		return;
 	}
-	buf_add_char(out, '\n');
+	line_gap(out);
 	if (width >= NARROW) {
 		line_add_right(&line, options, STYLE_TITLE, measure->title, SIZE_COLUMNS);
 		line_add_right(&line, options, STYLE_TITLE, day ? "modified" : "", day);

@@ -13,7 +13,8 @@ struct node {
 	size_t len;
 	double bytes, files;
 	bool is_root;
-	struct node *parent, *child, *sibling;
+	struct node *above;                    /* the directory that it lies in */
+	struct node *parent, *child, *sibling; /* as drawn: a root has none but the top */
 	struct node *last_child;
 };
 
@@ -103,11 +104,12 @@ static void link_nodes(struct tree *tree)
 	struct node *before = &tree->top;
 	qsort(tree->nodes, tree->count, sizeof *tree->nodes, compare_paths);
 	for (size_t i = 0; i < tree->count; i++) {
-		struct node *node = &tree->nodes[i], *parent = before;
-		while (parent != &tree->top && (node->is_root || !beneath(node, parent))) {
-			parent = parent->parent;
+		struct node *node = &tree->nodes[i], *above = before;
+		while (above != &tree->top && !beneath(node, above)) {
+			above = above->above;
 		}
-		node->parent = parent;
+		node->above = above;
+		node->parent = node->is_root ? &tree->top : above;
 		tree->order[i] = node;
 		before = node;
 	}
@@ -248,7 +250,7 @@ static void draw_node(struct line *line, const struct format_options *options,
         const struct node *node, const struct layout *layout, double total)
 {
 	double share = total > 0 ? node->bytes / total : 0;
-	double whole = node->parent->path ? node->parent->bytes / total : 0;
+	double whole = total > 0 && node->parent->path ? node->parent->bytes / total : 0;
 	size_t len;
 	const char *name = node_name(node, &len);
 	line_add_size(line, options, node->bytes, SIZE_COLUMNS);

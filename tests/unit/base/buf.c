@@ -80,6 +80,17 @@ static void test_numbers(void)
 		buf_clear(&b);
 		buf_add_base64(&b, "foobar", i);
 		is_str(buf_cstr(&b), base64[i], "base64 of %zu bytes (RFC 4648)", i);
+		buf_clear(&b);
+		ok(buf_add_base64_decoded(&b, base64[i], strlen(base64[i])) && b.len == i &&
+		                memcmp(buf_cstr(&b), "foobar", i) == 0,
+		        "and back");
+	}
+	static const char *const wrong[] = {
+	        "Z", "Zg", "Zg=", "Zg==\n", "====", "Z===", "Zm9v!m9v", "Z=m9"};
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		buf_clear(&b);
+		ok(!buf_add_base64_decoded(&b, wrong[i], strlen(wrong[i])) && b.len == 0,
+		        "\"%s\" is not base64", wrong[i]);
 	}
 	buf_clear(&b);
 	buf_printf(&b, "%0300d", 7);

@@ -173,6 +173,34 @@ static void test_states(void)
 	        "--depth gives every directory");
 }
 
+/* Roots that overlap, or that are "/", "." or end in '/'. */
+static void test_roots(void)
+{
+	const struct format_options options = {.width = 40, .utf8 = true};
+	is_str(drawn(&options, "{\"summarize\":{\"allocated_bytes\":1,\"largest_directories\":["
+	                       "{\"path\":\"a/c\",\"depth\":1,\"allocated_bytes\":2},"
+	                       "{\"path\":\"a/b/x\",\"depth\":1,\"allocated_bytes\":1},"
+	                       "{\"path\":\"a/b\",\"depth\":0,\"allocated_bytes\":3},"
+	                       "{\"path\":\"a\",\"depth\":0,\"allocated_bytes\":5},"
+	                       "{\"path\":\"a-b\",\"depth\":0,\"allocated_bytes\":4},"
+	                       "{\"path\":\"/\",\"depth\":0,\"allocated_bytes\":0},"
+	                       "{\"path\":\"/e\",\"depth\":1,\"allocated_bytes\":0},"
+	                       "{\"path\":\"d/\",\"depth\":0,\"allocated_bytes\":8},"
+	                       "{\"path\":\"d/e\",\"depth\":1,\"allocated_bytes\":8}]}}"),
+	        "allocated       largest directories\n"
+	        "      8 B  40%  d/\n"
+	        "      8 B  40%  └─ e\n"
+	        "      5 B  25%  a\n"
+	        "      2 B  10%  └─ c\n"
+	        "      4 B  20%  a-b\n"
+	        "      3 B  15%  a/b\n"
+	        "      1 B   5%  └─ x\n"
+	        "      0 B   0%  /\n"
+	        "      0 B   0%  └─ e\n"
+	        "\n0 files, 0 directories, 0 links,\n1 B allocated, 0 B apparent\n",
+	        "each root, and its own beneath it");
+}
+
 /* What is not a summary, or lies, must not do more than look odd. */
 static void test_odd(void)
 {
@@ -235,6 +263,7 @@ int main(void)
 	test_widths();
 	test_color();
 	test_states();
+	test_roots();
 	test_odd();
 	test_deep();
 	buf_release(&summary);

@@ -155,7 +155,7 @@ static bool read_whole(struct content_thread *t, struct reading *r)
 		return false;
 	}
 	if (at != r->meta.size) {
-		report(r, "read", 0, "its size cannot be trusted: it holds other content");
+		report(r, "read", 0, "its size cannot be trusted: its content has another length");
 		return false;
 	}
 	return true;

@@ -5,8 +5,8 @@
  * Key: "vega:1:NAME:FILESYSTEM:INODE:PAGE". Value: sealed (base/seal.h), a small header, and
  * records of one size, sorted by (ino, dev), each a file's inode, size, mtime, ctime and result.
  * A value is at most 1 MiB; a directory with more files is spread over up to 64 pages by a hash of
- * the inode, and what does not fit into those (some 900,000 files) is not kept. Records of files
- * that were not met stay for three more stores, because a run may look at some files only.
+ * the inode, and what does not fit into those (some 800,000 files or more) is not kept. Records of
+ * files that were not met stay for three more stores, because a run may look at some files only.
  *
  * A result is believed only when size, mtime and ctime are the same, and kept only when mtime and
  * ctime were at least 2 s old: a later change then gets another ctime, whatever the clock's grain.

@@ -105,7 +105,7 @@ static void trip_context(struct redis *r)
 /* --- Connecting --- */
 
 /* A connected, non-blocking descriptor, or -errno. */
-static int connect_to(int family, const struct sockaddr *address, socklen_t len, uint64_t deadline)
+static int connect_to(int family, const struct sockaddr *address, socklen_t len)
 {
 	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
@@ -114,7 +114,7 @@ static int connect_to(int family, const struct sockaddr *address, socklen_t len,
 	int failure = connect(fd, address, len) == 0 ? 0 : errno;
 	if (failure == EINPROGRESS || failure == EINTR) {
 		socklen_t size = sizeof failure;
-		failure = wait_for(fd, POLLOUT, deadline);
+		failure = wait_for(fd, POLLOUT, now_ms() + CONNECT_MS);
 		if (!failure && getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0) {
 			failure = errno;
 		}
@@ -126,15 +126,15 @@ static int connect_to(int family, const struct sockaddr *address, socklen_t len,
 	return fd;
 }
 
-static int connect_unix(const struct redis *r, uint64_t deadline)
+static int connect_unix(const struct redis *r)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	memcpy(address.sun_path, r->uri.path, strlen(r->uri.path)); /* check_uri() saw the length */
-	return connect_to(AF_UNIX, (const struct sockaddr *)&address, sizeof address, deadline);
+	return connect_to(AF_UNIX, (const struct sockaddr *)&address, sizeof address);
 }
 
 /* -errno, or 0 with *reason set to the resolver's text. */
-static int connect_tcp(const struct redis *r, const char **reason, uint64_t deadline)
+static int connect_tcp(const struct redis *r, const char **reason)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
 	int failure = getaddrinfo(r->uri.host, r->port, &hints, &list);
@@ -144,14 +144,14 @@ static int connect_tcp(const struct redis *r, const char **reason, uint64_t dead
 	}
 	int fd = -EADDRNOTAVAIL;
 	for (struct addrinfo *at = list; at && fd < 0; at = at->ai_next) {
-		fd = connect_to(at->ai_family, at->ai_addr, at->ai_addrlen, deadline);
+		fd = connect_to(at->ai_family, at->ai_addr, at->ai_addrlen);
 	}
 	freeaddrinfo(list);
 	return fd;
 }
 
 /* The next reply, or NULL after trip(). */
-static redisReply *next_reply(struct redis *r, uint64_t deadline)
+static redisReply *next_reply(struct redis *r)
 {
 	redisContext *c = r->context;
 	for (;;) {
@@ -177,7 +177,7 @@ static redisReply *next_reply(struct redis *r, uint64_t deadline)
 			continue;
 		}
 		short events = written ? POLLIN : POLLIN | POLLOUT;
-		int failure = wait_for(c->fd, events, deadline);
+		int failure = wait_for(c->fd, events, now_ms() + ANSWER_MS);
 		if (failure == ETIMEDOUT) {
 			trip(r, "%s gave no answer in %d ms", r->where, ANSWER_MS);
 			return NULL;
@@ -207,7 +207,7 @@ static bool greet(struct redis *r, int argc, const char **argv)
 	if (!send_command(r, argc, argv, NULL)) {
 		return false;
 	}
-	redisReply *reply = next_reply(r, now_ms() + ANSWER_MS);
+	redisReply *reply = next_reply(r);
 	if (!reply) {
 		return false;
 	}
@@ -244,13 +244,11 @@ static bool ready(struct redis *r)
 	if (r->context) {
 		return true;
 	}
-	uint64_t now = now_ms();
-	if (now < r->retry_ms) {
+	if (now_ms() < r->retry_ms) {
 		return false;
 	}
 	const char *reason = NULL;
-	int fd = r->uri.host ? connect_tcp(r, &reason, now + CONNECT_MS)
-	                     : connect_unix(r, now + CONNECT_MS);
+	int fd = r->uri.host ? connect_tcp(r, &reason) : connect_unix(r);
 	if (fd < 0 || reason) {
 		trip(r, "cannot connect to %s: %s", r->where, reason ? reason : strerror(-fd));
 		return false;
@@ -287,9 +285,9 @@ static bool refused(struct redis *r, const redisReply *reply)
 }
 
 /* Take one reply off the line; false after trip(). */
-static bool receive(struct redis *r, uint64_t deadline)
+static bool receive(struct redis *r)
 {
-	redisReply *reply = next_reply(r, deadline);
+	redisReply *reply = next_reply(r);
 	if (!reply) {
 		return false;
 	}
@@ -337,9 +335,8 @@ void redis_request(struct redis *r, const void *key, size_t len)
 bool redis_answer(struct redis *r, struct buf *value)
 {
 	bool found = false;
-	uint64_t deadline = now_ms() + ANSWER_MS;
 	buf_clear(value);
-	while (r->asked && !r->answer && receive(r, deadline)) {
+	while (r->asked && !r->answer && receive(r)) {
 	}
 	if (!r->asked) {
 		return false;
@@ -388,8 +385,7 @@ void redis_put(struct redis *r, const void *key, size_t key_len, const void *val
 
 void redis_settle(struct redis *r)
 {
-	uint64_t deadline = now_ms() + ANSWER_MS;
-	while (r->context && outstanding(r) && receive(r, deadline)) {
+	while (r->context && outstanding(r) && receive(r)) {
 	}
 }
 

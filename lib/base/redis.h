@@ -1,6 +1,6 @@
 /*
  * A Redis connection with manners, for both wings: lazy connect, short deadlines (200 ms to
- * connect, 500 ms for an answer), and a circuit breaker: after a failure the connection is left
+ * connect, 500 ms of silence), and a circuit breaker: after a failure the connection is left
  * alone for 5 s, then tried once more. Redis that is down is "no cache", never an error. (Only the
  * resolver has its own, longer deadlines: prefer an address or a socket.) Not thread-safe: one a
  * thread. Values are bytes, at most REDIS_VALUE_MAX of them. The process must ignore SIGPIPE

@@ -1,0 +1,290 @@
+#!/usr/bin/env bats
+# vega-run: what becomes of a job, whatever happens to it, its process and its worker.
+load ../lib/vega
+
+state() { # ID…: their states, in order
+	local id
+	for id; do
+		vega-status -F json "$id" | jq -r .state
+	done | paste -sd ' '
+}
+
+field() { # ID FILTER
+	vega-status -F json "$1" | jq -r "$2"
+}
+
+# The entries of a directory, without the times that reading it changes.
+found() {
+	grep '"type":"entry"' | sed 's/"atime":"[^"]*",//' | sort
+}
+
+state_is() { # ID STATE
+	[[ $(state "$1") == "$2" ]]
+}
+
+# hang_once [OPTION]…: submits a job whose first attempt lasts as long as its process; $id. The file
+# "began" says that it does, and holds the filter's process id.
+hang_once() {
+	mkdir -p in
+	echo text >in/file
+	cat >filter <<-'END'
+		[ ! -e began ] || exec cat
+		echo $$ >began.new
+		mv began.new began
+		while kill -0 $PPID; do sleep 0.05; done
+	END
+	id=$(vega-submit transform "$@" --out out in -- sh "$PWD/filter")
+}
+
+began() {
+	[[ -s began ]]
+}
+
+@test "a job does what the command does" {
+	small_tree data
+	vega-walk find --format=ndjson "$PWD/data" | found >direct
+	id=$(vega-submit find data)
+	[[ $(state "$id") == PENDING ]]
+	expect 0 vega-run --drain
+	[[ ! -s $out ]]
+	lines 1 "$err"
+	matches "^vega-run: $id completed in .*: [0-9]+ entries\$" "$err"
+	[[ $(state "$id") == COMPLETED ]]
+	[[ $(field "$id" .attempt) == 1 ]]
+	vega-status --records "$id" | found >job
+	[[ -s job ]]
+	same direct job
+	[[ $(vega-status --result "$id" | jq -c .complete) == true ]]
+}
+
+@test "the summary of a job is that of the command" {
+	small_tree data
+	id=$(vega-submit data)
+	expect 0 vega-run --drain -q
+	[[ ! -s $err ]]
+	vega-walk --format=json "$PWD/data" | jq -S '{ledger, summarize: .summarize | {files, directories, apparent_bytes}}' >direct
+	vega-status --result "$id" | jq -S '{ledger, summarize: .summarize | {files, directories, apparent_bytes}}' >job
+	same direct job
+}
+
+@test "strange names pass through unharmed" {
+	strange_tree data
+	id=$(vega-submit find data)
+	expect 0 vega-run --drain
+	vega-walk find --format=ndjson "$PWD/data" | found >direct
+	vega-status --records "$id" | found >job
+	[[ -s job ]]
+	same direct job
+	strange=$'new\nline \e[31m \xff'
+	mkdir "$strange"
+	id=$(vega-submit "$strange")
+	expect 0 vega-run --drain
+	[[ $(state "$id") == COMPLETED ]]
+}
+
+@test "many records go to a file, few into the row" {
+	wide_tree data 3000
+	id=$(vega-submit find data)
+	few=$(vega-submit find data/f1)
+	expect 0 vega-run --drain --spool "$PWD/spool dir"
+	spooled="spool dir/$id.1.ndjson"
+	[[ $(stat -c %a "$spooled") == 600 ]]
+	[[ $(find 'spool dir' -type f | wc -l) == 1 ]]
+	[[ $(field "$id" .records_uri) == "file://$(hostname)$PWD/spool%20dir/$id.1.ndjson" ]]
+	vega-status --records "$id" | cmp - "$spooled"
+	[[ $(field "$few" .records_uri) == null ]]
+	[[ $(vega-status --records "$few" | wc -l) == 1 ]]
+
+	printf X | dd of="$spooled" bs=1 seek=5000 conv=notrunc status=none
+	expect 2 vega-status --records "$id"
+	[[ ! -s $out ]]
+	matches 'is not what the job stored' "$err"
+	rm "$spooled"
+	expect 2 vega-status --records "$id"
+	matches 'is gone: the records were removed' "$err"
+	sqlite3 "$XDG_STATE_HOME/vega/jobs.db" "update job_result set records_uri = 'file://far.example/x' where records_uri is not null"
+	expect 2 vega-status --records "$id"
+	matches 'on host far.example .*run vega-status there' "$err"
+}
+
+@test "what cannot be read makes a job partial, not a failure" {
+	mkdir data gone
+	id=$(vega-submit find data gone)
+	rmdir gone
+	expect 0 vega-run --drain
+	matches "$id completed in .*, some could not be read\$" "$err"
+	[[ $(field "$id" '[.state, .exit_code] | @csv') == '"COMPLETED",3' ]]
+	[[ $(vega-status --records "$id" | jq -r .type | sort | paste -sd ' ') == 'entry error' ]]
+}
+
+@test "a job that can never work fails at once" {
+	mkdir data
+	id=$(vega-submit data)
+	sqlite3 "$XDG_STATE_HOME/vega/jobs.db" "update job set spec = replace(spec, '\"v\":1', '\"v\":99')"
+	expect 0 vega-run --drain
+	matches "$id failed: vega-walk: .*newer" "$err"
+	[[ $(field "$id" '[.state, .attempt, .exit_code] | @csv') == '"FAILED",1,2' ]]
+	expect 4 vega-status --wait "$id"
+	matches "job $id failed: vega-walk: .*newer" "$err"
+	expect 0 vega-status "$id"
+	matches 'does not understand' "$out"
+}
+
+@test "a process that dies is tried again, as often as wanted" {
+	mkdir in
+	echo x >in/file
+	id=$(vega-submit transform --max-attempts 2 --out out in -- sh -c 'kill -SEGV $(ps -o ppid= $$)')
+	expect 0 vega-run --drain
+	matches "$id will be tried again: vega-walk was killed by SIGSEGV" "$err"
+	matches "$id failed: vega-walk was killed by SIGSEGV" "$err"
+	[[ $(field "$id" '[.state, .attempt, .exit_code] | @csv') == '"FAILED",2,139' ]]
+}
+
+@test "--once runs one job, --drain what is due, --queue what is in it" {
+	mkdir data
+	a=$(vega-submit data)
+	b=$(vega-submit --priority 1 data)
+	c=$(vega-submit --queue other data)
+	d=$(vega-submit --after 1d data)
+	expect 0 vega-run --once
+	[[ $(state "$a" "$b" "$c" "$d") == 'PENDING COMPLETED PENDING PENDING' ]]
+	expect 0 vega-run --drain --queue other --queue another
+	[[ $(state "$a" "$b" "$c" "$d") == 'PENDING COMPLETED COMPLETED PENDING' ]]
+	expect 0 vega-run --drain -j 3
+	[[ $(state "$a" "$b" "$c" "$d") == 'COMPLETED COMPLETED COMPLETED PENDING' ]]
+	expect 0 vega-run --once
+	[[ ! -s $err ]]
+}
+
+@test "a worker starts what is submitted while it waits" {
+	mkdir data
+	start vega-run
+	for i in 1 2 3; do
+		id=$(vega-submit data)
+		expect 0 vega-status --wait --timeout 20s "$id"
+	done
+	kill -TERM "$pid"
+	code=0
+	wait "$pid" || code=$?
+	((code == 143))
+}
+
+@test "SIGTERM releases what runs, and the attempt does not count" {
+	hang_once
+	start vega-run -v
+	eventually 20 began
+	kill -TERM "$pid"
+	code=0
+	wait "$pid" || code=$?
+	((code == 143))
+	matches "^vega-run: $id released\$" "$err.$pid"
+	[[ $(field "$id" '[.state, .attempt, .lease_seq] | @csv') == '"PENDING",0,1' ]]
+	eventually 10 gone "$(<began)"
+	expect 0 vega-run --drain
+	[[ $(field "$id" '[.state, .attempt, .lease_seq] | @csv') == '"COMPLETED",1,2' ]]
+	[[ $(<out/file) == text ]]
+}
+
+@test "a job whose worker is killed is taken over, and its process dies with the worker" {
+	hang_once
+	start vega-run --lease 2s
+	eventually 20 began
+	walk=$(pgrep -P "$pid" vega-walk)
+	kill -KILL "$pid"
+	eventually 10 gone "$walk"
+	eventually 10 gone "$(<began)"
+	[[ $(state "$id") == PROCESSING ]]
+	start vega-run --lease 2s
+	expect 0 vega-status --wait --timeout 20s "$id"
+	[[ $(field "$id" '[.attempt, .lease_seq] | @csv') == 2,2 ]]
+	[[ $(<out/file) == text ]]
+}
+
+@test "a worker that was stopped for longer than its lease stores nothing" {
+	hang_once
+	start vega-run --lease 1s
+	sleeper=$pid
+	eventually 20 began
+	kill -STOP "$sleeper"
+	start vega-run --lease 1s
+	expect 0 vega-status --wait --timeout 20s "$id"
+	vega-status -F json "$id" >before
+	[[ $(field "$id" .attempt) == 2 ]]
+	kill -CONT "$sleeper"
+	eventually 20 matches "^vega-run: $id lost: " "$err.$sleeper"
+	eventually 10 gone "$(<began)"
+	vega-status -F json "$id" >after
+	same before after
+	kill -0 "$sleeper"
+}
+
+@test "a child gets no secrets, and nothing else of the worker's" {
+	mkdir in
+	echo x >in/file
+	id=$(vega-submit transform --out out in -- sh -c 'env; ls -l /proc/self/fd')
+	PGPASSWORD=hidden PGUSER=hidden expect 0 vega-run --drain --store "sqlite:$XDG_STATE_HOME/vega/jobs.db"
+	[[ $(state "$id") == COMPLETED ]]
+	! grep -E 'hidden|VEGA_STORE|jobs\.db' out/file
+}
+
+@test "--root limits what jobs may touch" {
+	mkdir -p ours theirs
+	touch ours/a theirs/b
+	id=$(vega-submit find ours theirs)
+	expect 0 vega-run --drain --root ours
+	vega-status --records "$id" >records
+	matches "$PWD/ours/a" records
+	matches "\"type\":\"error\".*$PWD/theirs\".*EPERM" records
+	! grep theirs/b records
+	id=$(vega-submit find theirs)
+	VEGA_ROOTS=$PWD/ours expect 0 vega-run --drain
+	! vega-status --records "$id" | grep theirs/b
+	id=$(vega-submit find theirs)
+	VEGA_ROOTS=$PWD/theirs expect 0 vega-run --drain
+	vega-status --records "$id" | grep theirs/b
+}
+
+@test "wrong usage is refused" {
+	expect 2 vega-run --once --drain
+	expect 2 vega-run -q -v
+	expect 2 vega-run -j 0
+	expect 2 vega-run -j 5000
+	expect 2 vega-run --lease 10ms
+	expect 2 vega-run --lease 20
+	expect 2 vega-run somewhere
+	matches "unexpected operand 'somewhere'" "$err"
+	expect 2 vega-run --drain --root nowhere
+	matches 'nowhere' "$err"
+	expect 2 vega-run --drain --cache gopher://x
+	expect 2 vega-run --drain --store gopher://x
+	expect 2 vega-run --drain --store postgresql://localhost/x
+	matches 'a shared store needs --root DIR' "$err"
+	[[ ! -e $XDG_STATE_HOME/vega/jobs.db ]]
+}
+
+@test "a store that cannot be reached is waited for, but not by --drain" {
+	unset PGHOST
+	away="postgresql:///x?host=$PWD"
+	expect 5 vega-run --drain --root / --store "$away"
+	start vega-run --root / --store "$away"
+	eventually 20 matches '^vega-run: the store is away, trying again' "$err.$pid"
+	kill -TERM "$pid"
+	code=0
+	wait "$pid" || code=$?
+	((code == 143))
+	lines 2 "$err.$pid"
+}
+
+@test "records that do not fit on the disk cost an attempt, and nothing is left" {
+	need_root
+	wide_tree in 3000
+	mkdir small
+	mount -t tmpfs -o size=64k none small
+	id=$(vega-submit find --max-attempts 1 in)
+	expect 0 vega-run --drain --spool "$PWD/small"
+	find small -type f >left
+	umount small
+	matches "$id failed: cannot write the records to the spool directory .*No space left" "$err"
+	[[ $(state "$id") == FAILED ]]
+	[[ ! -s left ]]
+}

@@ -114,10 +114,13 @@ gone() {
 # start COMMAND…: in the background, in a process group of its own, stopped after the test. Its
 # output goes to $out.PID and $err.PID; the process id is in $pid.
 start() {
+	local to_out to_err # opened here: the new process may come to it only after the mv
+	exec {to_out}>"$BATS_TEST_TMPDIR/stdout.new" {to_err}>"$BATS_TEST_TMPDIR/stderr.new"
 	set -m
-	"$@" >"$BATS_TEST_TMPDIR/stdout.new" 2>"$BATS_TEST_TMPDIR/stderr.new" 3>&- </dev/null &
+	"$@" >&"$to_out" 2>&"$to_err" {to_out}>&- {to_err}>&- 3>&- </dev/null &
 	pid=$!
 	set +m
+	exec {to_out}>&- {to_err}>&-
 	started+=("$pid")
 	mv "$BATS_TEST_TMPDIR/stdout.new" "$out.$pid"
 	mv "$BATS_TEST_TMPDIR/stderr.new" "$err.$pid"

@@ -333,7 +333,7 @@ static void add_text(struct buf *out, const struct format_options *options,
 	struct buf bytes = BUF_INIT;
 	record_add_path(&bytes, parsed, key);
 	add_name(out, options, bytes.data, bytes.len, NULL, 0);
-	out->failed |= bytes.failed;
+	out->failed |= bytes.failed || !parsed;
 	buf_release(&bytes);
 	cJSON_Delete(parsed);
 }

@@ -50,7 +50,7 @@ extern const struct format *const formats[];        /* NULL-terminated; the firs
 const struct format *format_find(const char *name); /* NULL when there is none */
 
 /* The readable picture of a summary object; what the text format prints, and vega-status --result
- * on a terminal. */
+ * on a terminal. What is not JSON, or does not fit in memory, sets out->failed. */
 void render_summary(
         struct buf *out, const struct format_options *options, const char *json, size_t len);
 

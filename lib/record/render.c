@@ -224,6 +224,7 @@ void render_summary(
 	} operations[] = {{"find", draw_find}, {"hash", draw_hash}, {"transform", draw_transform},
 	        {"summarize", draw_summarize}};
 	cJSON *summary = cJSON_ParseWithLength(json, len);
+	out->failed |= !summary;
 	for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
 		const cJSON *sums = member(summary, operations[i].member);
 		if (sums) {

@@ -54,8 +54,9 @@ static void release_table(struct table *table)
 
 static bool set_label(struct row *row, struct buf *label)
 {
-	row->len = label->len;
+	size_t len = label->len;
 	row->label = buf_detach(label);
+	row->len = row->label ? len : 0;
 	return row->label;
 }
 

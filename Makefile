@@ -257,4 +257,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all contract asan bench check check-docs check-install clean cli deps docs fuzz fuzzers help install lint quickstart test-deps uninstall unit FORCE
+.PHONY: all asan bench check check-docs check-install clean cli contract deps docs fuzz fuzzers help install lint quickstart test-deps uninstall unit FORCE

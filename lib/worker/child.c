@@ -44,7 +44,7 @@ static char *find_walk(void)
 	ssize_t len = readlink("/proc/self/exe", self, sizeof self - sizeof "vega-walk");
 	char *slash = len > 0 ? memrchr(self, '/', (size_t)len) : NULL;
 	if (slash) {
-		strcpy(slash + 1, "vega-walk");
+		memcpy(slash + 1, "vega-walk", sizeof "vega-walk");
 		if (access(self, X_OK) == 0) {
 			return strdup(self);
 		}

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 
 struct pending {
 	pthread_mutex_t lock;
+	size_t max;
 	struct pending_batch *batch; /* NULL: empty */
 	uint64_t bytes;
 	atomic_uint_fast64_t begun; /* ns: when the batch got its first file; 0: empty */
@@ -24,6 +26,8 @@ struct pending *pending_new(void)
 {
 	struct pending *pending = calloc(1, sizeof *pending);
 	if (pending) {
+		size_t share = fd_raise_limit() / 16;
+		pending->max = share < 1 ? 1 : share > PENDING_MAX ? PENDING_MAX : share;
 		pthread_mutex_init(&pending->lock, NULL);
 	}
 	return pending;
@@ -71,7 +75,7 @@ bool pending_add(struct pending *pending, const struct pending_file *file, bool 
 	if (batch) {
 		batch->file[batch->count++] = *file;
 		pending->bytes += file->bytes;
-		if (now || batch->count == PENDING_MAX || pending->bytes >= PENDING_BYTES ||
+		if (now || batch->count >= pending->max || pending->bytes >= PENDING_BYTES ||
 		        is_old(pending)) {
 			*full = take(pending);
 		}

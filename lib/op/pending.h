@@ -12,7 +12,7 @@
 
 #include "fs/output.h"
 
-#define PENDING_MAX 64
+#define PENDING_MAX 64 /* fewer where few descriptors may be open: a file takes two */
 #define PENDING_BYTES ((uint64_t)64 << 20) /* of output: more is not delayed */
 #define PENDING_NS \
 	((uint64_t)500 * 1000000) /* nor is any for longer than this, while work goes on */

@@ -422,17 +422,6 @@ static int may_write(
 	}
 }
 
-static int begin_output(struct transform_thread *t)
-{
-	struct transform *transform = t->transform;
-	int error = output_begin(transform->root, relative_output(t), &t->file);
-	if (error == -EMFILE || error == -ENFILE) { /* those that wait hold descriptors */
-		publish_batch(t, pending_take(transform->pending, true));
-		error = output_begin(transform->root, relative_output(t), &t->file);
-	}
-	return error;
-}
-
 static int transform_begin_file(
         void *accumulator, const struct walk_entry *entry, const struct file_meta *meta)
 {
@@ -445,7 +434,7 @@ static int transform_begin_file(
 	if (may <= 0) {
 		return may;
 	}
-	int error = begin_output(t);
+	int error = output_begin(t->transform->root, relative_output(t), &t->file);
 	if (error) {
 		return refuse_output(t, entry, -error, NULL);
 	}

@@ -1,0 +1,341 @@
+#!/usr/bin/env bats
+# vega-walk transform: the mirrored tree, its codecs and filters, and what must never happen to it.
+load ../lib/vega
+
+# A tree to transform: strange names, an empty file, a large one, odd modes and times.
+transform_tree() {
+	strange_tree "$1"
+	mkdir -p "$1/a/b/c"
+	seq 1 200000 >"$1/a/b/c/large.csv"
+	: >"$1/a/empty"
+	echo set >"$1/a/suid"
+	chmod 6750 "$1/a/suid"
+	touch -d '1969-12-31 23:59:58.123456789' "$1/a/suid"
+	chmod 400 "$1/a/b/c/large.csv"
+	ln -s b "$1/a/link"
+	mkfifo "$1/a/fifo"
+}
+
+# What is in a tree, without its links and pipes: name, mode, mtime and content of each file.
+listing() { # DIRECTORY
+	(cd "$1" && find . -type f -printf '%m %T@ ' -exec sha256sum --zero {} \; | tr '\0' '\n' | sort)
+}
+
+temporaries() { # DIRECTORY: how many temporary files are in it
+	find "$1" -name '.vega-*' | wc -l
+}
+
+any_file() { # DIRECTORY
+	[[ $(find "$1" -type f -print -quit) ]]
+}
+
+@test "compresses and decompresses a tree unharmed: names, content, modes and times" {
+	local codec
+	transform_tree in
+	# A name of 255 bytes has no room for an ending: it is told, and the rest is done.
+	expect 3 vega-walk transform --to zstd --out packed-zstd in
+	matches "longer than 255 bytes" "$err"
+	find in -name 'xxxxxxxx*' -delete
+	listing in | sed 's/^6750 /750 /' | sort >wanted
+	for codec in zstd gzip; do
+		expect 0 vega-walk transform --to $codec --out packed-$codec in
+		expect 0 vega-walk transform --to none --out back-$codec packed-$codec
+		listing back-$codec >got
+		same wanted got
+		(($(temporaries packed-$codec) == 0))
+	done
+	find packed-zstd -type f -print0 | xargs -0 zstd -tq --
+	find packed-gzip -type f -print0 | xargs -0 gzip -t --
+	[[ ! -e packed-zstd/a/link.zst && ! -e packed-zstd/a/fifo.zst ]]
+}
+
+@test "prints the outputs' paths, which the next command reads" {
+	small_tree in
+	expect 0 vega-walk transform -e csv --to gzip --out out -0 in
+	xargs -0 gzip -dc <"$out" | wc -c >bytes
+	(($(<bytes) == 2000 + 2000 + 10000))
+	expect 0 vega-walk transform -e csv --to gzip --out out --sort in
+	printf '%s\n' out/docs/b.csv.gz out/docs/old/c.csv.gz out/hardlink.csv.gz >wanted
+	same wanted "$out"
+}
+
+@test "records tell input, output and sizes" {
+	mkdir in
+	printf 'hello\n' >in/a.csv
+	printf 'x\xff' >in/$'b\xff'
+	expect 0 vega-walk transform --to zstd --out out --format=ndjson in
+	jq -se 'length == 3 and (map(select(.type == "entry")) | length == 2 and all(.op == "transform"
+		and .status == "written"))' "$out"
+	jq -se 'map(select(.path == "in/a.csv"))[0] | .output == "out/a.csv.zst" and .input_bytes == 6
+		and .output_bytes == '"$(stat -c %s out/a.csv.zst)" "$out"
+	[[ $(jq -r 'select(.output_b64) | .output_b64' "$out" | base64 -d) == $'out/b\xff.zst' ]]
+	jq -se 'last | .complete and .transform.written == 2 and .transform.current == 0
+		and .transform.failed == 0 and .transform.input_bytes == 8' "$out"
+	expect 0 vega-walk transform --to zstd --out out --format=csv in/a.csv
+	[[ $(<"$out") == $'path,output,status,input_bytes,output_bytes\nin/a.csv,out/a.csv.zst,current,6,'* ]]
+}
+
+@test "run again, it writes nothing and reads nothing" {
+	transform_tree in
+	find in -name 'xxxx*' -delete
+	expect 0 vega-walk transform --to zstd --out out in
+	find out -type f -printf '%i %p\0' | sort -z >before
+	expect 0 vega-walk transform --to zstd --out out --format=json in
+	jq -e '.transform.written == 0 and .transform.current > 20 and .content.files_read == 0' "$out"
+	echo more >>in/a/empty
+	expect 3 vega-walk transform --to zstd --out out in
+	matches 'in/a/empty: out/a/empty.zst: exists and differs; use --overwrite' "$err"
+	find out -type f -printf '%i %p\0' | sort -z >after
+	cmp before after
+	expect 0 vega-walk transform --to zstd --out out --overwrite --format=json in
+	jq -e '.transform.written == 1' "$out"
+	[[ $(zstd -dcq out/a/empty.zst) == more ]]
+	(($(temporaries out) == 0))
+}
+
+@test "an empty selection creates nothing" {
+	small_tree in
+	expect 0 vega-walk transform -e none --to zstd --out out in
+	[[ ! -e out && ! -s $out ]]
+}
+
+@test "two inputs for one output are found before anything is written" {
+	mkdir -p in/d other/d
+	echo 1 | gzip >in/d/x.gz
+	echo 2 | zstd -q >in/d/x.zst
+	echo 3 >other/d/x
+	expect 2 vega-walk transform --to none --out out in
+	matches '^vega-walk: in/d/x.gz and in/d/x.zst would both be written to out/d/x;' "$err"
+	lines 1 "$err"
+	expect 2 vega-walk transform --out out in other -n x.zst -n x --output-name '{/.}' -- cat
+	matches '^vega-walk: in/d/x.zst and other/d/x would both be written to out/d/x;' "$err"
+	expect 2 vega-walk transform --out out other/d/x in/d/x.gz --output-name 'same{/.}' -- cat
+	matches 'in/d/x.gz and other/d/x would both be written to out/samex;' "$err"
+	echo 4 | gzip >in/d/y.gz
+	echo 4 >in/d/y
+	expect 2 vega-walk transform --to none --out out -j4 in
+	matches 'in/d/x.gz and in/d/x.zst .*1 more' "$err"
+	[[ ! -e out ]]
+	expect 0 vega-walk transform --to gzip --out out in
+}
+
+@test "refuses an output inside the input, or around it, and leaves no trace" {
+	mkdir -p in/sub
+	echo x >in/sub/f
+	local dir
+	for dir in in in/out in/sub/new/out ./in/../in/x; do
+		expect 2 vega-walk transform --to zstd --out "$dir" in
+		matches '^vega-walk: --out .* lies inside the input in; ' "$err"
+	done
+	ln -s in link
+	expect 2 vega-walk transform --to zstd --out link/out in
+	matches 'lies inside' "$err"
+	expect 2 vega-walk transform --to zstd --out . in
+	matches 'contains the input in' "$err"
+	[[ $(find in) == $'in\nin/sub\nin/sub/f' ]]
+	expect 2 vega-walk transform --to zstd --out in/sub/f in/sub/f
+	matches 'in/sub/f: not a directory' "$err"
+	expect 2 vega-walk --allow-root "$PWD/in" transform --to zstd --out "$PWD/out" "$PWD/in/sub"
+	[[ ! -e out ]]
+}
+
+@test "a root that is a file is written under its name, beside it too" {
+	echo hello >a.csv
+	expect 0 vega-walk transform --to gzip --out . a.csv
+	[[ $(gzip -dc a.csv.gz) == hello && $(<"$out") == ./a.csv.gz ]]
+	expect 0 vega-walk transform --to none --out . a.csv.gz # its output stands there already
+	expect 3 vega-walk transform --to none --overwrite --out . a.csv
+	matches 'a.csv: ./a.csv: is the input itself' "$err"
+	[[ $(<a.csv) == hello ]]
+	echo dash >./-dash.csv
+	expect 0 vega-walk transform --to gzip --out out ./-dash.csv
+	[[ $(gzip -dc out/-dash.csv.gz) == dash ]]
+}
+
+@test "what is no whole zstd or gzip data is an error, and the rest is done" {
+	mkdir in
+	seq 1000 | gzip >in/good.gz
+	seq 1000 | zstd -q >in/good.zst.zst
+	cat in/good.gz in/good.gz >in/twice.gz
+	cat in/good.zst.zst in/good.zst.zst >in/twice2.zst
+	head -c 100 in/good.gz >in/cut.gz
+	head -c 100 in/good.zst.zst >in/cut2.zst
+	(cat in/good.gz && echo garbage) >in/tail.gz
+	echo text >in/text.gz
+	: >in/empty.gz
+	expect 3 vega-walk transform --to none --out out in
+	matches '^vega-walk: in/cut.gz: truncated gzip data$' "$err"
+	matches '^vega-walk: in/cut2.zst: truncated zstd data$' "$err"
+	matches '^vega-walk: in/tail.gz: not valid gzip data' "$err"
+	matches '^vega-walk: in/text.gz: neither zstd nor gzip data$' "$err"
+	matches '^vega-walk: in/empty.gz: neither zstd nor gzip data$' "$err"
+	[[ $(cd out && echo *) == 'good good.zst twice twice2' ]]
+	(($(wc -l <out/good) == 1000 && $(wc -l <out/good.zst) == 1000))
+}
+
+@test "a filter gets the content, and its output becomes the file" {
+	transform_tree in
+	expect 0 vega-walk transform --out upper in -- tr '[:lower:]' '[:upper:]'
+	(cd in && find . -type f -print0) | while IFS= read -r -d '' name; do
+		tr '[:lower:]' '[:upper:]' <"in/$name" | cmp - "upper/$name"
+	done
+	[[ $(stat -c '%a %.Y' upper/a/suid) == '750 -1.876543211' || $(stat -c %a upper/a/suid) == 750 ]]
+	# The name as arguments, whatever it is: what it reads is what it is given.
+	expect 0 vega-walk transform --out named in -- sh -c 'cat -- "$1" | cmp - /dev/stdin && printf "%s\n" "$@"' x \
+		'{}' '{.}' '{/}' '{/.}' '{//}' 'a{}'
+	printf '%s\n' in/a/b/c/large.csv in/a/b/c/large large.csv large in/a/b/c 'a{}' >wanted
+	same wanted named/a/b/c/large.csv
+	printf '%s\n' in/-dash in/-dash ./-dash ./-dash in 'a{}' >wanted
+	same wanted named/-dash
+	expect 0 vega-walk transform --out numbered -e csv --output-name '{/.}.{/}.n' in -- wc -l
+	[[ $(<numbered/a/b/c/large.large.csv.n) == 200000 ]]
+}
+
+@test "a filter that fails leaves no output and says why" {
+	mkdir in
+	seq 5 >in/a
+	seq 100000 >in/b
+	expect 3 vega-walk transform --out out in -- sh -c 'cat; [ "$1" = a ] || { echo "no b" >&2; exit 3; }' x '{/}'
+	matches '^vega-walk: in/b: sh: exit status 3: no b$' "$err"
+	same in/a out/a
+	[[ ! -e out/b ]]
+	expect 3 vega-walk transform --out killed in -- sh -c 'kill -SEGV $$'
+	matches '^vega-walk: in/a: sh: ended by SIGSEGV' "$err"
+	expect 3 vega-walk transform --out slow --timeout 200ms in -- sleep 1000
+	matches '^vega-walk: in/a: sleep: ended, it ran longer than --timeout$' "$err"
+	[[ -z $(find killed slow -type f) ]]
+	expect 2 vega-walk transform --out none in -- no-such-filter
+	matches '^vega-walk: filter no-such-filter: not found in PATH' "$err"
+	[[ ! -e none ]]
+	expect 0 vega-walk transform --out true in -- true
+	[[ -e true/b && ! -s true/b ]]
+}
+
+@test "names that cannot be are refused, one by one" {
+	mkdir in
+	echo 1 >in/...
+	echo 2 >in/ok
+	expect 2 vega-walk transform --out out --output-name '../{/}' in -- cat
+	expect 2 vega-walk transform --out out --output-name 'all' in -- cat
+	printf -v long '%0250d' 0
+	expect 3 vega-walk transform --out out --output-name "{/}$long$long" in -- cat
+	matches 'in/ok: the output.s name would be longer than 255 bytes' "$err"
+	touch in/..x
+	expect 3 vega-walk transform --out dots --output-name '{/.}' -n '..x' -n ok in -- cat
+	matches 'in/..x: the output.s name would be no plain name' "$err"
+	[[ $(<dots/ok) == 2 ]]
+}
+
+@test "a link in the output tree leads nowhere" {
+	mkdir -p in/d outside out
+	echo x >in/d/f
+	ln -s ../outside out/d
+	expect 3 vega-walk transform --to zstd --out out --overwrite in
+	matches '^vega-walk: in/d/f: out/d/f.zst: Not a directory$' "$err"
+	rm out/d && mkdir out/d
+	echo precious >outside/target
+	ln -s ../../outside/target out/d/f.zst
+	expect 3 vega-walk transform --to zstd --out out in
+	expect 0 vega-walk transform --to zstd --out out --overwrite in
+	[[ $(<outside/target) == precious && ! -L out/d/f.zst ]]
+	rm out/d/f.zst && mkdir out/d/f.zst
+	expect 3 vega-walk transform --to zstd --out out --overwrite in
+	matches 'out/d/f.zst: Is a directory' "$err"
+}
+
+@test "many threads, and a second process, write each file once" {
+	mkdir in
+	perl -e 'for my $i (1 .. 1500) { my $d = sprintf "in/%d/%d/%d", $i % 3, $i % 11, $i % 41;
+		system("mkdir", "-p", $d) unless -d $d; open my $f, ">", "$d/f$i"; print $f "file $i\n" x 20 }'
+	start vega-walk transform --to gzip --out out -j16 --format=ndjson in
+	local first=$pid
+	start vega-walk transform --to gzip --out out -j16 --format=ndjson in
+	wait "$first"
+	wait "$pid"
+	cat "$out.$first" "$out.$pid" | jq -se 'map(select(.type == "entry")) | length == 3000
+		and (map(select(.status == "written")) | length == 1500)'
+	cat "$out.$first" "$out.$pid" | jq -se 'map(select(.type == "summary")) | all(.complete and .ledger.errors == 0)'
+	expect 0 vega-walk transform --to none --out back out
+	listing in >wanted
+	listing back >got
+	same wanted got
+	(($(temporaries out) == 0))
+}
+
+@test "few descriptors are enough" {
+	mkdir in
+	for i in {1..300}; do echo "$i" >"in/$i"; done
+	expect 0 bash -c 'ulimit -n 40; exec vega-walk transform --to zstd --out out -j2 in'
+	(($(find out -type f | wc -l) == 300))
+}
+
+@test "stopped, it ends the filters and keeps only what is whole" {
+	mkdir in
+	for i in {1..20}; do echo "$i" >"in/$i"; done
+	start vega-walk transform --out out -j2 --format=ndjson in -- sh -c 'cat; echo $$ >>pids; sleep 1000 & wait'
+	eventually 20 test -s pids
+	kill -TERM "$pid"
+	status=0
+	wait "$pid" || status=$?
+	((status == 128 + 15))
+	local filter
+	while read -r filter; do
+		eventually 10 gone "$filter"
+	done <pids
+	[[ -z $(find out -type f) ]]
+	jq -se 'last | .type == "summary" and (.complete | not)' "$out.$pid"
+}
+
+@test "killed, it leaves nothing half written" {
+	mkdir in
+	for i in {1..8}; do head -c 20000000 /dev/urandom >"in/$i"; done
+	start vega-walk transform --to gzip --out out -j2 in
+	eventually 60 any_file out
+	kill -KILL "$pid"
+	wait "$pid" || true
+	local file
+	for file in out/*.gz; do
+		[[ ! -e $file ]] || gzip -t "$file"
+	done
+	expect 0 vega-walk transform --to gzip --out out in
+	for file in in/*; do
+		gzip -dc "out/${file#in/}.gz" | cmp - "$file"
+	done
+	(($(temporaries out) == 0))
+}
+
+@test "on a full disk each file is whole or absent, and the error names it" {
+	need_root
+	mkdir in out
+	for i in {1..20}; do head -c 40000 /dev/urandom >"in/$i"; done
+	expect 3 unshare -m bash -c 'mount -t tmpfs -o size=300k none out && trap "cp -a out kept" EXIT &&
+		vega-walk transform --to gzip --out out --format=ndjson in'
+	jq -se 'map(select(.type == "error")) | length > 5 and all(.errno == "ENOSPC" and (.message | startswith("out/")))' "$out"
+	jq -se 'last.ledger | .reported > 3 and .errors > 5' "$out"
+	(($(find kept -type f | wc -l) == $(jq -s 'map(select(.type == "entry")) | length' "$out")))
+	find kept -type f -print0 | xargs -0 gzip -t
+	(($(temporaries kept) == 0))
+	# A filter that does not look at its own errors.
+	expect 3 unshare -m bash -c 'mount -t tmpfs -o size=300k none out && trap "cp -a out filtered" EXIT &&
+		vega-walk transform --out out in -- sh -c "cat; exit 0"'
+	matches 'out/[0-9]+: No space left on device' "$err"
+	for file in filtered/*; do
+		cmp "$file" "in/${file#*/}"
+	done
+}
+
+@test "a directory that cannot be written to is told at once" {
+	mkdir in out
+	echo x >in/f
+	chmod 755 . && chmod 555 out
+	expect 2 as_nobody vega-walk transform --to zstd --out out in
+	matches '^vega-walk: output directory out: Permission denied$' "$err"
+	expect 2 as_nobody vega-walk transform --to zstd --out out/new in
+	matches '^vega-walk: output directory out/new: Permission denied$' "$err"
+}
+
+@test "with other operations, each file is read once" {
+	small_tree in
+	expect 0 vega-walk hash,transform,summarize --to zstd --out out --format=json in
+	jq -e '.content.files_read == .transform.written and .transform.written == .hash.files and .summarize.files == 7' "$out"
+}

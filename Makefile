@@ -123,7 +123,8 @@ $(B)/vega-walk: private LDLIBS = $(or $(walk_libs_$(PROFILE)),$(PKG_LIBS))
 
 # --- Unit tests: tests/unit/ROOM/NAME.c links only the rooms that ROOM may see ---------------------------
 
-UNIT_SOURCES := $(sort $(wildcard tests/unit/*/*.c))
+# Here and below the largest files first: they tend to run longest.
+UNIT_SOURCES := $(shell ls -S tests/unit/*/*.c)
 UNIT_TESTS := $(UNIT_SOURCES:%.c=$(B)/%)
 
 define unit_rule
@@ -153,7 +154,7 @@ contract: $(CONTRACTS) ## run the contract suites against every store
 	$(RUN_TESTS) $(or $(TESTS),$(CONTRACTS))
 
 cli: all ## test the commands
-	$(RUN_TESTS) $(or $(TESTS),$(sort $(wildcard tests/cli/*.bats)))
+	$(RUN_TESTS) $(or $(TESTS),$(shell ls -S tests/cli/*.bats))
 
 # --- Fuzzing: tests/fuzz/NAME.c, begun with the inputs in tests/fuzz/corpus/NAME -------------------------
 

@@ -175,12 +175,20 @@ static bool soon_ready(const char *text)
 	return false;
 }
 
+/* What the server adds without being asked would go to stderr. */
+static void ignore_notice(void *context, const PGresult *notice)
+{
+	(void)context;
+	(void)notice;
+}
+
 static enum verdict handshake(struct postgres_store *store)
 {
 	store->conn = start_connecting(store->url);
 	if (!store->conn) {
 		return NO_MEMORY;
 	}
+	PQsetNoticeReceiver(store->conn, ignore_notice, NULL);
 	remember_label(store);
 	uint64_t deadline = connect_deadline(store);
 	PostgresPollingStatusType status = PQstatus(store->conn) == CONNECTION_BAD
@@ -369,14 +377,18 @@ static int check_version(struct postgres_store *store, int version, struct vega_
 static int connect_now(struct postgres_store *store, bool patient, struct vega_error *err)
 {
 	unsigned nap_ms = 40;
+	int rc = 0;
 	for (;;) {
 		int version = 0;
 		enum verdict verdict = handshake(store);
 		if (verdict == DONE) {
 			verdict = set_up(store, &version);
 		}
-		int rc = verdict == DONE ? check_version(store, version, err)
-		                         : explain(store, verdict, NULL, err);
+		if (verdict == DONE) {
+			rc = check_version(store, version, err);
+		} else if (verdict != TIMEOUT || rc == 0) { /* an earlier reason says more */
+			rc = explain(store, verdict, NULL, err);
+		}
 		if (rc == 0) {
 			return 0;
 		}

@@ -10,9 +10,10 @@
 /* Who waits with vega-status holds this advisory lock shared, so that finishing a job costs a
  * NOTIFY (and its global lock) only while somebody listens: see TELL_DONE. */
 #define WATCHER_LOCK "1986359137, 1" /* "vega", 1 */
-#define READY_CHANNEL "vega_ready"   /* a job may have become claimable, or a cancel was asked for \
-	                              */
-#define DONE_CHANNEL "vega_done"     /* a job ended; the payload is its id */
+#define READY_CHANNEL \
+	"vega_ready"             /* a job may have become claimable, or a cancel was asked for \
+	                          */
+#define DONE_CHANNEL "vega_done" /* a job ended; the payload is its id */
 
 struct postgres_store {
 	struct store base;

@@ -19,6 +19,7 @@
 #endif
 
 #define APPLICATION_ID 0x56656761 /* "Vega" */
+#define SMALLEST_PAGE 512         /* SQLite takes a smaller file for an empty one */
 
 /* The embedded twin of schema.sql. Times are microseconds since 1970. */
 const char sqlite_schema[] =
@@ -357,9 +358,10 @@ static int check_file(struct sqlite_store *store, struct vega_error *err)
 		return vega_fail(
 		        err, VEGA_FATAL, "'%s' is no regular file; name another one", store->path);
 	}
-	if (st.st_size == 0) {
+	if (st.st_size < SMALLEST_PAGE) {
 		return vega_fail(err, VEGA_FATAL,
-		        "sqlite:%s is empty: it was truncated, or never was a job store; restore "
+		        "sqlite:%s is empty, or nearly so: it was truncated, or never was a job "
+		        "store; restore "
 		        "it "
 		        "from a backup, or remove it to begin a new one",
 		        store->path);

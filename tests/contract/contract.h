@@ -169,17 +169,15 @@ static inline char *line_of(const char *command)
 	char *line = NULL;
 	size_t size = 0;
 	FILE *pipe = popen(command, "r");
-	if (!pipe || getline(&line, &size, pipe) < 0) {
+	bool good = pipe && getline(&line, &size, pipe) >= 0;
+	while (pipe && fgetc(pipe) != EOF) {
+	}
+	good = pipe && pclose(pipe) == 0 && good;
+	if (!good) {
 		free(line);
-		line = NULL;
+		return NULL;
 	}
-	if (pipe && pclose(pipe) != 0) {
-		free(line);
-		line = NULL;
-	}
-	if (line) {
-		line[strcspn(line, "\n")] = '\0';
-	}
+	line[strcspn(line, "\n")] = '\0';
 	return line;
 }
 
@@ -220,28 +218,32 @@ static inline unsigned together(
 	return well;
 }
 
-static inline void remove_directory(void)
+static pid_t contract_owner; /* children leave without cleaning up */
+
+static inline void clean_up(void)
 {
 	char command[300];
-	snprintf(command, sizeof command, "rm -rf '%s'", contract_dir);
-	if (system(command) != 0) {
-		printf("# %s is left\n", contract_dir);
+	if (getpid() != contract_owner) {
+		return;
 	}
+	free(postgres("stop", ""));
+	snprintf(command, sizeof command, "rm -rf '%s'", contract_dir);
+	free(line_of(command));
 }
 
-static inline int contract_run(void (*checks)(void))
+enum contract_stores { CONTRACT_SQLITE = 1, CONTRACT_POSTGRES = 2, CONTRACT_ALL = 3 };
+
+static inline void run_on_sqlite(void (*checks)(void))
 {
-	const char *tmp = getenv("TMPDIR");
 	char url[300];
-	snprintf(contract_dir, sizeof contract_dir, "%s/contract.XXXXXX", tmp ? tmp : "/tmp");
-	if (!mkdtemp(contract_dir)) {
-		return 2;
-	}
 	contract_store = "sqlite";
 	snprintf(url, sizeof url, "sqlite:%s/state/jobs.db", contract_dir);
 	contract_url = url;
 	checks();
+}
 
+static inline void run_on_postgres(void (*checks)(void))
+{
 	contract_store = "postgres";
 	contract_url = postgres("start", "");
 	if (contract_url) {
@@ -250,9 +252,29 @@ static inline int contract_run(void (*checks)(void))
 		ok(false, "postgres: the server starts");
 	}
 	free(contract_url);
-	free(postgres("stop", ""));
-	remove_directory();
+}
+
+static inline int contract_run_on(enum contract_stores stores_wanted, void (*checks)(void))
+{
+	const char *tmp = getenv("TMPDIR");
+	snprintf(contract_dir, sizeof contract_dir, "%s/contract.XXXXXX", tmp ? tmp : "/tmp");
+	if (!mkdtemp(contract_dir)) {
+		return 2;
+	}
+	contract_owner = getpid();
+	atexit(clean_up);
+	if (stores_wanted & CONTRACT_SQLITE) {
+		run_on_sqlite(checks);
+	}
+	if (stores_wanted & CONTRACT_POSTGRES) {
+		run_on_postgres(checks);
+	}
 	return done();
+}
+
+static inline int contract_run(void (*checks)(void))
+{
+	return contract_run_on(CONTRACT_ALL, checks);
 }
 
 #endif

@@ -1,0 +1,306 @@
+/* A PostgreSQL server that crashes, refuses, stalls, or has no schema or another one. */
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include "contract.h"
+
+static struct vega_error err;
+
+/* Runs SQL as a superuser on a connection of its own, which the caller finishes. */
+static PGconn *sql(const char *text)
+{
+	PGconn *conn = PQconnectdb(contract_url);
+	PGresult *result = PQexec(conn, text);
+	ExecStatusType status = PQresultStatus(result);
+	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+		printf("Bail out! %s: %s\n", text, PQerrorMessage(conn));
+		exit(1);
+	}
+	PQclear(result);
+	return conn;
+}
+
+static void run(const char *text)
+{
+	PQfinish(sql(text));
+}
+
+static void refuses(const char *url, int code, const char *word, const char *name)
+{
+	struct store *store = NULL;
+	int rc = store_open(url, 1000, &store, &err);
+	if (rc == 0) {
+		close_store(store);
+		err.text[0] = '\0';
+	}
+	if (!ok(rc == code && strstr(err.text, word), "%s", name)) {
+		printf("# %d %s\n", rc, err.text);
+	}
+}
+
+static int count_job(const struct job *job, void *context)
+{
+	(void)job;
+	++*(unsigned *)context;
+	return 0;
+}
+
+static unsigned count_queue(struct store *store, const char *queue)
+{
+	unsigned count = 0;
+	struct store_filter filter = {.queue = queue};
+	if (store->driver->list(store, &filter, count_job, &count, &err)) {
+		give_up("list", &err);
+	}
+	return count;
+}
+
+static void crash(void)
+{
+	free(postgres("kill", ""));
+}
+
+static void restart(void)
+{
+	char *url = postgres("start", "");
+	if (!url) {
+		give_up("restart", NULL);
+	}
+	free(url);
+}
+
+static void survives_a_crash(void)
+{
+	struct store *store = open_store();
+	struct store_request before = submit_to(store, "crash"), after = request("crash");
+	struct store_lease lease = take(store, "crash");
+	crash();
+	is_int(store->driver->submit(store, &after, 1, &err), VEGA_UNAVAILABLE, "a dead server");
+	ok(strstr(err.text, "vega") && strstr(err.text, "cannot reach"), "is named: %s", err.text);
+	is_int(store->driver->wait(store, 10, -1, &err), VEGA_UNAVAILABLE,
+	        "nor can it be waited for");
+	refuses(contract_url, VEGA_UNAVAILABLE, "cannot reach", "or opened");
+	restart();
+	is_int(store->driver->submit(store, &after, 1, &err), 0, "the same handle goes on");
+	is_int(count_queue(store, "crash"), 2, "nothing was lost, nothing is there twice");
+	is_int(store->driver->heartbeat(store, "w", &lease, 1, 60000, &err), 0, "a heartbeat");
+	ok(!lease.lost, "the lease outlives the crash");
+	is_int(finish_as(store, &lease, STORE_COMPLETED, NULL), 0, "the job can be finished");
+	is_int(state_of(store, before.id), JOB_COMPLETED, "and is COMPLETED");
+	close_store(store);
+}
+
+/* What this one is told is in a file of its own, a line when the call has returned. */
+static _Noreturn void work_through(const char *path)
+{
+	struct store *store = open_with(60000);
+	FILE *told = fopen(path, "a");
+	for (;;) {
+		struct job job;
+		struct store_request r = request("crashes");
+		r.max_attempts = 100;
+		if (store->driver->submit(store, &r, 1, &err) == 0) {
+			fprintf(told, "submitted %s\n", r.id);
+		}
+		if (claim(store, "w", "crashes", 1, 500, &job) == 1) {
+			struct store_lease lease = {.lease_seq = job.lease_seq};
+			memcpy(lease.id, job.id, UUID_TEXT);
+			if (finish_as(store, &lease, STORE_COMPLETED, NULL) == 0) {
+				fprintf(told, "completed %s\n", job.id);
+			}
+			job_release(&job);
+		}
+		fflush(told);
+	}
+}
+
+/* Every line of the file is true of the store. Returns how many there are, or -1. */
+static int all_true(struct store *store, const char *path)
+{
+	char word[16], id[UUID_TEXT];
+	int count = 0;
+	FILE *told = fopen(path, "r");
+	while (told && fscanf(told, "%15s %36s\n", word, id) == 2) {
+		struct job job = get(store, id);
+		bool completed = strcmp(word, "completed") == 0;
+		if (completed && job.state != JOB_COMPLETED) {
+			printf("# %s is %s\n", id, job_state_name(job.state));
+			count = -1;
+		}
+		job_release(&job);
+		if (count < 0) {
+			break;
+		}
+		count++;
+	}
+	if (told) {
+		fclose(told);
+	}
+	return count;
+}
+
+static void keeps_its_word_over_crashes(void)
+{
+	char path[400];
+	snprintf(path, sizeof path, "%s/told", contract_dir);
+	fflush(stdout);
+	pid_t child = fork();
+	if (child == 0) {
+		work_through(path);
+	}
+	for (int i = 0; i < 5; i++) {
+		poll(NULL, 0, 300 + i * 37);
+		crash();
+		restart();
+	}
+	poll(NULL, 0, 300);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	struct store *store = open_with(60000);
+	int count = all_true(store, path);
+	ok(count > 20, "%d acknowledgements over 5 crashes, and all of them hold", count);
+	close_store(store);
+}
+
+static void reconnects(void)
+{
+	struct store *store = open_store();
+	struct store_request r = request("cut");
+	submit_to(store, "cut");
+	run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
+	    "'vega'");
+	is_int(store->driver->submit(store, &r, 1, &err), 0, "a cut connection is made again");
+	is_int(count_queue(store, "cut"), 2, "within the call");
+	struct store_lease lease = take(store, "cut");
+	take(store, "cut");
+	run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
+	    "'vega'");
+	is_int(store->driver->heartbeat(store, "w", &lease, 1, 60000, &err), 0,
+	        "also with prepared statements");
+	ok(!lease.lost, "and the lease holds");
+	close_store(store);
+}
+
+static void waits_for_a_lock(void)
+{
+	struct store *store = open_with(400);
+	submit_to(store, "lock");
+	PGconn *locker = sql("BEGIN; LOCK TABLE vega.job_state IN ACCESS EXCLUSIVE MODE");
+	struct store_request r = request("lock");
+	struct timespec begun, ended;
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	int rc = store->driver->submit(store, &r, 1, &err);
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	ok(rc == VEGA_UNAVAILABLE && strstr(err.text, "in time"), "a stalled server: %s", err.text);
+	ok(ended.tv_sec - begun.tv_sec < 5, "is waited for until the deadline");
+	PQfinish(locker);
+	is_int(store->driver->submit(store, &r, 1, &err), 0, "the same handle goes on");
+	is_int(count_queue(store, "lock"), 2, "and nothing is there twice");
+	close_store(store);
+}
+
+static void stands_in_line(void)
+{
+	PGconn *others[32];
+	int count = 0;
+	run("ALTER SYSTEM SET max_connections = 12");
+	run("ALTER SYSTEM SET superuser_reserved_connections = 0");
+	run("CREATE ROLE plain LOGIN; GRANT tester TO plain");
+	crash();
+	restart();
+	do {
+		others[count] = PQconnectdb(contract_url);
+	} while (PQstatus(others[count]) == CONNECTION_OK && ++count < 32);
+	PQfinish(others[count < 32 ? count : 31]);
+	ok(count > 5 && count < 32, "%d connections are all that there are", count);
+	refuses(contract_url, VEGA_UNAVAILABLE, "too many", "one more is refused in the end");
+	fflush(stdout);
+	pid_t child = fork();
+	if (child == 0) {
+		struct store *store = open_with(15000);
+		submit_to(store, "line");
+		_exit(0);
+	}
+	poll(NULL, 0, 300);
+	while (count > 0) {
+		PQfinish(others[--count]);
+	}
+	int status = 1;
+	waitpid(child, &status, 0);
+	is_int(status, 0, "but served as soon as others leave");
+	run("ALTER SYSTEM RESET ALL");
+	crash();
+	restart();
+}
+
+static void knows_its_schema(void)
+{
+	run("UPDATE vega.schema_version SET version = 99");
+	refuses(contract_url, VEGA_FATAL, "newer VegaFS", "a newer schema");
+	run("UPDATE vega.schema_version SET version = 0");
+	refuses(contract_url, VEGA_FATAL, "schema.sql", "an older schema");
+	run("UPDATE vega.schema_version SET version = 1");
+	run("CREATE DATABASE bare");
+	char url[400];
+	snprintf(url, sizeof url, "%s&dbname=bare", contract_url);
+	refuses(url, VEGA_FATAL, "schema.sql", "no schema");
+}
+
+/* The first line that psql says of schema.sql, or its exit status. */
+static char *load_schema(const char *database)
+{
+	char command[600];
+	snprintf(command, sizeof command,
+	        "psql -X -q -d '%s&dbname=%s' -f schema.sql 2>&1; echo $?", contract_url, database);
+	return line_of(command);
+}
+
+static void schema_is_idempotent(void)
+{
+	char *said = load_schema("vega");
+	is_str(said, "0", "schema.sql again says nothing");
+	free(said);
+	run("UPDATE vega.schema_version SET version = 99");
+	said = load_schema("vega");
+	ok(strstr(said, "newer VegaFS"), "it refuses a newer one: %s", said);
+	free(said);
+	run("UPDATE vega.schema_version SET version = 1");
+	run("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0");
+	said = load_schema("ascii");
+	ok(strstr(said, "UTF8"), "and another encoding: %s", said);
+	free(said);
+}
+
+static void hides_passwords(void)
+{
+	static const char *const urls[] = {
+	        "postgresql://u:s3cret%zz@h/d",
+	        "postgresql://u:s3cret@localhost:1/d",
+	        "host=/nowhere password=s3cret dbname=d",
+	        "host=/nowhere password='s3cret dbname=d",
+	        "host=/nowhere 's3cret' password=",
+	        "mysql://u:s3cret@h/d",
+	        "postgresql://u:s3cret@h:port/d",
+	        "postgresql://h/d?password=s3cret&nonsense=1",
+	};
+	for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+		struct store *store = NULL;
+		int rc = store_open(urls[i], 1000, &store, &err);
+		ok(rc != 0 && !strstr(err.text, "s3cret"), "no password is told: %s", err.text);
+	}
+}
+
+static void checks(void)
+{
+	static void (*const all[])(void) = {survives_a_crash, keeps_its_word_over_crashes,
+	        reconnects, waits_for_a_lock, stands_in_line, knows_its_schema,
+	        schema_is_idempotent, hides_passwords};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		all[i]();
+	}
+}
+
+int main(void)
+{
+	return contract_run_on(CONTRACT_POSTGRES, checks);
+}

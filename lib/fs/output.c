@@ -39,6 +39,28 @@ static int fail(int fd, int error)
 	return error;
 }
 
+/*
+ * Is fd on a file system whose syncfs writes all that fsync would and tells when it could not, and
+ * which brings a new directory to the disk with what is synced in it? Others may not pass it on.
+ */
+static bool syncs_as_a_whole(int fd)
+{
+	struct statfs fs;
+	if (fstatfs(fd, &fs) != 0) {
+		return false;
+	}
+	switch ((unsigned long)fs.f_type) {
+	case EXT4_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+	case F2FS_SUPER_MAGIC:
+	case TMPFS_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* --- Directories ------------------------------------------------------------------------------ */
 
 static int open_component(int dir, const char *name, bool create)
@@ -48,7 +70,7 @@ static int open_component(int dir, const char *name, bool create)
 		return fd < 0 ? -errno : fd;
 	}
 	if (mkdirat(dir, name, 0777) == 0) {
-		if (fsync(dir) != 0 && errno != EINVAL) {
+		if (!syncs_as_a_whole(dir) && fsync(dir) != 0 && errno != EINVAL) {
 			return -errno;
 		}
 	} else if (errno != EEXIST) {
@@ -486,25 +508,6 @@ static int rename_file(struct output_file *file, bool overwrite)
 	}
 	file->replaced = true;
 	return renameat(dir, file->temporary, dir, file->name) == 0 ? 0 : -errno;
-}
-
-/* Does syncfs write all that fsync would, and tell when it could not? Others may not pass it on. */
-static bool syncs_as_a_whole(int fd)
-{
-	struct statfs fs;
-	if (fstatfs(fd, &fs) != 0) {
-		return false;
-	}
-	switch ((unsigned long)fs.f_type) {
-	case EXT4_SUPER_MAGIC:
-	case XFS_SUPER_MAGIC:
-	case BTRFS_SUPER_MAGIC:
-	case F2FS_SUPER_MAGIC:
-	case TMPFS_MAGIC:
-		return true;
-	default:
-		return false;
-	}
 }
 
 /* Did writing the file fail since it was opened? syncfs tells of an error only once, to one. */

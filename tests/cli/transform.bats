@@ -16,9 +16,10 @@ transform_tree() {
 	mkfifo "$1/a/fifo"
 }
 
-# What is in a tree, without its links and pipes: name, mode, mtime and content of each file.
+# What is in a tree: name, mode, mtime and content of each file.
 listing() { # DIRECTORY
-	(cd "$1" && find . -type f -printf '%m %T@ ' -exec sha256sum --zero {} \; | tr '\0' '\n' | sort)
+	(cd "$1" && find . -type f -printf '%m %T@ %p\0' | sort -z &&
+		find . -type f -print0 | sort -z | xargs -0 sha256sum --zero --) | tr '\0' '\n'
 }
 
 temporaries() { # DIRECTORY: how many temporary files are in it
@@ -36,7 +37,7 @@ any_file() { # DIRECTORY
 	expect 3 vega-walk transform --to zstd --out packed-zstd in
 	matches "longer than 255 bytes" "$err"
 	find in -name 'xxxxxxxx*' -delete
-	listing in | sed 's/^6750 /750 /' | sort >wanted
+	listing in | sed 's/^6750 /750 /' >wanted
 	for codec in zstd gzip; do
 		expect 0 vega-walk transform --to $codec --out packed-$codec in
 		expect 0 vega-walk transform --to none --out back-$codec packed-$codec
@@ -245,8 +246,9 @@ any_file() { # DIRECTORY
 
 @test "many threads, and a second process, write each file once" {
 	mkdir in
-	perl -e 'for my $i (1 .. 1500) { my $d = sprintf "in/%d/%d/%d", $i % 3, $i % 11, $i % 41;
-		system("mkdir", "-p", $d) unless -d $d; open my $f, ">", "$d/f$i"; print $f "file $i\n" x 20 }'
+	perl -MFile::Path=make_path -e 'for my $i (1 .. 1500) {
+		my $d = sprintf "in/%d/%d/%d", $i % 3, $i % 11, $i % 41;
+		make_path $d; open my $f, ">", "$d/f$i"; print $f "file $i\n" x 20 }'
 	start vega-walk transform --to gzip --out out -j16 --format=ndjson in
 	local first=$pid
 	start vega-walk transform --to gzip --out out -j16 --format=ndjson in
@@ -288,7 +290,7 @@ any_file() { # DIRECTORY
 
 @test "killed, it leaves nothing half written" {
 	mkdir in
-	for i in {1..8}; do head -c 20000000 /dev/urandom >"in/$i"; done
+	for i in {1..6}; do head -c 10000000 /dev/urandom >"in/$i"; done
 	start vega-walk transform --to gzip --out out -j2 in
 	eventually 60 any_file out
 	kill -KILL "$pid"

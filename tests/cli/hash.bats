@@ -1,0 +1,136 @@
+#!/usr/bin/env bats
+# hash: digests that sha256sum and xxhsum read, of files that hold still.
+load ../lib/vega
+
+# digests TREE: what coreutils says of each regular file, sorted.
+digests() {
+	find "$1" -type f -exec sha256sum {} + | sort
+}
+
+@test "sha256sum reads the output, strange names included" {
+	strange_tree tree
+	small_tree tree/small
+	expect 0 vega-walk hash --algo sha256 tree
+	lines "$(find tree -type f -print0 | tr -cd '\0' | wc -c)" "$out"
+	sha256sum --strict --check --quiet "$out"
+	digests tree >wanted
+	sort "$out" >got
+	same wanted got
+	[ ! -s "$err" ]
+}
+
+@test "xxhsum reads the output" {
+	need xxhsum
+	small_tree tree
+	file tree/large 3000000
+	expect 0 vega-walk hash tree
+	xxhsum --check --strict --quiet "$out"
+	find tree -type f -exec xxhsum -H128 {} + | sort >wanted
+	sort "$out" >got
+	same wanted got
+}
+
+@test "the order is by path with --sort, and the number of threads does not matter" {
+	strange_tree tree
+	for dir in a b c d; do
+		small_tree "tree/$dir"
+	done
+	expect 0 vega-walk hash --sort --threads 1 tree
+	cp "$out" one
+	expect 0 vega-walk hash --sort --threads 8 tree
+	same one "$out"
+}
+
+@test "predicates choose the files" {
+	small_tree tree
+	expect 0 vega-walk hash -e csv --algo sha256 tree/docs
+	sort "$out" >got
+	(find tree/docs -name '*.csv' -exec sha256sum {} +) | sort >wanted
+	same wanted got
+}
+
+@test "a root may be a file, or a link to one" {
+	file a 10
+	file elsewhere/b 20
+	ln -s elsewhere/b link
+	expect 0 vega-walk hash --sort --algo sha256 a link
+	sha256sum a link >wanted
+	same wanted "$out"
+}
+
+@test "ndjson: a record a file, and totals" {
+	small_tree tree
+	expect 0 vega-walk hash --format ndjson tree
+	[ "$(jq -r 'select(.path == "tree/docs/a.txt") | .digest' "$out")" = \
+		"$(xxhsum -H128 tree/docs/a.txt | cut -d ' ' -f 1)" ]
+	jq -es 'map(select(.type == "entry")) | length == 7 and all(.algorithm == "xxh128" and (has("cached") | not))' "$out"
+	jq -es --argjson bytes "$(find tree -type f -printf '%s\n' | awk '{ s += $1 } END { print s }')" '
+		last | .complete and .hash == {algorithm: "xxh128", files: 7, bytes: $bytes, cached: 0}
+			and .content.files_read == 7 and .content.bytes_read == $bytes' "$out"
+}
+
+@test "what cannot be read is named, and the rest is done" {
+	small_tree tree
+	chmod 0 tree/docs/a.txt
+	chmod 755 "$BATS_TEST_TMPDIR" .
+	expect 3 as_nobody "$(command -v vega-walk)" hash tree
+	lines 6 "$out"
+	matches 'tree/docs/a\.txt: Permission denied$' "$err"
+	expect 3 as_nobody "$(command -v vega-walk)" hash --format ndjson tree
+	jq -es 'map(select(.type == "error")) | length == 1 and
+		(.[0] | .path == "tree/docs/a.txt" and .errno == "EACCES")' "$out"
+	jq -es 'last | .ledger | .errors == 1 and .entries == .reported + .filtered + .errors' "$out"
+}
+
+@test "a file whose size says nothing has no digest" {
+	expect 3 vega-walk hash /proc/self/status
+	[ ! -s "$out" ]
+	matches '^vega-walk: /proc/self/status: its size cannot be trusted' "$err"
+}
+
+# A file that grows as fast as it is read: the digest of no moment is right.
+@test "a file that changes meanwhile has no digest" {
+	truncate -s 400M tree.bin
+	# shellcheck disable=SC2016
+	start bash -c 'while :; do printf x >>tree.bin; done'
+	expect 3 vega-walk hash --algo sha256 tree.bin
+	[ ! -s "$out" ]
+	matches '^vega-walk: tree\.bin: changed while it was read$' "$err"
+}
+
+@test "FIFOs, links and devices are left alone" {
+	mkdir tree
+	mkfifo tree/fifo
+	ln -s /dev/zero tree/endless
+	expect 0 timeout 20 vega-walk hash tree
+	[ ! -s "$out" ]
+	expect 0 timeout 20 vega-walk hash /dev/zero
+	[ ! -s "$out" ]
+}
+
+@test "a stop ends a long read soon, and says that it is not complete" {
+	truncate -s 1T endless
+	start vega-walk hash --format ndjson --algo sha256 endless
+	eventually 10 grep -q rchar "/proc/$pid/io"
+	eventually 10 awk '$1 == "rchar:" { exit $2 < 1000000 }' "/proc/$pid/io"
+	kill -INT "$pid"
+	status=0
+	wait "$pid" || status=$?
+	[ "$status" -eq 130 ]
+	jq -e '.type == "summary" and (.complete | not)' "$out.$pid"
+}
+
+@test "without libcrypto, sha256 says what to do and xxh128 works" {
+	need_root
+	small_tree tree
+	# A name space in which the library is an empty file.
+	library=$(ldconfig -p | awk '/libcrypto\.so\.3 / { print $NF; exit }')
+	hidden() {
+		unshare --mount bash -c 'mount --bind /dev/null "$1" && shift && exec "$@"' - "$(readlink -f "$library")" "$@"
+	}
+	expect 2 hidden vega-walk hash --algo sha256 tree
+	matches '^vega-walk: cannot load libcrypto\.so\.3 .*--algo xxh128' "$err"
+	lines 1 "$err"
+	expect 0 hidden vega-walk hash tree
+	lines 7 "$out"
+}

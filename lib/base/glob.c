@@ -72,7 +72,7 @@ struct compiler {
 
 static int malformed(const struct compiler *c, const char *reason)
 {
-	return vega_fail(c->err, VEGA_USAGE, "%s: %s", c->pattern, reason);
+	return vega_fail(c->err, VEGA_USAGE, "%.200s: %s", c->pattern, reason);
 }
 
 /* The C locale's character classes; false when there is none of that name. */

@@ -27,9 +27,10 @@ struct vega_time vega_now(void)
 	return (struct vega_time){.sec = now.tv_sec, .nsec = (uint32_t)now.tv_nsec};
 }
 
+/* A long text is cut, so that the reason is not. */
 static int refuse(struct vega_error *err, const char *text, const char *reason)
 {
-	return vega_fail(err, VEGA_USAGE, "%s: %s", *text ? text : "''", reason);
+	return vega_fail(err, VEGA_USAGE, "%.200s: %s", *text ? text : "''", reason);
 }
 
 /* Digits into *value; returns the first byte behind them, NULL when it does not fit. */

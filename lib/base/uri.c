@@ -13,10 +13,10 @@ static int refuse(struct vega_error *err, const char *text, const char *reason)
 	const char *slashes = strstr(text, "://");
 	const char *at = strrchr(text, '@');
 	if (slashes && at && at > slashes) {
-		return vega_fail(err, VEGA_USAGE, "%.*s***%s: %s", (int)(slashes + 3 - text), text,
-		        at, reason);
+		return vega_fail(err, VEGA_USAGE, "%.*s***%.200s: %s", (int)(slashes + 3 - text),
+		        text, at, reason);
 	}
-	return vega_fail(err, VEGA_USAGE, "%s: %s", *text ? text : "''", reason);
+	return vega_fail(err, VEGA_USAGE, "%.200s: %s", *text ? text : "''", reason);
 }
 
 static int hex_digit(char c)

@@ -80,6 +80,11 @@ static void test_sizes(void)
 
 	struct vega_error err;
 	uint64_t value;
+	char longer[3000];
+	memset(longer, '9', sizeof longer);
+	longer[sizeof longer - 1] = '\0';
+	parse_size(longer, &value, &err);
+	ok(strstr(err.text, "too large"), "a long text does not hide the reason");
 	parse_size("12Q", &value, &err);
 	is_str(err.text, "12Q: not a size; use e.g. 4096, 10K, 1.5GiB",
 	        "the error names the forms");

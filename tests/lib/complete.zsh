@@ -8,7 +8,7 @@ typeset directory=$1 found=$2 line=$3
 setup="
 PROMPT= RPROMPT=
 fpath=(${(q)directory} \$fpath)
-autoload -Uz compinit && compinit -D -u
+autoload -Uz compinit && compinit -u -d ${(q)found}.dump
 bindkey '^I' complete-word
 setopt list_ambiguous
 compadd() {

@@ -221,7 +221,9 @@ static void on_error(void *context, const char *what, const char *dir, size_t di
 	struct buf line = BUF_INIT;
 	escape_terminal(&line, dir, dir_len);
 	escape_terminal(&line, name, name_len);
-	buf_printf(&line, ": %s", text ? text : strerrordesc_np(errnum));
+	buf_add_str(&line, ": ");
+	text = text ? text : strerrordesc_np(errnum);
+	escape_terminal(&line, text, strlen(text)); /* it may hold a name, or what a filter said */
 	if (buf_cstr(&line)) {
 		message(run, line.data);
 	}

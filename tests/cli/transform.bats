@@ -200,6 +200,8 @@ any_file() { # DIRECTORY
 	matches '^vega-walk: in/b: sh: exit status 3: no b$' "$err"
 	same in/a out/a
 	[[ ! -e out/b ]]
+	expect 3 vega-walk transform --out loud in/a -- sh -c 'printf "\033[31mred\n\nline\n" >&2; exit 1'
+	matches '^vega-walk: in/a: sh: exit status 1: \\e\[31mred; line$' "$err"
 	expect 3 vega-walk transform --out killed in -- sh -c 'kill -SEGV $$'
 	matches '^vega-walk: in/a: sh: ended by SIGSEGV' "$err"
 	expect 3 vega-walk transform --out slow --timeout 200ms in -- sleep 1000

@@ -249,12 +249,19 @@ static void on_breathe(void *context)
 	}
 }
 
+static void on_idle(void *context)
+{
+	struct run_thread *t = context;
+	sink_flush(t->sink);
+}
+
 static const struct walk_visitor run_visitor = {
         .enter = on_enter,
         .entry = on_entry,
         .leave = on_leave,
         .error = on_error,
         .breathe = on_breathe,
+        .idle = on_idle,
 };
 
 /* --- The planning pass: an operation sees all names before it writes
@@ -280,7 +287,7 @@ static void plan_error(void *context, const char *what, const char *dir, size_t 
 	(void)name, (void)name_len, (void)errnum, (void)text;
 }
 
-static void plan_breathe(void *context)
+static void plan_nothing(void *context)
 {
 	(void)context;
 }
@@ -288,7 +295,8 @@ static void plan_breathe(void *context)
 static const struct walk_visitor plan_visitor = {
         .entry = plan_entry,
         .error = plan_error,
-        .breathe = plan_breathe,
+        .breathe = plan_nothing,
+        .idle = plan_nothing,
 };
 
 /* --- Preparation

@@ -9,6 +9,7 @@
 
 #include <pwd.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "op/links.h"
@@ -261,7 +262,7 @@ static void add_other(struct summary *a, const struct walk_entry *entry)
 		/* Where it is charged depends on the least of its paths: links_settle() will tell.
 		 */
 		placed_apparent = placed_allocated = 0;
-	} else if (top_wants(&a->files_top, allocated)) {
+	} else if (allocated && top_wants(&a->files_top, allocated)) {
 		offer_file(a, entry);
 	}
 	total_add(&a->all, 0, apparent, allocated);
@@ -292,7 +293,7 @@ static void charge_link(void *context, struct walk_thread *first, const struct l
 	sums_add(sums_of(a, link->dir), 0, 0, link->size, link->allocated);
 	total_add(total_table_at(&a->extension, key_of_extension(link->name, strlen(link->name))),
 	        0, link->size, link->allocated);
-	if (!top_wants(&a->files_top, link->allocated)) {
+	if (!link->allocated || !top_wants(&a->files_top, link->allocated)) {
 		return;
 	}
 	struct top_item item = {
@@ -432,8 +433,13 @@ static void owner_json(struct json *json, const struct total_slot *slot)
 	uint64_t uid = slot->key.word[0];
 	const struct passwd *entry = getpwuid((uid_t)uid);
 	json_member_u64(json, "uid", uid);
+	json_key(json, "owner");
 	if (entry) {
-		json_member_str(json, "owner", entry->pw_name);
+		json_str(json, entry->pw_name);
+	} else {
+		char text[24]; /* as ls does */
+		snprintf(text, sizeof text, "%llu", (unsigned long long)uid);
+		json_str(json, text);
 	}
 }
 

@@ -186,24 +186,47 @@ static void sift_up(struct top *top, size_t at)
 	}
 }
 
-/* Takes over item->path, or frees it. */
-static void keep(struct top *top, const struct top_item *item)
+/* Would it be kept? Its path may be in two pieces. */
+static bool better(const struct top *top, const struct top_item *item, const char *dir,
+        size_t dir_len, const char *name, size_t name_len)
+{
+	if (top->count < top->limit) {
+		return true;
+	}
+	if (top->limit == 0 || item->allocated != top->items[0].allocated) {
+		return top->limit && item->allocated > top->items[0].allocated;
+	}
+	const struct top_item *least = &top->items[0];
+	size_t common = dir_len < least->path_len ? dir_len : least->path_len;
+	int order = memcmp(dir, least->path, common);
+	if (order || least->path_len <= dir_len) {
+		return order < 0;
+	}
+	size_t rest = least->path_len - dir_len;
+	common = name_len < rest ? name_len : rest;
+	order = memcmp(name, least->path + dir_len, common);
+	return order < 0 || (order == 0 && name_len < rest);
+}
+
+/* Takes over item->path. */
+static void put(struct top *top, const struct top_item *item)
 {
 	if (top->count < top->limit) {
 		top->items[top->count++] = *item;
 		sift_up(top, top->count - 1);
-	} else if (top->limit && before(item, &top->items[0])) {
+	} else {
 		free(top->items[0].path);
 		top->items[0] = *item;
 		sift_down(top, 0);
-	} else {
-		free(item->path);
 	}
 }
 
 bool top_offer(struct top *top, const struct top_item *item, const char *dir, size_t dir_len,
         const char *name, size_t name_len)
 {
+	if (!better(top, item, dir, dir_len, name, name_len)) {
+		return true;
+	}
 	struct top_item copy = *item;
 	copy.path_len = dir_len + name_len;
 	copy.path = malloc(copy.path_len + 1);
@@ -213,14 +236,19 @@ bool top_offer(struct top *top, const struct top_item *item, const char *dir, si
 	memcpy(copy.path, dir, dir_len);
 	memcpy(copy.path + dir_len, name, name_len);
 	copy.path[copy.path_len] = '\0';
-	keep(top, &copy);
+	put(top, &copy);
 	return true;
 }
 
 void top_merge(struct top *into, struct top *from)
 {
 	for (size_t i = 0; i < from->count; i++) {
-		keep(into, &from->items[i]);
+		struct top_item *item = &from->items[i];
+		if (better(into, item, item->path, item->path_len, "", 0)) {
+			put(into, item);
+		} else {
+			free(item->path);
+		}
 	}
 	from->count = 0;
 }

@@ -37,6 +37,8 @@ struct walk_dir *dir_new(
 	        .name_len = (uint32_t)len,
 	        .data_size = data,
 	};
+	bool slash = parent || len == 0 || name[len - 1] != '/';
+	dir->path_len = (parent ? parent->path_len : 0) + (uint32_t)(len + slash);
 	if (parent) {
 		dir->backend = parent->backend;
 		dir->depth = parent->depth + 1;
@@ -96,6 +98,20 @@ static bool need_if_needed(struct walk_dir *dir)
 	return false;
 }
 
+/* Install a reopened handle; false when somebody was faster. */
+static bool install(struct walk_thread *t, struct walk_dir *dir, int handle)
+{
+	uint64_t word = atomic_load(&dir->handle);
+	do {
+		if (word_handle(word) >= 0) {
+			return false;
+		}
+	} while (!atomic_compare_exchange_weak(
+	        &dir->handle, &word, (word & ~(uint64_t)UINT32_MAX) | ((uint32_t)handle + 1u)));
+	count_handles(t, 1);
+	return true;
+}
+
 void dir_unneed(struct walk_thread *t, struct walk_dir *dir)
 {
 	if (atomic_fetch_sub(&dir->needed, 1) == 1) {
@@ -124,6 +140,7 @@ static bool evict(struct walk_thread *t, struct walk_dir *dir)
 	}
 	if (evicted) {
 		close_handle(t, dir, handle);
+		atomic_store_explicit(&t->walk->tight, true, memory_order_relaxed);
 	} else {
 		dir_unpin(dir);
 	}
@@ -132,20 +149,25 @@ static bool evict(struct walk_thread *t, struct walk_dir *dir)
 }
 
 /*
- * Close handles of dir's ancestors, but not the nearest ones, which are needed soonest, and not
- * every 64th, from which the others can be reached again in a few steps (unless that frees
- * nothing). With reopen_lock held.
+ * Close handles of dir's ancestors, but not those of the nearest, which are needed soonest, and of
+ * a few at regular depths, from which the others can be reached again; unless that frees nothing.
+ * Half the budget comes free, so the way up is walked once in many openings. With reopen_lock held.
  */
 static bool relieve_locked(struct walk_thread *t, struct walk_dir *dir)
 {
+	long quarter = t->walk->handle_budget / 4;
+	uint32_t stride = 64;
+	while (dir->depth / stride > quarter) {
+		stride *= 2;
+	}
 	bool freed = false;
 	for (int pass = 0; pass < 2 && !freed; pass++) {
-		long keep = pass ? 0 : t->walk->handle_budget / 4;
+		long keep = pass ? 0 : quarter;
 		for (struct walk_dir *a = dir->parent; a && a->parent; a = a->parent) {
 			if (word_handle(atomic_load(&a->handle)) < 0 || keep-- > 0) {
 				continue;
 			}
-			if (pass || a->depth % 64) {
+			if (pass || a->depth % stride) {
 				freed = evict(t, a) || freed;
 			}
 		}
@@ -170,6 +192,10 @@ static int open_child(struct walk_thread *t, struct walk_dir *parent, int handle
 		relieve(t, parent);
 	}
 	int opened = parent->backend->open_dir(handle, name, meta);
+	if (opened == -EMFILE || opened == -ENFILE) {
+		dir_drop_anchor(t);
+		opened = parent->backend->open_dir(handle, name, meta);
+	}
 	for (unsigned try = 0; (opened == -EMFILE || opened == -ENFILE) && try < 200; try++) {
 		if (!relieve(t, parent)) {
 			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -177,20 +203,6 @@ static int open_child(struct walk_thread *t, struct walk_dir *parent, int handle
 		opened = parent->backend->open_dir(handle, name, meta);
 	}
 	return opened;
-}
-
-/* Install a reopened handle; false when somebody was faster. */
-static bool install(struct walk_thread *t, struct walk_dir *dir, int handle)
-{
-	uint64_t word = atomic_load(&dir->handle);
-	do {
-		if (word_handle(word) >= 0) {
-			return false;
-		}
-	} while (!atomic_compare_exchange_weak(
-	        &dir->handle, &word, (word & ~(uint64_t)UINT32_MAX) | ((uint32_t)handle + 1u)));
-	count_handles(t, 1);
-	return true;
 }
 
 /* One step down of reopen(): the handle of `dir`, checked to be the directory that it was. */
@@ -224,12 +236,8 @@ static struct walk_dir *open_ancestor(struct walk_thread *t, struct walk_dir *di
 	}
 }
 
-/*
- * Open dir again, coming down from its nearest open ancestor. The directories on the way that will
- * be needed as well keep their new handles, so a deep tree is climbed out of in linear time. With
- * reopen_lock held, so that nothing is evicted meanwhile.
- */
-static int reopen(struct walk_thread *t, struct walk_dir *dir)
+/* Open dir again, coming down from its nearest open ancestor. */
+static int reopen_from_above(struct walk_thread *t, struct walk_dir *dir)
 {
 	int above;
 	struct walk_dir *base = open_ancestor(t, dir, &above);
@@ -251,6 +259,7 @@ static int reopen(struct walk_thread *t, struct walk_dir *dir)
 		}
 		held = NULL;
 		above = result;
+		/* Those on the way that are needed as well keep their new handles. */
 		bool keep = result >= 0 && (next == dir || !over_budget(t)) && need_if_needed(next);
 		if (keep && install(t, next, above)) {
 			held = next;
@@ -267,6 +276,54 @@ static int reopen(struct walk_thread *t, struct walk_dir *dir)
 	return result < 0 ? result : 0;
 }
 
+/*
+ * Open dir again, going up by ".." from the directory that this thread listed last. Depth first,
+ * that is a few steps, however deep the tree. What is found is compared with what dir was. Best
+ * effort.
+ */
+static bool reopen_from_below(struct walk_thread *t, struct walk_dir *dir)
+{
+	struct walk_dir *below = t->anchor;
+	if (!below || !dir->ino || below->depth <= dir->depth || below->depth - dir->depth > 256) {
+		return false;
+	}
+	while (below->depth > dir->depth) {
+		below = below->parent;
+	}
+	if (below != dir) {
+		return false;
+	}
+	struct file_meta meta;
+	uint32_t steps = t->anchor->depth - dir->depth;
+	int from = word_handle(atomic_load(&t->anchor->handle)), handle = from;
+	for (uint32_t i = 0; i < steps && handle >= 0; i++) {
+		int up = dir->backend->open_dir(handle, "..", i + 1 == steps ? &meta : NULL);
+		if (handle != from) {
+			dir->backend->close(handle);
+		}
+		handle = up;
+	}
+	if (handle < 0) {
+		return false;
+	}
+	if (meta.ino != dir->ino || meta.dev != dir->dev || !install(t, dir, handle)) {
+		dir->backend->close(handle);
+		return false;
+	}
+	return true;
+}
+
+void dir_drop_anchor(struct walk_thread *t)
+{
+	struct walk_dir *dir = t->anchor;
+	t->anchor = NULL;
+	if (dir) {
+		dir_unpin(dir);
+		dir_unneed(t, dir);
+		walk_dir_drop(t, dir);
+	}
+}
+
 int dir_pin(struct walk_thread *t, struct walk_dir *dir)
 {
 	int handle =
@@ -277,7 +334,7 @@ int dir_pin(struct walk_thread *t, struct walk_dir *dir)
 	pthread_mutex_lock(&t->walk->reopen_lock);
 	int error = 0;
 	if (word_handle(atomic_load(&dir->handle)) < 0) {
-		error = reopen(t, dir);
+		error = reopen_from_below(t, dir) ? 0 : reopen_from_above(t, dir);
 	}
 	handle = word_handle(atomic_load(&dir->handle));
 	pthread_mutex_unlock(&t->walk->reopen_lock);

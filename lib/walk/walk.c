@@ -56,52 +56,49 @@ static bool stopping(const struct walk *walk)
 /* --- Paths
  * ---------------------------------------------------------------------------------------- */
 
-static bool ends_in_slash(const char *text, size_t len)
+static bool grow_chain(struct walk_thread *t, size_t depth)
 {
-	return len > 0 && text[len - 1] == '/';
-}
-
-/* Fill t->path with dir's path from scratch: from the end, walking up. */
-static bool build_path(struct walk_thread *t, const struct walk_dir *dir)
-{
-	size_t total = 0;
-	for (const struct walk_dir *d = dir; d; d = d->parent) {
-		bool slash = d->parent || !ends_in_slash(walk_dir_name(d), d->name_len);
-		total += d->name_len + (slash ? 1 : 0);
+	if (depth < t->chain_cap) {
+		return true;
 	}
-	buf_clear(&t->path);
-	if (!buf_reserve(&t->path, total)) {
+	size_t cap = depth * 2 + 16;
+	uint64_t *chain = reallocarray(t->chain, cap, sizeof *chain);
+	if (!chain) {
 		return false;
 	}
-	size_t at = total;
-	for (const struct walk_dir *d = dir; d; d = d->parent) {
-		if (d->parent || !ends_in_slash(walk_dir_name(d), d->name_len)) {
-			t->path.data[--at] = '/';
-		}
-		at -= d->name_len;
-		memcpy(t->path.data + at, walk_dir_name(d), d->name_len);
-	}
-	t->path.len = total;
+	t->chain = chain;
+	t->chain_cap = cap;
 	return true;
 }
 
+/*
+ * The path is kept from call to call: only what differs from the last directory's is written, from
+ * the end, walking up to the nearest common ancestor. Depth first, that is a component or two.
+ */
 const char *walk_dir_path(struct walk_thread *t, const struct walk_dir *dir, size_t *len)
 {
-	if (t->path_serial != dir->serial) {
-		bool child = dir->parent && dir->parent->serial == t->path_serial;
-		t->path_serial = 0;
-		if (child) {
-			t->path.len = t->path_len;
-			buf_add(&t->path, walk_dir_name(dir), dir->name_len);
-			buf_add_char(&t->path, '/');
-		}
-		if (child ? t->path.failed : !build_path(t, dir)) {
-			return NULL;
-		}
-		t->path_len = t->path.len;
-		t->path_serial = dir->serial;
+	*len = dir->path_len;
+	if (dir->depth < t->chain_len && t->chain[dir->depth] == dir->serial) {
+		t->chain_len = dir->depth + 1;
+		t->path.len = dir->path_len;
+		return t->path.data;
 	}
-	*len = t->path_len;
+	buf_clear(&t->path);
+	if (!grow_chain(t, dir->depth) || !buf_reserve(&t->path, dir->path_len)) {
+		t->chain_len = 0;
+		return NULL;
+	}
+	for (const struct walk_dir *d = dir; d; d = d->parent) {
+		if (d->depth < t->chain_len && t->chain[d->depth] == d->serial) {
+			break;
+		}
+		size_t start = d->parent ? d->parent->path_len : 0;
+		memcpy(t->path.data + start, walk_dir_name(d), d->name_len);
+		t->path.data[d->path_len - 1] = '/';
+		t->chain[d->depth] = d->serial;
+	}
+	t->chain_len = dir->depth + 1;
+	t->path.len = dir->path_len;
 	return t->path.data;
 }
 
@@ -144,7 +141,7 @@ static size_t root_prefix(const struct walk_dir *dir)
 	while (dir->parent) {
 		dir = dir->parent;
 	}
-	return dir->name_len + (ends_in_slash(walk_dir_name(dir), dir->name_len) ? 0 : 1);
+	return dir->path_len;
 }
 
 const char *walk_entry_relative(const struct walk_entry *entry, size_t *len)
@@ -571,6 +568,9 @@ static void process(struct walk_thread *t, struct walk_dir *dir, int handle, str
 			}
 		}
 		process_slice(t, dir, handle, entry + at, meta + at, rest < step ? rest : step);
+		if (slow) {
+			walk->config.visitor->breathe(t->context);
+		}
 	}
 	walk->config.visitor->breathe(t->context);
 }
@@ -629,14 +629,13 @@ static bool team_wanted(struct walk_thread *t)
 }
 
 /*
- * Should the listing be put off here, between two reads of the directory? To bound memory; to go on
- * with a team; and, when entries are slow, after each read, so that its parcels and its rest can be
- * taken by anyone.
+ * Should the listing be put off here, between two reads of the directory? To bound memory, when it
+ * has already queued many directories; and to go on with a team.
  */
-static bool put_off(struct walk_thread *t)
+static bool put_off(struct walk_thread *t, size_t queued)
 {
 	struct walk *walk = t->walk;
-	return deque_len(&t->deque) > BACKLOG ||
+	return (queued > BACKLOG / 4 && deque_len(&t->deque) > BACKLOG) ||
 	       (walk->serial && walk->config.threads > 1 && entries_so_far(t) >= TEAM_ENTRIES);
 }
 
@@ -659,6 +658,7 @@ static bool list(struct walk_thread *t, struct walk_dir *dir, int handle)
 {
 	struct walk *walk = t->walk;
 	bool slow = walk->config.slow_entries && walk->thread_count > 1;
+	uint64_t serial = t->last_serial; /* counts the directories that this listing queues */
 	for (;;) {
 		int error = dir->backend->list(handle, &t->cursor, t->batch);
 		if (error) {
@@ -673,15 +673,17 @@ static bool list(struct walk_thread *t, struct walk_dir *dir, int handle)
 		} else {
 			process(t, dir, handle, t->batch->entry, t->batch->meta, t->batch->count);
 		}
-		if (t->cursor.at == t->cursor.filled && (slow || put_off(t))) {
+		if (t->cursor.at == t->cursor.filled &&
+		        (slow || put_off(t, t->last_serial - serial))) {
 			return true;
 		}
 	}
 }
 
 /*
- * Keep the rest of a listing for later. Slow entries' listings can be taken over by anyone, so the
- * directory may be gone when this returns.
+ * Keep the rest of a listing for later. It stays pinned: its handle knows how far the listing got.
+ * Slow entries' listings can be taken over by anyone, so the directory may be gone when this
+ * returns.
  */
 static bool requeue(struct walk_thread *t, struct walk_dir *dir)
 {
@@ -699,26 +701,29 @@ static bool requeue(struct walk_thread *t, struct walk_dir *dir)
 
 static void run_dir(struct walk_thread *t, struct walk_dir *dir, bool resume)
 {
-	bool later = true;
-	while (later) {
-		int handle = dir_pin(t, dir);
-		if (handle < 0) {
-			unlisted(t, dir, "open", -handle);
-			break;
-		}
-		if (!resume && t->walk->config.visitor->enter) {
-			t->walk->config.visitor->enter(t->context, dir, handle);
-		}
-		resume = true;
-		later = list(t, dir, handle);
-		dir_unpin(dir);
-		if (later && requeue(t, dir)) {
+	int handle = dir_pin(t, dir);
+	if (resume) {
+		dir_unpin(dir); /* requeue()'s */
+	} else if (handle >= 0 && t->walk->config.visitor->enter) {
+		t->walk->config.visitor->enter(t->context, dir, handle);
+	}
+	if (handle < 0) {
+		unlisted(t, dir, "open", -handle);
+		dir_unneed(t, dir);
+		walk_dir_drop(t, dir);
+		return;
+	}
+	while (list(t, dir, handle)) {
+		if (requeue(t, dir)) {
 			return;
 		}
 	}
 	t->cursor.at = t->cursor.filled = 0;
-	dir_unneed(t, dir);
-	walk_dir_drop(t, dir);
+	dir_drop_anchor(t);
+	t->anchor = dir;
+	if (!atomic_load_explicit(&t->walk->tight, memory_order_relaxed)) {
+		dir_drop_anchor(t);
+	}
 }
 
 static void open_and_run(struct walk_thread *t, struct walk_dir *dir)
@@ -853,6 +858,7 @@ static void discard_item(struct walk_thread *t, void *item)
 		walk_dir_drop(t, chunk->dir);
 		free(chunk);
 	} else if (tag_of(item) == ITEM_RESUME) {
+		dir_unpin(untag(item));
 		dir_unneed(t, untag(item));
 		walk_dir_drop(t, untag(item));
 	} else {
@@ -908,6 +914,15 @@ static void *steal(struct walk_thread *t)
 	return NULL;
 }
 
+/*
+ * When handles are short, every stolen directory costs a descent from far above, and its thief's
+ * handles are another's evictions: then only the first thread takes from others, and they run dry.
+ */
+static bool may_steal(const struct walk_thread *t)
+{
+	return t->index == 0 || !atomic_load_explicit(&t->walk->tight, memory_order_relaxed);
+}
+
 static bool anything_to_steal(const struct walk *walk)
 {
 	for (unsigned i = 0; i < walk->thread_count; i++) {
@@ -922,15 +937,17 @@ static bool anything_to_steal(const struct walk *walk)
 static void *steal_or_park(struct walk_thread *t)
 {
 	struct walk *walk = t->walk;
+	dir_drop_anchor(t);
+	walk->config.visitor->idle(t->context);
 	for (;;) {
-		void *item = steal(t);
+		void *item = may_steal(t) ? steal(t) : NULL;
 		if (item) {
 			return item;
 		}
 		pthread_mutex_lock(&walk->park_lock);
 		atomic_fetch_add_explicit(&walk->idle, 1, memory_order_seq_cst);
-		while (!anything_to_steal(walk) && atomic_load(&walk->outstanding) > 0 &&
-		        !stopping(walk)) {
+		while (!(may_steal(t) && anything_to_steal(walk)) &&
+		        atomic_load(&walk->outstanding) > 0 && !stopping(walk)) {
 			/* The deadline is for `stop`, which a signal handler sets and nobody
 			 * signals. */
 			struct timespec until;
@@ -993,6 +1010,7 @@ static void drain(struct walk *walk)
 	for (unsigned i = 0; i < walk->thread_count; i++) {
 		struct walk_thread *t = &walk->threads[i];
 		void *item;
+		dir_drop_anchor(t);
 		while ((item = deque_pop(&t->deque))) {
 			discard_item(first, item);
 		}
@@ -1100,7 +1118,11 @@ int walk_run(struct walk *walk, bool *complete, struct vega_error *err)
 	size_t limit = fd_raise_limit();
 	walk->handle_budget = limit / 2 < 16384 ? (long)(limit / 2) : 16384;
 	atomic_store(&walk->outstanding, walk->roots.count);
-	unsigned wanted = walk->thread_count;
+	/* A thread has a few directories open at once, and the rest of the program a few files. */
+	size_t affordable = limit > 14 ? (limit - 10) / 4 : 1;
+	unsigned wanted =
+	        walk->thread_count < affordable ? walk->thread_count : (unsigned)affordable;
+	walk->config.threads = wanted;
 	walk->thread_count = 1;
 	walk->serial = true;
 	if (thread_init(walk, 0) != 0) {
@@ -1170,6 +1192,7 @@ void walk_free(struct walk *walk)
 		free(t->batch);
 		predicate_scratch_free(t->scratch);
 		buf_release(&t->path);
+		free(t->chain);
 	}
 	free(walk->threads);
 	free(walk->root_index);

@@ -37,6 +37,7 @@ struct walk_dir {
 	uint32_t depth;    /* a root: 0 */
 	uint32_t root;     /* index in spec.roots */
 	uint32_t name_len;
+	uint32_t path_len; /* of the path as printed, with the '/' at its end */
 	bool is_file_root;
 	atomic_uint refs; /* own listing + live children + chunks + walk_dir_hold() */
 	atomic_uint
@@ -97,6 +98,9 @@ struct walk_visitor {
 	/* After some entries of one directory, before it can leave: fold what was kept aside,
 	 * flush, report progress. */
 	void (*breathe)(void *context);
+
+	/* The thread is about to wait for work: nothing should be held back. */
+	void (*idle)(void *context);
 };
 
 struct walk_config {

@@ -40,9 +40,10 @@ struct walk_thread {
 	struct fs_batch *batch;
 	struct predicate_scratch *scratch;
 	struct walk_entry entry;
-	struct buf path; /* of the directory with path_serial, ending in '/', then perhaps a name */
-	uint64_t path_serial;
-	size_t path_len; /* of the directory's part */
+	struct buf path; /* of the last directory asked for, ending in '/', then perhaps a name */
+	uint64_t *chain; /* serials of that directory and its ancestors, by depth */
+	size_t chain_len, chain_cap;
+	struct walk_dir *anchor; /* when handles are short: the last directory listed, still open */
 	void *children[FS_BATCH];
 };
 
@@ -66,6 +67,7 @@ struct walk {
 	_Alignas(WALK_PADDING) atomic_size_t next_root;
 	_Alignas(WALK_PADDING) atomic_uint idle;
 	_Alignas(WALK_PADDING) atomic_long handles; /* open directories, to within 16 a thread */
+	atomic_bool tight;           /* handles were evicted */
 	long handle_budget;
 	pthread_mutex_t park_lock;
 	pthread_cond_t park;
@@ -91,6 +93,9 @@ void dir_unpin(struct walk_dir *dir);
 
 /* One need less; the last one closes the handle. */
 void dir_unneed(struct walk_thread *t, struct walk_dir *dir);
+
+/* Let go of t->anchor, if there is one: what it still needs of a directory that was listed. */
+void dir_drop_anchor(struct walk_thread *t);
 
 /* roots.c */
 

@@ -53,7 +53,7 @@ ids() { # OPTION…
 	matches '^JOB +STATE +AGE  WHAT$' table
 	matches "^$(<id)  PENDING +[0-9.]+s  find " table
 	matches 'these are the newest jobs; --limit 0 lists all' table
-	! grep -q $'\e' table
+	run ! grep -q $'\e' table
 	(($(wc -L <table) <= 100))
 	on_terminal 200 vega-status -n 0 >table
 	lines 23 table
@@ -120,7 +120,7 @@ ids() { # OPTION…
 	matches '^error +\\e\[31mboom$' "$out"
 	matches '^stderr +one$' "$out"
 	matches '^ +\\e\[31mtwo$' "$out"
-	! grep -q $'\e' "$out"
+	run ! grep -q $'\e' "$out"
 }
 
 @test "jobs that are not there, and ids that are not ids" {
@@ -185,7 +185,7 @@ ids() { # OPTION…
 	lines 1 "$out"
 	[[ $(jq -c '[.type, .complete]' "$out") == '["summary",true]' ]]
 	on_terminal 80 vega-status --result "$id" >picture
-	! grep -q '"type"' picture
+	run ! grep -q '"type"' picture
 	matches 'docs' picture
 	[[ $(on_terminal 80 vega-status --result -F json "$id" | jq -r .type) == summary ]]
 	vega-cancel "$(vega-submit data | tee id)"

@@ -309,21 +309,20 @@ any_file() { # DIRECTORY
 }
 
 @test "on a full disk each file is whole or absent, and the error names it" {
-	need_root
-	mkdir in out
+	small_disk 300k out
+	mkdir in
 	for i in {1..20}; do head -c 40000 /dev/urandom >"in/$i"; done
-	expect 3 unshare -m bash -c 'mount -t tmpfs -o size=300k none out && trap "cp -a out kept" EXIT &&
-		vega-walk transform --to gzip --out out --format=ndjson in'
+	expect 3 vega-walk transform --to gzip --out out --format=ndjson in
 	jq -se 'map(select(.type == "error")) | length > 5 and all(.errno == "ENOSPC" and (.message | startswith("out/")))' "$out"
 	jq -se 'last.ledger | .reported > 3 and .errors > 5' "$out"
-	(($(find kept -type f | wc -l) == $(jq -s 'map(select(.type == "entry")) | length' "$out")))
-	find kept -type f -print0 | xargs -0 gzip -t
-	(($(temporaries kept) == 0))
+	(($(find out -type f | wc -l) == $(jq -s 'map(select(.type == "entry")) | length' "$out")))
+	find out -type f -print0 | xargs -0 gzip -t
+	(($(temporaries out) == 0))
 	# A filter that does not look at its own errors.
-	expect 3 unshare -m bash -c 'mount -t tmpfs -o size=300k none out && trap "cp -a out filtered" EXIT &&
-		vega-walk transform --out out in -- sh -c "cat; exit 0"'
+	rm out/*
+	expect 3 vega-walk transform --out out in -- sh -c "cat; exit 0"
 	matches 'out/[0-9]+: No space left on device' "$err"
-	for file in filtered/*; do
+	for file in out/*; do
 		cmp "$file" "in/${file#*/}"
 	done
 }

@@ -67,7 +67,7 @@ struct walk {
 	_Alignas(WALK_PADDING) atomic_size_t next_root;
 	_Alignas(WALK_PADDING) atomic_uint idle;
 	_Alignas(WALK_PADDING) atomic_long handles; /* open directories, to within 16 a thread */
-	atomic_bool tight;           /* handles were evicted */
+	atomic_bool tight;                          /* handles were evicted */
 	long handle_budget;
 	pthread_mutex_t park_lock;
 	pthread_cond_t park;
@@ -102,5 +102,102 @@ void dir_drop_anchor(struct walk_thread *t);
 /* Fills walk->roots. A root that is, or lies in, another one given is dropped: it would be walked
  * twice. */
 int walk_choose_roots(struct walk *walk, struct vega_error *err);
+
+/* path.c */
+
+/* The entry's whole path, behind its directory's in t->path; NUL-terminated. NULL: no memory. */
+const char *walk_whole_path(const struct walk_entry *entry, size_t *len);
+
+/* queue.c */
+
+/*
+ * What a queued item is, in the low bits of its pointer.
+ *  ITEM_DIR: a directory to open and list.    ITEM_RESUME: an open one, whose listing goes on.
+ *  ITEM_CHUNK: entries of one directory that were listed already.
+ */
+enum item_kind { ITEM_DIR = 0, ITEM_RESUME = 1, ITEM_CHUNK = 2, ITEM_KINDS = 3 };
+
+static inline void *item_tagged(void *item, enum item_kind kind)
+{
+	return (char *)item + kind;
+}
+
+static inline enum item_kind item_kind(void *item)
+{
+	return (enum item_kind)((uintptr_t)item & ITEM_KINDS);
+}
+
+static inline void *item_untagged(void *item)
+{
+	return (char *)item - item_kind(item);
+}
+
+/* Entries copied out of a listing, so that any thread can go on with them. */
+struct chunk {
+	struct walk_dir *dir; /* referenced and needed */
+	unsigned count;
+	struct file_meta *meta;
+	struct fs_entry entry[];
+};
+
+/* Wake a parked thread when there is more in the deque than its owner is about to take. */
+void queue_offer(struct walk_thread *t);
+
+/* Wake one in any case. */
+void queue_wake(struct walk *walk);
+
+/* One item, or root, less. The last ends the walk. */
+void queue_finished(struct walk *walk);
+
+/* t->children[0…count-1]: what cannot be queued is reported as unlisted. */
+void queue_children(struct walk_thread *t, size_t count);
+
+/* Copy entries of dir for whoever takes them; false when they stay with the caller. */
+bool queue_chunk(
+        struct walk_thread *t, struct walk_dir *dir, const struct fs_entry *entry, unsigned count);
+
+/* A directory that will not be opened: it and what it holds on to are let go. */
+void queue_abandon(struct walk_thread *t, struct walk_dir *dir);
+
+/* entries.c */
+
+/*
+ * Entries of an open directory: judged, stat'ed, shown to the visitor; directories are queued. What
+ * an idle thread could do meanwhile is handed out.
+ */
+void walk_process(struct walk_thread *t, struct walk_dir *dir, int handle, struct fs_entry *entry,
+        struct file_meta *meta, unsigned count);
+
+/* Everything that is asked of an entry after stat. */
+bool walk_selected(struct walk_thread *t, const struct walk_entry *entry);
+
+/* Show t->entry to the visitor, and keep the ledger. */
+void walk_visit(struct walk_thread *t);
+
+/* Are directories of this depth entered? */
+bool walk_descends(const struct walk *walk, uint32_t depth);
+
+/*
+ * What lies in a directory and could not be listed, or in a root that could not be opened: it
+ * counts as one entry, and as one error.
+ */
+void walk_unlisted(struct walk_thread *t, const struct walk_dir *dir, const char *what, int errnum);
+
+static inline bool walk_stopping(const struct walk *walk)
+{
+	return walk->config.stop &&
+	       atomic_load_explicit(walk->config.stop, memory_order_relaxed) != 0;
+}
+
+/* items.c */
+
+void item_run(struct walk_thread *t, void *item);
+void item_run_root(struct walk_thread *t, size_t index);
+
+/* After a stop: let go of an item without doing it. */
+void item_discard(struct walk_thread *t, void *item);
+
+/* In the serial phase: enough was seen to expect more, and somebody else could do some of it. */
+bool walk_team_wanted(struct walk_thread *t);
 
 #endif

@@ -1,0 +1,278 @@
+/* From a listed name to the visitor: exclusion, predicates, stat, the ledger. */
+#include "walk/walk_internal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void walk_error(const struct walk_entry *entry, const char *what, int errnum, const char *message)
+{
+	struct walk_thread *t = entry->thread;
+	const char *dir, *name;
+	size_t dir_len, name_len;
+	t->entry_error = true;
+	if (!walk_entry_path(entry, &dir, &dir_len, &name, &name_len)) {
+		dir = "";
+		dir_len = 0;
+	}
+	t->walk->config.visitor->error(
+	        t->context, what, dir, dir_len, name, name_len, errnum, message);
+}
+
+void walk_late_error(struct walk_thread *t, const char *what, const char *dir, size_t dir_len,
+        const char *name, size_t name_len, int errnum, const char *message)
+{
+	tally_add(&t->reported, (uint64_t)-1); /* the sum over the threads is what counts */
+	tally_add(&t->errors, 1);
+	t->walk->config.visitor->error(
+	        t->context, what, dir, dir_len, name, name_len, errnum, message);
+}
+
+void walk_unlisted(struct walk_thread *t, const struct walk_dir *dir, const char *what, int errnum)
+{
+	const char *path = "", *name = walk_dir_name(dir);
+	size_t len = 0;
+	if (dir->parent && !(path = walk_dir_path(t, dir->parent, &len))) {
+		path = "";
+	}
+	t->walk->config.visitor->error(
+	        t->context, what, path, len, name, dir->name_len, errnum, NULL);
+	tally_add(&t->entries, 1);
+	tally_add(&t->errors, 1);
+}
+
+/* How many entries are stat'ed together, and the least that are worth handing to an idle thread. */
+#define SLICE 64u
+
+enum entry_flags {
+	ENTRY_DROPPED = 1, /* excluded, and not entered */
+	ENTRY_MATCHED = 2, /* by what could be asked before stat */
+	ENTRY_UNTYPED = 4, /* the listing did not say what it is */
+};
+
+static bool tagged_cache(struct walk_dir *dir, int handle, const char *name)
+{
+	/* https://bford.info/cachedir/: the file begins with these 43 bytes. */
+	static const char signature[] = "Signature: 8a477f597d28d172789f06886806bc55";
+	char path[NAME_MAX + sizeof "/CACHEDIR.TAG"], found[sizeof signature - 1];
+	struct file_meta meta;
+	snprintf(path, sizeof path, "%s/CACHEDIR.TAG", name);
+	int file = dir->backend->open_file(handle, path, &meta);
+	if (file < 0) {
+		return false;
+	}
+	ssize_t got = dir->backend->read(file, found, sizeof found, 0);
+	dir->backend->close(file);
+	return got == (ssize_t)sizeof found && memcmp(found, signature, sizeof found) == 0;
+}
+
+static bool ignored(struct walk_thread *t, struct walk_dir *dir, const struct fs_entry *e)
+{
+	const struct ignore *ignore = t->walk->ignore;
+	bool is_dir = e->type == FILE_DIRECTORY;
+	if (ignore_names_only(ignore)) {
+		return ignore_match(ignore, e->name, e->name_len, 0, is_dir);
+	}
+	struct walk_entry entry = {
+	        .thread = t, .dir = dir, .name = e->name, .name_len = e->name_len};
+	size_t len;
+	const char *path = walk_entry_relative(&entry, &len);
+	return path && ignore_match(ignore, path, len, len - e->name_len, is_dir);
+}
+
+/* Left out by name, and then not entered either. */
+static bool excluded(
+        struct walk_thread *t, struct walk_dir *dir, int handle, const struct fs_entry *e)
+{
+	const struct spec *spec = t->walk->spec;
+	if (spec->skip_hidden && e->name[0] == '.') {
+		return true;
+	}
+	if (t->walk->ignore && ignored(t, dir, e)) {
+		return true;
+	}
+	return spec->exclude_caches && e->type == FILE_DIRECTORY &&
+	       tagged_cache(dir, handle, e->name);
+}
+
+/* What name and type say of an entry. */
+static uint8_t judge(
+        struct walk_thread *t, struct walk_dir *dir, int handle, const struct fs_entry *e)
+{
+	const struct walk *walk = t->walk;
+	if (walk->filters && excluded(t, dir, handle, e)) {
+		return ENTRY_DROPPED;
+	}
+	bool matched = predicates_match_name(
+	        walk->predicates, e->name, e->name_len, (enum file_type)e->type);
+	return matched ? ENTRY_MATCHED : 0;
+}
+
+/* Before stat: who is out, who may be in, and who needs to be stat'ed. Returns whether anyone does.
+ */
+static bool preselect(struct walk_thread *t, struct walk_dir *dir, int handle,
+        struct fs_entry *entry, unsigned count)
+{
+	bool any = false;
+	for (unsigned i = 0; i < count; i++) {
+		struct fs_entry *e = &entry[i];
+		e->flags = judge(t, dir, handle, e);
+		bool stat = (e->flags & ENTRY_MATCHED) && t->walk->want;
+		if (e->type == FILE_UNKNOWN && !(e->flags & ENTRY_DROPPED)) {
+			e->flags |= ENTRY_UNTYPED;
+			stat = true;
+		}
+		e->error = stat ? 0 : FS_SKIP_STAT;
+		any = any || stat;
+	}
+	return any;
+}
+
+static bool empty_directory(
+        struct walk_thread *t, struct walk_dir *dir, int above, const char *name)
+{
+	if (!t->probe.buffer && !(t->probe.buffer = malloc(FS_CURSOR_BUFFER))) {
+		return false;
+	}
+	struct fs_batch *batch = malloc(sizeof *batch);
+	int handle = batch ? dir->backend->open_dir(above, name, NULL) : -ENOMEM;
+	bool empty = false;
+	if (handle >= 0) {
+		t->probe.at = t->probe.filled = 0;
+		do {
+			empty = dir->backend->list(handle, &t->probe, batch) == 0 && !batch->count;
+		} while (empty && !batch->end);
+		dir->backend->close(handle);
+	}
+	free(batch);
+	return empty;
+}
+
+bool walk_selected(struct walk_thread *t, const struct walk_entry *entry)
+{
+	const struct walk *walk = t->walk;
+	const struct spec *spec = walk->spec;
+	if (spec->min_depth.set && entry->depth < spec->min_depth.value) {
+		return false;
+	}
+	if (predicates_want(walk->predicates) &&
+	        !predicates_match_meta(walk->predicates, entry->meta, entry->type)) {
+		return false;
+	}
+	if (spec->empty && entry->type == FILE_DIRECTORY &&
+	        !(entry->is_root
+	                        ? empty_directory(t, entry->dir, entry->dir_handle, ".")
+	                        : empty_directory(t, entry->dir, entry->dir_handle, entry->name))) {
+		return false;
+	}
+	if (predicates_need_path(walk->predicates)) {
+		size_t len;
+		const char *path = walk_whole_path(entry, &len);
+		return path && predicates_match_path(walk->predicates, t->scratch, path, len);
+	}
+	return true;
+}
+
+void walk_visit(struct walk_thread *t)
+{
+	t->entry_error = false;
+	bool taken = t->walk->config.visitor->entry(t->context, &t->entry);
+	tally_add(t->entry_error ? &t->errors : taken ? &t->reported : &t->filtered, 1);
+}
+
+bool walk_descends(const struct walk *walk, uint32_t depth)
+{
+	return !walk->spec->max_depth.set || depth < walk->spec->max_depth.value;
+}
+
+/* One entry after stat. Returns the directory to enter, or NULL. */
+static struct walk_dir *process_entry(
+        struct walk_thread *t, struct fs_entry *e, struct file_meta *meta)
+{
+	struct walk *walk = t->walk;
+	struct walk_entry *entry = &t->entry;
+	entry->name = e->name;
+	entry->name_len = e->name_len;
+	entry->type = (enum file_type)e->type;
+	entry->meta = meta;
+	entry->ino = e->ino;
+	entry->self = NULL;
+	if (e->error > 0) {
+		walk_error(entry, "stat", e->error, NULL);
+		tally_add(&t->errors, 1);
+		return NULL;
+	}
+	if (e->type == FILE_DIRECTORY && walk_descends(walk, entry->depth)) {
+		entry->self = dir_new(t, entry->dir, e->name, e->name_len);
+		if (!entry->self) {
+			walk_error(entry, "list", ENOMEM, NULL);
+			tally_add(&t->errors, 1);
+			return NULL;
+		}
+		atomic_fetch_add_explicit(&entry->dir->refs, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&entry->dir->needed, 1, memory_order_relaxed);
+	}
+	if ((e->flags & ENTRY_MATCHED) && (!walk->filters || walk_selected(t, entry))) {
+		walk_visit(t);
+	} else {
+		tally_add(&t->filtered, 1);
+	}
+	return entry->self;
+}
+
+static void process_slice(struct walk_thread *t, struct walk_dir *dir, int handle,
+        struct fs_entry *entry, struct file_meta *meta, unsigned count)
+{
+	struct walk *walk = t->walk;
+	size_t children = 0;
+	if (preselect(t, dir, handle, entry, count)) {
+		dir->backend->stat(handle, entry, meta, 0, count, walk->want);
+	}
+	t->entry.thread = t;
+	t->entry.dir = dir;
+	t->entry.dir_handle = handle;
+	t->entry.depth = dir->depth + 1;
+	t->entry.is_root = false;
+	tally_add(&t->entries, count);
+	for (unsigned i = 0; i < count; i++) {
+		struct fs_entry *e = &entry[i];
+		if ((e->flags & ENTRY_UNTYPED) && e->error == 0) {
+			e->flags = judge(t, dir, handle, e);
+		}
+		if (e->flags & ENTRY_DROPPED) {
+			tally_add(&t->filtered, 1);
+			continue;
+		}
+		struct walk_dir *child = process_entry(t, e, &meta[i]);
+		if (child) {
+			t->children[children++] = child;
+		}
+	}
+	queue_children(t, children);
+}
+
+void walk_process(struct walk_thread *t, struct walk_dir *dir, int handle, struct fs_entry *entry,
+        struct file_meta *meta, unsigned count)
+{
+	struct walk *walk = t->walk;
+	bool slow = walk->config.slow_entries;
+	unsigned step = slow ? 1 : SLICE;
+	for (unsigned at = 0; at < count && !walk_stopping(walk); at += step) {
+		unsigned rest = count - at;
+		bool hungry = atomic_load_explicit(&walk->idle, memory_order_relaxed) > 0;
+		if (hungry && (slow ? rest > 1 : walk->want && rest >= 2 * SLICE)) {
+			unsigned give = rest / 2;
+			if (queue_chunk(t, dir, entry + count - give, give)) {
+				count -= give;
+				rest -= give;
+				queue_wake(walk);
+			}
+		}
+		process_slice(t, dir, handle, entry + at, meta + at, rest < step ? rest : step);
+		if (slow) {
+			walk->config.visitor->breathe(t->context);
+		}
+	}
+	walk->config.visitor->breathe(t->context);
+}

@@ -1,0 +1,299 @@
+/* One piece of work: a root, a directory, the rest of a listing, a chunk of entries. */
+#include "walk/walk_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* A listing is put off while this many directories wait in the thread's deque (memory!). */
+#define BACKLOG 4096u
+/* The team is formed when a walk has seen this many entries and some work waits. */
+#define TEAM_ENTRIES 1500u
+/* Entries whose content is read travel in small parcels, so that no thread sits on many of them. */
+#define SLOW_CHUNK 16u
+
+static void run_chunk(struct walk_thread *t, struct chunk *chunk)
+{
+	int handle = dir_pin(t, chunk->dir);
+	if (handle < 0) {
+		for (unsigned i = 0; i < chunk->count; i++) {
+			t->entry = (struct walk_entry){.thread = t,
+			        .dir = chunk->dir,
+			        .name = chunk->entry[i].name,
+			        .name_len = chunk->entry[i].name_len};
+			walk_error(&t->entry, "open", -handle, NULL);
+			tally_add(&t->entries, 1);
+			tally_add(&t->errors, 1);
+		}
+	} else {
+		walk_process(t, chunk->dir, handle, chunk->entry, chunk->meta, chunk->count);
+		dir_unpin(chunk->dir);
+	}
+	dir_unneed(t, chunk->dir);
+	walk_dir_drop(t, chunk->dir);
+	free(chunk);
+}
+
+static bool suspend(struct walk_thread *t, struct walk_dir *dir)
+{
+	if (t->suspended_count == t->suspended_cap) {
+		size_t cap = t->suspended_cap ? t->suspended_cap * 2 : 16;
+		struct walk_dir **list = reallocarray(t->suspended, cap, sizeof *list);
+		if (!list) {
+			return false;
+		}
+		t->suspended = list;
+		t->suspended_cap = cap;
+	}
+	t->suspended[t->suspended_count++] = dir;
+	return true;
+}
+
+static uint64_t entries_so_far(const struct walk_thread *t)
+{
+	return atomic_load_explicit(&t->entries, memory_order_relaxed);
+}
+
+bool walk_team_wanted(struct walk_thread *t)
+{
+	return t->walk->serial && t->walk->config.threads > 1 &&
+	       entries_so_far(t) >= TEAM_ENTRIES &&
+	       (deque_len(&t->deque) > 1 || t->suspended_count > 0);
+}
+
+/*
+ * Should the listing be put off here, between two reads of the directory? To bound memory, when it
+ * has already queued many directories; and to go on with a team.
+ */
+static bool put_off(struct walk_thread *t, size_t queued)
+{
+	struct walk *walk = t->walk;
+	return (queued > BACKLOG / 4 && deque_len(&t->deque) > BACKLOG) ||
+	       (walk->serial && walk->config.threads > 1 && entries_so_far(t) >= TEAM_ENTRIES);
+}
+
+/* One read's worth of slow entries becomes parcels. What cannot be queued is done here. */
+static void parcel_out(struct walk_thread *t, struct walk_dir *dir, int handle)
+{
+	struct fs_batch *batch = t->batch;
+	for (unsigned at = 0; at < batch->count; at += SLOW_CHUNK) {
+		unsigned rest = batch->count - at;
+		unsigned count = rest < SLOW_CHUNK ? rest : SLOW_CHUNK;
+		if (!queue_chunk(t, dir, batch->entry + at, count)) {
+			walk_process(t, dir, handle, batch->entry + at, batch->meta + at, count);
+		}
+	}
+	queue_offer(t);
+}
+
+/* List until the end; true when the rest is better put off. */
+static bool list(struct walk_thread *t, struct walk_dir *dir, int handle)
+{
+	struct walk *walk = t->walk;
+	bool slow = walk->config.slow_entries && walk->thread_count > 1;
+	uint64_t serial = t->last_serial; /* counts the directories that this listing queues */
+	for (;;) {
+		int error = dir->backend->list(handle, &t->cursor, t->batch);
+		if (error) {
+			walk_unlisted(t, dir, "list", -error);
+			return false;
+		}
+		if (t->batch->end || walk_stopping(walk)) {
+			return false;
+		}
+		if (slow) {
+			parcel_out(t, dir, handle);
+		} else {
+			walk_process(
+			        t, dir, handle, t->batch->entry, t->batch->meta, t->batch->count);
+		}
+		if (t->cursor.at == t->cursor.filled &&
+		        (slow || put_off(t, t->last_serial - serial))) {
+			return true;
+		}
+	}
+}
+
+/*
+ * Keep the rest of a listing for later. It stays pinned: its handle knows how far the listing got.
+ * Slow entries' listings can be taken over by anyone, so the directory may be gone when this
+ * returns.
+ */
+static bool requeue(struct walk_thread *t, struct walk_dir *dir)
+{
+	struct walk *walk = t->walk;
+	void *item = item_tagged(dir, ITEM_RESUME);
+	bool slow = walk->config.slow_entries && walk->thread_count > 1;
+	atomic_fetch_add(&walk->outstanding, 1);
+	if (slow ? deque_push(&t->deque, &item, 1) : suspend(t, dir)) {
+		queue_offer(t);
+		return true;
+	}
+	atomic_fetch_sub(&walk->outstanding, 1);
+	return false;
+}
+
+static void run_dir(struct walk_thread *t, struct walk_dir *dir, bool resume)
+{
+	int handle = dir_pin(t, dir);
+	if (resume) {
+		dir_unpin(dir); /* requeue()'s */
+	} else if (handle >= 0 && t->walk->config.visitor->enter) {
+		t->walk->config.visitor->enter(t->context, dir, handle);
+	}
+	if (handle < 0) {
+		walk_unlisted(t, dir, "open", -handle);
+		dir_unneed(t, dir);
+		walk_dir_drop(t, dir);
+		return;
+	}
+	while (list(t, dir, handle)) {
+		if (requeue(t, dir)) {
+			return;
+		}
+	}
+	t->cursor.at = t->cursor.filled = 0;
+	dir_drop_anchor(t);
+	t->anchor = dir;
+	if (!atomic_load_explicit(&t->walk->tight, memory_order_relaxed)) {
+		dir_drop_anchor(t);
+	}
+}
+
+static void open_and_run(struct walk_thread *t, struct walk_dir *dir)
+{
+	int error = dir_open(t, dir);
+	dir_unneed(t, dir->parent);
+	if (error == 0) {
+		run_dir(t, dir, false);
+		return;
+	}
+	if (error != -EXDEV) {
+		walk_unlisted(t, dir, "open", -error);
+	}
+	dir_unneed(t, dir);
+	walk_dir_drop(t, dir);
+}
+
+/* The last component, as find -name sees a root: without trailing slashes, "/" for "/". */
+static const char *base_name(const char *path, size_t *len)
+{
+	size_t end = strlen(path);
+	while (end > 1 && path[end - 1] == '/') {
+		end--;
+	}
+	size_t start = end;
+	while (start > 0 && path[start - 1] != '/') {
+		start--;
+	}
+	if (start == end) {
+		start = end ? end - 1 : 0;
+	}
+	*len = end - start;
+	return path + start;
+}
+
+static enum file_type type_of(const struct file_meta *meta)
+{
+	static const uint8_t types[16] = {[1] = FILE_FIFO,
+	        [2] = FILE_CHAR,
+	        [4] = FILE_DIRECTORY,
+	        [6] = FILE_BLOCK,
+	        [8] = FILE_REGULAR,
+	        [10] = FILE_SYMLINK,
+	        [12] = FILE_SOCKET};
+	return (enum file_type)types[meta->mode >> 12 & 15];
+}
+
+void item_run_root(struct walk_thread *t, size_t index)
+{
+	struct walk *walk = t->walk;
+	const char *path = walk->roots.items[index];
+	struct walk_dir *dir = dir_new(t, NULL, path, strlen(path));
+	if (!dir) {
+		walk->config.visitor->error(
+		        t->context, "open", "", 0, path, strlen(path), ENOMEM, NULL);
+		tally_add(&t->entries, 1);
+		tally_add(&t->errors, 1);
+		return;
+	}
+	struct file_meta meta;
+	char *name = NULL;
+	dir->root = walk->root_index[index];
+	int handle = backend_for(path, &dir->backend, NULL)
+	                     ? -EINVAL
+	                     : dir->backend->open_root(path, walk->allowed, &meta, &name);
+	if (handle < 0) {
+		walk_unlisted(t, dir, "open", -handle);
+		dir->needed = 0;
+		walk_dir_drop(t, dir);
+		return;
+	}
+	atomic_fetch_add(&dir->needed, 1); /* a root's handle stays open until the last drop */
+	dir_set_handle(t, dir, handle);
+	dir->is_file_root = name != NULL;
+	dir->dev = name ? 0 : meta.dev;
+	dir->ino = name ? 0 : meta.ino;
+	t->entry = (struct walk_entry){
+	        .thread = t,
+	        .dir = dir,
+	        .self = name || !walk_descends(walk, 0) ? NULL : dir,
+	        .dir_handle = handle,
+	        .name = name ? name : path,
+	        .name_len = (uint32_t)strlen(name ? name : path),
+	        .is_root = true,
+	        .type = type_of(&meta),
+	        .meta = &meta,
+	        .ino = meta.ino,
+	};
+	size_t len;
+	const char *base = base_name(path, &len);
+	bool enter = t->entry.self != NULL;
+	if (name && walk->config.visitor->enter) {
+		walk->config.visitor->enter(t->context, dir, handle);
+	}
+	tally_add(&t->entries, 1);
+	if (predicates_match_name(walk->predicates, base, len, t->entry.type) &&
+	        walk_selected(t, &t->entry)) {
+		walk_visit(t);
+	} else {
+		tally_add(&t->filtered, 1);
+	}
+	walk->config.visitor->breathe(t->context);
+	free(name);
+	if (enter) {
+		run_dir(t, dir, false);
+	} else {
+		dir_unneed(t, dir);
+		walk_dir_drop(t, dir);
+	}
+}
+
+void item_run(struct walk_thread *t, void *item)
+{
+	switch (item_kind(item)) {
+	case ITEM_CHUNK:
+		run_chunk(t, item_untagged(item));
+		break;
+	case ITEM_RESUME:
+		run_dir(t, item_untagged(item), true);
+		break;
+	default:
+		open_and_run(t, item);
+	}
+}
+
+void item_discard(struct walk_thread *t, void *item)
+{
+	if (item_kind(item) == ITEM_CHUNK) {
+		struct chunk *chunk = item_untagged(item);
+		dir_unneed(t, chunk->dir);
+		walk_dir_drop(t, chunk->dir);
+		free(chunk);
+	} else if (item_kind(item) == ITEM_RESUME) {
+		dir_unpin(item_untagged(item));
+		dir_unneed(t, item_untagged(item));
+		walk_dir_drop(t, item_untagged(item));
+	} else {
+		queue_abandon(t, item);
+	}
+}

@@ -1,0 +1,140 @@
+/* Paths of live directories and of their entries: built only when asked for. */
+#include "walk/walk_internal.h"
+
+#include <stdlib.h>
+
+static bool grow_chain(struct walk_thread *t, size_t depth)
+{
+	if (depth < t->chain_cap) {
+		return true;
+	}
+	size_t cap = depth * 2 + 16;
+	uint64_t *chain = reallocarray(t->chain, cap, sizeof *chain);
+	if (!chain) {
+		return false;
+	}
+	t->chain = chain;
+	t->chain_cap = cap;
+	return true;
+}
+
+/*
+ * The path is kept from call to call: only what differs from the last directory's is written, from
+ * the end, walking up to the nearest common ancestor. Depth first, that is a component or two.
+ */
+const char *walk_dir_path(struct walk_thread *t, const struct walk_dir *dir, size_t *len)
+{
+	*len = dir->path_len;
+	if (dir->depth < t->chain_len && t->chain[dir->depth] == dir->serial) {
+		t->chain_len = dir->depth + 1;
+		t->path.len = dir->path_len;
+		return t->path.data;
+	}
+	buf_clear(&t->path);
+	if (!grow_chain(t, dir->depth) || !buf_reserve(&t->path, dir->path_len)) {
+		t->chain_len = 0;
+		return NULL;
+	}
+	for (const struct walk_dir *d = dir; d; d = d->parent) {
+		if (d->depth < t->chain_len && t->chain[d->depth] == d->serial) {
+			break;
+		}
+		size_t start = d->parent ? d->parent->path_len : 0;
+		memcpy(t->path.data + start, walk_dir_name(d), d->name_len);
+		t->path.data[d->path_len - 1] = '/';
+		t->chain[d->depth] = d->serial;
+	}
+	t->chain_len = dir->depth + 1;
+	t->path.len = dir->path_len;
+	return t->path.data;
+}
+
+bool walk_entry_path(const struct walk_entry *entry, const char **dir, size_t *dir_len,
+        const char **name, size_t *name_len)
+{
+	if (entry->is_root) {
+		*dir = "";
+		*dir_len = 0;
+		*name = walk_dir_name(entry->dir);
+		*name_len = entry->dir->name_len;
+		return true;
+	}
+	*name = entry->name;
+	*name_len = entry->name_len;
+	*dir = walk_dir_path(entry->thread, entry->dir, dir_len);
+	return *dir != NULL;
+}
+
+const char *walk_whole_path(const struct walk_entry *entry, size_t *len)
+{
+	struct walk_thread *t = entry->thread;
+	if (entry->is_root) {
+		*len = entry->dir->name_len;
+		return walk_dir_name(entry->dir);
+	}
+	size_t dir_len;
+	if (!walk_dir_path(t, entry->dir, &dir_len)) {
+		return NULL;
+	}
+	t->path.len = dir_len;
+	buf_add(&t->path, entry->name, entry->name_len);
+	*len = t->path.len;
+	return buf_cstr(&t->path);
+}
+
+static size_t root_prefix(const struct walk_dir *dir)
+{
+	while (dir->parent) {
+		dir = dir->parent;
+	}
+	return dir->path_len;
+}
+
+const char *walk_entry_relative(const struct walk_entry *entry, size_t *len)
+{
+	if (entry->is_root) {
+		const char *name = entry->dir->is_file_root ? entry->name : "";
+		*len = strlen(name);
+		return name;
+	}
+	const char *path = walk_whole_path(entry, len);
+	if (!path) {
+		return NULL;
+	}
+	size_t prefix = root_prefix(entry->dir);
+	*len -= prefix;
+	return path + prefix;
+}
+
+/* One component against another: a directory's is followed by '/', a last one by nothing. */
+static int compare_component(const char *a, bool a_last, const char *b, bool b_last)
+{
+	size_t at = 0;
+	while (a[at] && a[at] == b[at]) {
+		at++;
+	}
+	int x = a[at] ? (unsigned char)a[at] : a_last ? -1 : '/';
+	int y = b[at] ? (unsigned char)b[at] : b_last ? -1 : '/';
+	return x - y;
+}
+
+int walk_path_compare(
+        const struct walk_dir *a, const char *a_name, const struct walk_dir *b, const char *b_name)
+{
+	bool a_last = true, b_last = true;
+	while (a != b) {
+		bool up_a = !b || (a && a->depth >= b->depth);
+		bool up_b = !a || (b && b->depth >= a->depth);
+		if (up_a) {
+			a_name = walk_dir_name(a);
+			a = a->parent;
+			a_last = false;
+		}
+		if (up_b) {
+			b_name = walk_dir_name(b);
+			b = b->parent;
+			b_last = false;
+		}
+	}
+	return compare_component(a_name, a_last, b_name, b_last);
+}

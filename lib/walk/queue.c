@@ -1,0 +1,102 @@
+/* What waits to be done, and telling others of it. */
+#include "walk/walk_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+void queue_wake(struct walk *walk)
+{
+	pthread_mutex_lock(&walk->park_lock);
+	pthread_cond_signal(&walk->park);
+	pthread_mutex_unlock(&walk->park_lock);
+}
+
+void queue_offer(struct walk_thread *t)
+{
+	struct walk *walk = t->walk;
+	if (atomic_load_explicit(&walk->idle, memory_order_seq_cst) > 0 &&
+	        deque_len(&t->deque) > 1) {
+		queue_wake(walk);
+	}
+}
+
+void queue_finished(struct walk *walk)
+{
+	if (atomic_fetch_sub(&walk->outstanding, 1) == 1) {
+		pthread_mutex_lock(&walk->park_lock);
+		pthread_cond_broadcast(&walk->park);
+		pthread_mutex_unlock(&walk->park_lock);
+	}
+}
+
+void queue_abandon(struct walk_thread *t, struct walk_dir *dir)
+{
+	dir_unneed(t, dir);
+	if (dir->parent) {
+		dir_unneed(t, dir->parent);
+	}
+	walk_dir_drop(t, dir);
+}
+
+void queue_children(struct walk_thread *t, size_t count)
+{
+	struct walk *walk = t->walk;
+	if (count == 0) {
+		return;
+	}
+	atomic_fetch_add(&walk->outstanding, count);
+	if (!deque_push(&t->deque, t->children, count)) {
+		for (size_t i = 0; i < count; i++) {
+			walk_unlisted(t, t->children[i], "list", ENOMEM);
+			queue_abandon(t, t->children[i]);
+		}
+		atomic_fetch_sub(&walk->outstanding, count);
+		return;
+	}
+	queue_offer(t);
+}
+
+static struct chunk *chunk_new(
+        struct walk_dir *dir, const struct fs_entry *entry, unsigned count, bool with_meta)
+{
+	size_t names = 0;
+	for (unsigned i = 0; i < count; i++) {
+		names += entry[i].name_len + 1u;
+	}
+	struct chunk *chunk = malloc(sizeof *chunk + count * sizeof *entry +
+	                             (with_meta ? count * sizeof(struct file_meta) : 0) + names);
+	if (!chunk) {
+		return NULL;
+	}
+	chunk->dir = dir;
+	chunk->count = count;
+	chunk->meta = (struct file_meta *)(chunk->entry + count);
+	char *at = (char *)(chunk->meta + (with_meta ? count : 0));
+	for (unsigned i = 0; i < count; i++) {
+		chunk->entry[i] = entry[i];
+		chunk->entry[i].name = memcpy(at, entry[i].name, entry[i].name_len + 1u);
+		at += entry[i].name_len + 1u;
+	}
+	return chunk;
+}
+
+bool queue_chunk(
+        struct walk_thread *t, struct walk_dir *dir, const struct fs_entry *entry, unsigned count)
+{
+	struct chunk *chunk = chunk_new(dir, entry, count, true);
+	if (!chunk) {
+		return false;
+	}
+	atomic_fetch_add(&dir->refs, 1);
+	atomic_fetch_add(&dir->needed, 1);
+	atomic_fetch_add(&t->walk->outstanding, 1);
+	void *item = item_tagged(chunk, ITEM_CHUNK);
+	if (!deque_push(&t->deque, &item, 1)) {
+		atomic_fetch_sub(&t->walk->outstanding, 1);
+		atomic_fetch_sub(&dir->needed, 1);
+		atomic_fetch_sub(&dir->refs, 1);
+		free(chunk);
+		return false;
+	}
+	return true;
+}

@@ -25,7 +25,7 @@ cache := cache redis
 engine := content dir_results engine
 job := job
 store := postgres postgres_connection postgres_wait request sqlite sqlite_file sqlite_wait store result_cache
-worker := attempt child spool stream worker
+worker := attempt child claim finish lease spool stream worker
 
 ROOMS := base spec record fs walk op cache engine job store worker
 sees_base := base

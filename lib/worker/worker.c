@@ -1,4 +1,4 @@
-#include "worker/worker.h"
+#include "worker/worker_internal.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -12,78 +12,26 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "store/result_cache.h"
-#include "worker/attempt.h"
-#include "worker/worker_internal.h"
-
 #define BLOCK_SIZE ((size_t)256 * 1024)
 #define EVENTS 64
-#define BACKOFF_FIRST_MS 250
-#define BACKOFF_MAX_MS 30000
-#define POLL_IDLE_MS 10000   /* behind the store's own wake-up */
-#define POLL_RUNNING_MS 1000 /* output of children may keep us from waiting on the store */
-#define CLAIM_GAP_MS 50      /* between claims that found nothing */
-#define BEAT_GAP_MS 1000     /* between heartbeats that a change in the store brings forward */
+#define WAIT_MAX_MS 10000 /* on the store, when nothing is planned */
+#define CLAIM_GAP_MS 50   /* between claims that changes in the store bring about */
+#define BEAT_GAP_MS 1000  /* between heartbeats that they bring forward */
 
-struct worker {
-	const struct worker_config *config;
-	struct worker_counts *counts;
-	worker_opener *open;
-	struct store *store; /* NULL until it was reached once */
-	struct result_cache *results;
-	bool told_of_cache;
-	struct child_command command;
-	char *spool_dir;
-	char name[320];
-	char *block;
-
-	struct attempt *attempts; /* config->jobs of them */
-	struct store_lease *leases;
-	struct job *claimed;
-	unsigned running; /* attempts that are not FREE */
-	unsigned claims;  /* jobs claimed so far */
-
-	int epoll_fd, signal_fd, timer_fd;
-
-	/* CLOCK_BOOTTIME milliseconds */
-	uint64_t beat_sent, beat_at;
-	uint64_t claim_sent, claim_at;
-	uint64_t retry_at;   /* the store is left alone until then */
-	uint64_t away_since; /* while failures > 0 */
-	unsigned failures;   /* of store calls, in a row */
-	unsigned start_failures;
-
-	unsigned signals;
-	int first_signal;
-	bool drained;
-	struct vega_error failure; /* code != 0: why the worker gives up */
-};
-
-/* What an epoll event is about: the attempt's index times EVENT_KINDS, plus the kind. */
-enum { EVENT_SIGNAL, EVENT_TIMER, EVENT_OUT, EVENT_ERR, EVENT_KINDS };
-
-static uint64_t now_ms(void)
+uint64_t worker_now(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static uint64_t random_below(uint64_t limit)
+uint64_t worker_random(uint64_t limit)
 {
 	uint64_t bits = 0;
 	return getrandom(&bits, sizeof bits, 0) == (ssize_t)sizeof bits && limit ? bits % limit : 0;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-enum { TROUBLE = -1, NEWS, DETAIL };
-
-__attribute__((format(printf, 3, 4))) static void report(
-        const struct worker *w, int level, const char *format, ...)
+void worker_report(const struct worker *w, int level, const char *format, ...)
 {
 	char line[2048];
 	va_list args;
@@ -96,432 +44,27 @@ __attribute__((format(printf, 3, 4))) static void report(
 	w->config->log(line, w->config->log_context);
 }
 
-static bool stopping(const struct worker *w)
+bool worker_stopping(const struct worker *w)
 {
 	return w->signals || w->failure.code || w->drained ||
 	       (w->config->mode == WORKER_ONCE && w->claims);
 }
 
-/* A child must be dead by then if its lease is not renewed. Store calls block for less. */
-static uint64_t lease_margin(const struct worker *w)
-{
-	return w->config->lease_ms / 4;
-}
-
-static unsigned store_timeout(const struct worker *w)
-{
-	return (unsigned)(w->config->lease_ms / 5);
-}
-
-/* --- the store comes and goes ----------------------------------------------------------------- */
-
-static void give_up(struct worker *w, const struct vega_error *err)
+void worker_give_up(struct worker *w, const struct vega_error *err)
 {
 	if (!w->failure.code) {
 		w->failure = *err;
 	}
 	for (unsigned i = 0; i < w->config->jobs; i++) {
-		attempt_stop(&w->attempts[i], ENDING_RELEASE, NULL, now_ms());
+		attempt_stop(&w->attempts[i], ENDING_RELEASE, NULL, worker_now());
 	}
 }
 
-static void store_away(struct worker *w, const struct vega_error *err)
-{
-	uint64_t now = now_ms();
-	if (w->failures++ == 0) {
-		w->away_since = now;
-		report(w, TROUBLE, "the store is away, trying again: %s", err->text);
-	}
-	uint64_t most = w->running ? w->config->lease_ms / 8 : BACKOFF_MAX_MS;
-	unsigned doublings = w->failures < 8 ? w->failures : 8;
-	w->retry_at = now + 1 + random_below(least(most, (uint64_t)BACKOFF_FIRST_MS << doublings));
-	if (w->config->mode != WORKER_FOREVER && !w->running &&
-	        now - w->away_since >= w->config->lease_ms) {
-		give_up(w, err);
-	}
-}
-
-static void store_back(struct worker *w)
-{
-	if (w->failures) {
-		report(w, TROUBLE, "the store is back after %.1fs",
-		        (double)(now_ms() - w->away_since) / 1000);
-		w->failures = 0;
-	}
-}
-
-/* True when store calls may be made now. */
-static bool store_ready(struct worker *w)
-{
-	if (w->failures && now_ms() < w->retry_at && w->signals < 2) {
-		return false;
-	}
-	if (w->store) {
-		return true;
-	}
-	struct vega_error err;
-	int code = w->open(w->config->store_url, store_timeout(w), &w->store, &err);
-	if (code == VEGA_UNAVAILABLE && w->config->mode == WORKER_FOREVER) {
-		store_away(w, &err);
-	} else if (code < 0) {
-		give_up(w, &err);
-	} else {
-		store_back(w);
-	}
-	return code == 0;
-}
-
-/* --- leases ----------------------------------------------------------------------------------- */
-
-/* What must happen in time, whatever the store does. Called before every call that may block. */
-static void tend(struct worker *w)
-{
-	uint64_t now = now_ms();
-	for (unsigned i = 0; i < w->config->jobs; i++) {
-		struct attempt *attempt = &w->attempts[i];
-		if (attempt->phase == ATTEMPT_RUNNING &&
-		        now + lease_margin(w) >= attempt->lease_end) {
-			attempt_stop(attempt, ENDING_LOST, "its lease could not be renewed in time",
-			        now);
-		}
-		attempt_tick(attempt, now);
-	}
-}
-
-static void lease_answered(struct worker *w, struct attempt *attempt,
-        const struct store_lease *lease, uint64_t sent, uint64_t now)
-{
-	if (lease->lost) {
-		attempt_stop(attempt, ENDING_LOST, "its lease was taken over", now);
-		return;
-	}
-	attempt->lease_end = sent + w->config->lease_ms;
-	if (lease->progress) {
-		attempt->stream.progress_is_new = false;
-	}
-	if (lease->cancel) {
-		attempt_stop(attempt, ENDING_CANCEL, NULL, now);
-	}
-}
-
-/* The attempts that hold a lease, in w->leases; returns how many. */
-static size_t gather_leases(struct worker *w, bool with_progress)
-{
-	size_t count = 0;
-	for (unsigned i = 0; i < w->config->jobs; i++) {
-		const struct attempt *attempt = &w->attempts[i];
-		if (attempt->phase != ATTEMPT_FREE && attempt->ending != ENDING_LOST) {
-			w->leases[count] = attempt->lease;
-			w->leases[count++].progress =
-			        with_progress && attempt->stream.progress_is_new
-			                ? attempt->stream.progress.data
-			                : NULL;
-		}
-	}
-	return count;
-}
-
-static void heartbeat(struct worker *w)
-{
-	if (!w->running || now_ms() < w->beat_at || !store_ready(w)) {
-		return;
-	}
-	struct vega_error err;
-	uint64_t sent = now_ms();
-	size_t count = gather_leases(w, true);
-	w->beat_at = sent + w->config->lease_ms / 4;
-	if (!count) {
-		return;
-	}
-	int code = w->store->driver->heartbeat(
-	        w->store, w->name, w->leases, count, w->config->lease_ms, &err);
-	if (code < 0 && code != VEGA_UNAVAILABLE) {
-		/* One child's odd progress must not cost the others their leases. */
-		report(w, TROUBLE, "the store refused a heartbeat, trying without progress: %s",
-		        err.text);
-		tend(w);
-		sent = now_ms();
-		count = gather_leases(w, false);
-		code = w->store->driver->heartbeat(
-		        w->store, w->name, w->leases, count, w->config->lease_ms, &err);
-	}
-	if (code < 0) {
-		w->beat_at = sent;
-		store_away(w, &err);
-		return;
-	}
-	store_back(w);
-	w->beat_sent = sent;
-	uint64_t now = now_ms();
-	for (unsigned i = 0; i < w->config->jobs; i++) {
-		struct attempt *attempt = &w->attempts[i];
-		for (size_t j = 0; attempt->phase != ATTEMPT_FREE && j < count; j++) {
-			if (strcmp(w->leases[j].id, attempt->lease.id) == 0 &&
-			        w->leases[j].lease_seq == attempt->lease.lease_seq) {
-				lease_answered(w, attempt, &w->leases[j], sent, now);
-			}
-		}
-	}
-}
-
-/* --- results ---------------------------------------------------------------------------------- */
-
-static void drop(struct worker *w, struct attempt *attempt, bool stored)
-{
-	attempt_clear(attempt, stored);
-	w->running--;
-	if (!w->start_failures) {
-		w->claim_at = 0;
-	}
-}
-
-static void report_lost(struct worker *w, struct attempt *attempt, const char *why)
-{
-	w->counts->lost++;
-	report(w, TROUBLE, "%s lost: %s; its result is discarded", attempt->job.id, why);
-	drop(w, attempt, false);
-}
-
-static void report_completed(struct worker *w, const struct attempt *attempt)
-{
-	struct buf text = BUF_INIT;
-	buf_printf(&text, "%s completed in ", attempt->job.id);
-	format_duration(&text, (now_ms() - attempt->began) * 1000000);
-	buf_add_str(&text, ": ");
-	format_count(&text, (unsigned __int128)attempt->stream.entries);
-	buf_add_str(&text,
-	        attempt->result.exit_code == 3 ? " entries, some could not be read" : " entries");
-	report(w, NEWS, "%s", buf_cstr(&text) ? text.data : attempt->job.id);
-	buf_release(&text);
-}
-
-static void report_stored(struct worker *w, const struct attempt *attempt, enum job_state state)
-{
-	const char *id = attempt->job.id;
-	const char *error = attempt->error ? attempt->error : "";
-	switch (state) {
-	case JOB_COMPLETED:
-		w->counts->completed++;
-		report_completed(w, attempt);
-		break;
-	case JOB_FAILED:
-		w->counts->failed++;
-		report(w, NEWS, "%s failed: %s", id, error);
-		break;
-	case JOB_CANCELLED:
-		w->counts->cancelled++;
-		report(w, NEWS, "%s cancelled", id);
-		break;
-	default:
-		if (attempt->result.outcome == STORE_RELEASED) {
-			w->counts->released++;
-			report(w, NEWS, "%s released", id);
-		} else {
-			w->counts->retried++;
-			report(w, NEWS, "%s will be tried again: %s", id, error);
-		}
-	}
-}
-
-/* So that vega-status finds it there before it asks the database. */
-static void cache_result(struct worker *w, const char *id)
-{
-	struct job job;
-	struct vega_error err;
-	const unsigned parts = STORE_PART_RESULT | STORE_PART_RECORDS;
-	if (!w->results || w->store->driver->get(w->store, id, parts, &job, &err) != 0) {
-		return;
-	}
-	result_cache_put(w->results, &job, parts);
-	job_release(&job);
-	const char *trouble = result_cache_trouble(w->results);
-	if (trouble && !w->told_of_cache) {
-		report(w, TROUBLE, "results are not cached: %s", trouble);
-		w->told_of_cache = true;
-	}
-}
-
-static void store_result(struct worker *w, struct attempt *attempt)
-{
-	struct vega_error err;
-	enum job_state state;
-	int code =
-	        w->store->driver->finish(w->store, &attempt->lease, &attempt->result, &state, &err);
-	if (code == VEGA_UNAVAILABLE) {
-		store_away(w, &err);
-		return;
-	}
-	store_back(w);
-	if (code == VEGA_LEASE_LOST) {
-		report_lost(w, attempt, "its lease was taken over");
-	} else if (code == 0) {
-		char id[UUID_TEXT];
-		memcpy(id, attempt->job.id, sizeof id);
-		report_stored(w, attempt, state);
-		drop(w, attempt, true);
-		if (job_state_terminal(state)) {
-			cache_result(w, id);
-		}
-	} else if (attempt->result.outcome == STORE_RELEASED || attempt->refused) {
-		report_lost(w, attempt, err.text);
-	} else {
-		attempt_refused(attempt, err.text);
-	}
-}
-
-static void finish(struct worker *w)
-{
-	for (unsigned i = 0; i < w->config->jobs; i++) {
-		struct attempt *attempt = &w->attempts[i];
-		if (attempt->phase != ATTEMPT_OVER) {
-			continue;
-		}
-		if (attempt->ending == ENDING_LOST) {
-			report_lost(w, attempt, attempt->why.text);
-			continue;
-		}
-		tend(w);
-		heartbeat(w);
-		if (attempt->ending != ENDING_LOST && store_ready(w)) {
-			store_result(w, attempt);
-		}
-		/* A worker that is to stop does not wait for the store longer than it may. */
-		if (attempt->phase == ATTEMPT_OVER && w->failures && stopping(w) &&
-		        (w->signals > 1 || now_ms() >= attempt->lease_end)) {
-			report_lost(w, attempt, "the store is away and this worker stops");
-		}
-	}
-}
-
-/* --- claiming --------------------------------------------------------------------------------- */
-
-static bool watch(struct worker *w, int fd, unsigned index, unsigned kind)
+bool worker_watch(struct worker *w, int fd, unsigned index, unsigned kind)
 {
 	struct epoll_event event = {
 	        .events = EPOLLIN, .data.u64 = (uint64_t)index * EVENT_KINDS + kind};
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-static void start(struct worker *w, struct job *job, uint64_t lease_end)
-{
-	unsigned i = 0;
-	while (w->attempts[i].phase != ATTEMPT_FREE) {
-		i++;
-	}
-	struct attempt *attempt = &w->attempts[i];
-	struct vega_error err;
-	w->running++;
-	w->claims++;
-	report(w, DETAIL, "%s started: attempt %u of %u", job->id, job->attempt, job->max_attempts);
-	int code =
-	        attempt_begin(attempt, job, &w->command, w->spool_dir, now_ms(), lease_end, &err);
-	if (code == 0 && (!watch(w, attempt->child.out, i, EVENT_OUT) ||
-	                         !watch(w, attempt->child.err, i, EVENT_ERR))) {
-		code = vega_fail_errno(&err, VEGA_FATAL, errno, "cannot watch a child");
-		attempt_stop(attempt, ENDING_RELEASE, NULL, now_ms());
-	}
-	if (code == 0) {
-		w->start_failures = 0;
-		return;
-	}
-	report(w, TROUBLE, "%s cannot be started: %s", attempt->job.id, err.text);
-	w->start_failures++;
-	if (w->config->mode != WORKER_FOREVER) {
-		give_up(w, &err);
-	}
-}
-
-static bool queue_wanted(const struct worker *w, const char *queue)
-{
-	const struct strlist *queues = &w->config->queues;
-	for (size_t i = 0; i < queues->count; i++) {
-		if (strcmp(queues->items[i], queue) == 0) {
-			return true;
-		}
-	}
-	return queues->count == 0;
-}
-
-struct retry_search {
-	const struct worker *worker;
-	bool found;
-};
-
-static int look_for_retry(const struct job *job, void *context)
-{
-	struct retry_search *search = context;
-	search->found = job->attempt > 0 && queue_wanted(search->worker, job->queue);
-	return search->found;
-}
-
-/*
- * After a claim that found less than was wanted: when could there be more? --drain ends when
- * nothing is due and nothing waits for another attempt; jobs that are scheduled for later, or that
- * others are working on, do not keep it.
- */
-static void plan_claim(struct worker *w)
-{
-	struct vega_error err;
-	uint64_t limit = w->running ? POLL_RUNNING_MS : POLL_IDLE_MS, due = limit;
-	int code = w->store->driver->next_due(w->store, &w->config->queues, limit, &due, &err);
-	if (code == 0 && due > 0 && w->config->mode == WORKER_DRAIN && !w->running) {
-		const struct store_filter pending = {.states = 1u << JOB_PENDING};
-		struct retry_search search = {.worker = w};
-		code = w->store->driver->list(w->store, &pending, look_for_retry, &search, &err);
-		w->drained = code == 0 && !search.found;
-	}
-	if (code < 0) {
-		store_away(w, &err);
-		return;
-	}
-	if (due < limit) {
-		due += CLAIM_GAP_MS + random_below(CLAIM_GAP_MS);
-	} else {
-		due -= random_below(limit / 4);
-	}
-	w->claim_at = now_ms() + due;
-}
-
-static void claim(struct worker *w)
-{
-	unsigned room = w->config->mode == WORKER_ONCE ? 1 : w->config->jobs - w->running;
-	if (stopping(w) || !room || now_ms() < w->claim_at || !store_ready(w)) {
-		return;
-	}
-	struct vega_error err;
-	struct store_claim wanted = {.worker = w->name,
-	        .queues = &w->config->queues,
-	        .max = room,
-	        .lease_ms = w->config->lease_ms};
-	uint64_t sent = now_ms();
-	int count = w->store->driver->claim(w->store, &wanted, w->claimed, &err);
-	if (count == VEGA_UNAVAILABLE) {
-		store_away(w, &err);
-		return;
-	}
-	if (count < 0) {
-		give_up(w, &err);
-		return;
-	}
-	store_back(w);
-	w->claim_sent = sent;
-	if (!w->running) {
-		w->beat_sent = sent;
-		w->beat_at = sent + w->config->lease_ms / 4;
-	}
-	for (int i = 0; i < count; i++) {
-		start(w, &w->claimed[i], sent + w->config->lease_ms);
-	}
-	if (w->start_failures) {
-		unsigned doublings = w->start_failures < 8 ? w->start_failures : 8;
-		w->claim_at = now_ms() + BACKOFF_FIRST_MS +
-		              random_below(least(
-		                      BACKOFF_MAX_MS, (uint64_t)BACKOFF_FIRST_MS << doublings));
-	} else if ((unsigned)count < room && w->config->mode == WORKER_ONCE) {
-		w->drained = true;
-	} else if ((unsigned)count < room) {
-		plan_claim(w);
-	}
 }
 
 /* --- the loop --------------------------------------------------------------------------------- */
@@ -530,11 +73,11 @@ static void take_signal(struct worker *w, int number)
 {
 	if (w->signals++ == 0) {
 		w->first_signal = number;
-		report(w, NEWS, "SIG%s: ending %u running job%s", sigabbrev_np(number), w->running,
-		        w->running == 1 ? "" : "s");
+		worker_report(w, NEWS, "SIG%s: ending %u running job%s", sigabbrev_np(number),
+		        w->running, w->running == 1 ? "" : "s");
 	}
 	for (unsigned i = 0; i < w->config->jobs; i++) {
-		attempt_stop(&w->attempts[i], ENDING_RELEASE, NULL, now_ms());
+		attempt_stop(&w->attempts[i], ENDING_RELEASE, NULL, worker_now());
 		if (w->signals > 1) {
 			attempt_kill(&w->attempts[i]);
 		}
@@ -553,7 +96,7 @@ static void read_signals(struct worker *w)
 		}
 	}
 	for (unsigned i = 0; child && i < w->config->jobs; i++) {
-		attempt_reap(&w->attempts[i], w->block, BLOCK_SIZE, now_ms());
+		attempt_reap(&w->attempts[i], w->block, BLOCK_SIZE, worker_now());
 	}
 }
 
@@ -571,7 +114,7 @@ static void handle(struct worker *w, const struct epoll_event *event)
 		}
 		break;
 	case EVENT_OUT:
-		attempt_read_out(attempt, w->block, BLOCK_SIZE, now_ms());
+		attempt_read_out(attempt, w->block, BLOCK_SIZE, worker_now());
 		break;
 	case EVENT_ERR:
 		attempt_read_err(attempt, w->block, BLOCK_SIZE);
@@ -587,7 +130,7 @@ static uint64_t next_event(const struct worker *w)
 		const struct attempt *attempt = &w->attempts[i];
 		if (attempt->phase == ATTEMPT_RUNNING) {
 			if (attempt->ending != ENDING_LOST) {
-				next = least(next, attempt->lease_end - lease_margin(w));
+				next = least(next, attempt->lease_end - worker_margin(w));
 			}
 			next = attempt->kill_at ? least(next, attempt->kill_at) : next;
 		} else if (attempt->phase == ATTEMPT_OVER) {
@@ -597,7 +140,7 @@ static uint64_t next_event(const struct worker *w)
 	if (w->running) {
 		store_next = least(store_next, w->beat_at);
 	}
-	if (!stopping(w) && w->running < w->config->jobs) {
+	if (!worker_stopping(w) && w->running < w->config->jobs) {
 		store_next = least(store_next, w->claim_at);
 	}
 	if (w->failures && store_next < w->retry_at) {
@@ -628,19 +171,19 @@ static void pause_until(struct worker *w, uint64_t at)
 {
 	struct epoll_event events[EVENTS];
 	struct vega_error err;
-	uint64_t now = now_ms();
-	bool ask_store = w->store && !w->failures && !stopping(w) && at > now;
+	uint64_t now = worker_now();
+	bool ask_store = w->store && !w->failures && !worker_stopping(w) && at > now;
 	arm_timer(w, at);
 	if (ask_store) {
 		/* The timer, which counts suspended time too, ends it; the time-out only backs it.
 		 */
-		uint64_t longest = at == UINT64_MAX ? POLL_IDLE_MS : at - now + 1000;
+		uint64_t longest = at == UINT64_MAX ? WAIT_MAX_MS : at - now + 1000;
 		if (w->store->driver->wait(w->store, longest, w->epoll_fd, &err) < 0) {
-			store_away(w, &err);
+			worker_store_away(w, &err);
 		}
 	}
 	int count = epoll_wait(w->epoll_fd, events, EVENTS, ask_store ? 0 : -1);
-	tend(w);
+	worker_tend(w);
 	for (int i = 0; i < count; i++) {
 		handle(w, &events[i]);
 	}
@@ -652,12 +195,12 @@ static void pause_until(struct worker *w, uint64_t at)
 static void run(struct worker *w)
 {
 	for (;;) {
-		tend(w);
-		heartbeat(w);
-		finish(w);
-		tend(w);
-		claim(w);
-		if (!w->running && stopping(w)) {
+		worker_tend(w);
+		worker_heartbeat(w);
+		worker_finish(w);
+		worker_tend(w);
+		worker_claim(w);
+		if (!w->running && worker_stopping(w)) {
 			return;
 		}
 		pause_until(w, next_event(w));
@@ -669,7 +212,7 @@ static void run(struct worker *w)
 static void make_name(struct worker *w)
 {
 	char host[256] = "localhost";
-	uint32_t salt = (uint32_t)random_below(UINT32_MAX);
+	uint32_t salt = (uint32_t)worker_random(UINT32_MAX);
 	gethostname(host, sizeof host - 1);
 	snprintf(w->name, sizeof w->name, "%s:%ld:%08x", host, (long)getpid(), salt);
 }
@@ -697,8 +240,8 @@ static int prepare_events(struct worker *w, const sigset_t *signals, struct vega
 	w->signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	w->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (w->epoll_fd < 0 || w->signal_fd < 0 || w->timer_fd < 0 ||
-	        !watch(w, w->signal_fd, 0, EVENT_SIGNAL) ||
-	        !watch(w, w->timer_fd, 0, EVENT_TIMER)) {
+	        !worker_watch(w, w->signal_fd, 0, EVENT_SIGNAL) ||
+	        !worker_watch(w, w->timer_fd, 0, EVENT_TIMER)) {
 		return vega_fail_errno(err, VEGA_FATAL, errno, "cannot watch for events");
 	}
 	return 0;
@@ -746,6 +289,23 @@ static void worker_release(struct worker *w)
 	free(w->spool_dir);
 }
 
+/* Those that the loop reads. What nohup or a shell has us ignore stays ignored, which blocking
+ * would undo; SIGCHLD must not be, or there would be nothing to wait for. */
+static void block_signals(sigset_t *signals, sigset_t *before)
+{
+	static const int stops[] = {SIGHUP, SIGINT, SIGTERM};
+	struct sigaction now;
+	sigemptyset(signals);
+	for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) {
+		if (sigaction(stops[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN) {
+			sigaddset(signals, stops[i]);
+		}
+	}
+	signal(SIGCHLD, SIG_DFL);
+	sigaddset(signals, SIGCHLD);
+	sigprocmask(SIG_BLOCK, signals, before);
+}
+
 int worker_run_on(const struct worker_config *config, worker_opener *open,
         struct worker_counts *counts, int *signal_seen, struct vega_error *err)
 {
@@ -756,12 +316,7 @@ int worker_run_on(const struct worker_config *config, worker_opener *open,
 	        .signal_fd = -1,
 	        .timer_fd = -1};
 	sigset_t signals, before;
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGCHLD);
-	sigaddset(&signals, SIGHUP);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigprocmask(SIG_BLOCK, &signals, &before);
+	block_signals(&signals, &before);
 	*counts = (struct worker_counts){.completed = 0};
 	int code = worker_prepare(&w, &signals, err);
 	if (code == 0) {

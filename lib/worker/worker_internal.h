@@ -1,15 +1,107 @@
-/* For worker.c and its tests only. */
+/*
+ * What the files of the worker share. worker.c has the loop: it tends what must happen in time,
+ * renews leases (lease.c), stores results (finish.c), claims jobs (claim.c), and sleeps.
+ * Times are CLOCK_BOOTTIME milliseconds.
+ */
 #ifndef VEGA_WORKER_INTERNAL_H
 #define VEGA_WORKER_INTERNAL_H
 
+#include "store/result_cache.h"
+#include "worker/attempt.h"
 #include "worker/worker.h"
 
 /* store_open(), or a test's stand-in for it. */
 typedef int worker_opener(
         const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err);
 
+struct worker {
+	const struct worker_config *config;
+	struct worker_counts *counts;
+	worker_opener *open;
+	struct store *store; /* NULL until it was reached once */
+	struct result_cache *results;
+	bool told_of_cache;
+	struct child_command command;
+	char *spool_dir;
+	char name[320];
+	char *block;
+
+	struct attempt *attempts; /* config->jobs of them */
+	struct store_lease *leases;
+	struct job *claimed;
+	unsigned running; /* attempts that are not FREE */
+	unsigned claims;  /* jobs claimed so far */
+
+	int epoll_fd, signal_fd, timer_fd;
+
+	/* CLOCK_BOOTTIME milliseconds */
+	uint64_t beat_sent, beat_at;
+	uint64_t claim_sent, claim_at;
+	uint64_t retry_at;   /* the store is left alone until then */
+	uint64_t away_since; /* while failures > 0 */
+	unsigned failures;   /* of store calls, in a row */
+	unsigned start_failures;
+
+	unsigned signals;
+	int first_signal;
+	bool drained;
+	struct vega_error failure; /* code != 0: why the worker gives up */
+};
+
+/* What an epoll event is about: the attempt's index times EVENT_KINDS, plus the kind. */
+enum { EVENT_SIGNAL, EVENT_TIMER, EVENT_OUT, EVENT_ERR, EVENT_KINDS };
+
 /* worker_run() on the store that `open` opens. */
 int worker_run_on(const struct worker_config *config, worker_opener *open,
         struct worker_counts *counts, int *signal_seen, struct vega_error *err);
+
+/* --- worker.c --- */
+
+uint64_t worker_now(void);
+uint64_t worker_random(uint64_t limit); /* less than limit, which may be 0 */
+
+static inline uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+enum { TROUBLE = -1, NEWS, DETAIL };
+void worker_report(const struct worker *w, int level, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+/* No further job is to be claimed. */
+bool worker_stopping(const struct worker *w);
+
+/* Release what runs and return this error. */
+void worker_give_up(struct worker *w, const struct vega_error *err);
+bool worker_watch(struct worker *w, int fd, unsigned index, unsigned kind);
+
+/* --- lease.c --- */
+
+/* A store call failed with VEGA_UNAVAILABLE, or did not: the next ones wait with growing, jittered
+ * pauses, and the log has one line when the store goes and one when it is back. */
+void worker_store_away(struct worker *w, const struct vega_error *err);
+void worker_store_back(struct worker *w);
+
+/* May store calls be made now? Opens the store when that was not yet done. */
+bool worker_store_ready(struct worker *w);
+
+/* So long before its lease may end, a child is killed. Store calls block for less. */
+uint64_t worker_margin(const struct worker *w);
+
+/* What must happen in time, whatever the store does: kill children whose lease is about to end, and
+ * those whose grace is over. Called before every call that may block. */
+void worker_tend(struct worker *w);
+
+/* Renew all leases, when it is time. */
+void worker_heartbeat(struct worker *w);
+
+/* --- finish.c, claim.c --- */
+
+/* Store the results of the attempts that are OVER, or drop them. */
+void worker_finish(struct worker *w);
+
+/* Claim as many jobs as there is room for, when it is time, and start them. */
+void worker_claim(struct worker *w);
 
 #endif

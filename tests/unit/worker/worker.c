@@ -697,6 +697,14 @@ static void test_signals(void)
 	is_int(work(), 0, "a second signal while the store is away");
 	ok(now_ms() - began < 4000, "waits for nobody either");
 	is_int(row->finishes, 0, "the lease must end by itself");
+
+	reset();
+	signal(SIGHUP, SIG_IGN);
+	row = submit("kill -HUP $PPID\n" SAY_SUMMARY);
+	is_int(work(), 0, "under nohup");
+	is_int(row->state, JOB_COMPLETED, "SIGHUP changes nothing");
+	is_int(signal_seen, 0, "and is not seen");
+	signal(SIGHUP, SIG_DFL);
 }
 
 /* A worker in a process of its own; what it prints is not ours. */
@@ -826,6 +834,8 @@ int main(void)
 	snprintf(walk, sizeof walk, "%s/walk", directory);
 	snprintf(spool_dir, sizeof spool_dir, "%s/results", directory);
 	setenv("TMPDIR", directory, 1);
+	signal(SIGINT, SIG_DFL);  /* a shell's background */
+	signal(SIGCHLD, SIG_IGN); /* a careless parent */
 	write_walk("#!/bin/bash\nsource /dev/fd/3\n");
 	test_success();
 	test_surroundings();

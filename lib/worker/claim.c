@@ -1,0 +1,133 @@
+#include "worker/worker_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define BACKOFF_FIRST_MS 250
+#define BACKOFF_MAX_MS 30000 /* while children cannot be started */
+#define POLL_IDLE_MS 10000   /* behind the store's own wake-up */
+#define POLL_RUNNING_MS 1000 /* the children's output may keep us from waiting on the store */
+#define CLAIM_GAP_MS 50      /* when another worker was faster */
+
+static void start(struct worker *w, struct job *job, uint64_t lease_end)
+{
+	unsigned i = 0;
+	while (w->attempts[i].phase != ATTEMPT_FREE) {
+		i++;
+	}
+	struct attempt *attempt = &w->attempts[i];
+	struct vega_error err;
+	w->running++;
+	w->claims++;
+	worker_report(w, DETAIL, "%s started: attempt %u of %u", job->id, job->attempt,
+	        job->max_attempts);
+	int code = attempt_begin(
+	        attempt, job, &w->command, w->spool_dir, worker_now(), lease_end, &err);
+	if (code == 0 && (!worker_watch(w, attempt->child.out, i, EVENT_OUT) ||
+	                         !worker_watch(w, attempt->child.err, i, EVENT_ERR))) {
+		code = vega_fail_errno(&err, VEGA_FATAL, errno, "cannot watch a child");
+		attempt_stop(attempt, ENDING_RELEASE, NULL, worker_now());
+	}
+	if (code == 0) {
+		w->start_failures = 0;
+		return;
+	}
+	worker_report(w, TROUBLE, "%s cannot be started: %s", attempt->job.id, err.text);
+	w->start_failures++;
+	if (w->config->mode != WORKER_FOREVER) {
+		worker_give_up(w, &err);
+	}
+}
+
+static bool queue_wanted(const struct worker *w, const char *queue)
+{
+	const struct strlist *queues = &w->config->queues;
+	for (size_t i = 0; i < queues->count; i++) {
+		if (strcmp(queues->items[i], queue) == 0) {
+			return true;
+		}
+	}
+	return queues->count == 0;
+}
+
+struct retry_search {
+	const struct worker *worker;
+	bool found;
+};
+
+static int look_for_retry(const struct job *job, void *context)
+{
+	struct retry_search *search = context;
+	search->found = job->attempt > 0 && queue_wanted(search->worker, job->queue);
+	return search->found;
+}
+
+/*
+ * After a claim that found less than was wanted: when could there be more? --drain ends when
+ * nothing is due and nothing waits for another attempt; jobs that are scheduled for later, or that
+ * others are working on, do not keep it.
+ */
+static void plan_claim(struct worker *w)
+{
+	struct vega_error err;
+	uint64_t limit = w->running ? POLL_RUNNING_MS : POLL_IDLE_MS, due = limit;
+	int code = w->store->driver->next_due(w->store, &w->config->queues, limit, &due, &err);
+	if (code == 0 && due > 0 && w->config->mode == WORKER_DRAIN && !w->running) {
+		const struct store_filter pending = {.states = 1u << JOB_PENDING};
+		struct retry_search search = {.worker = w};
+		code = w->store->driver->list(w->store, &pending, look_for_retry, &search, &err);
+		w->drained = code == 0 && !search.found;
+	}
+	if (code < 0) {
+		worker_store_away(w, &err);
+		return;
+	}
+	if (due < limit) {
+		due += CLAIM_GAP_MS + worker_random(CLAIM_GAP_MS);
+	} else {
+		due -= worker_random(limit / 4);
+	}
+	w->claim_at = worker_now() + due;
+}
+
+void worker_claim(struct worker *w)
+{
+	unsigned room = w->config->mode == WORKER_ONCE ? 1 : w->config->jobs - w->running;
+	if (worker_stopping(w) || !room || worker_now() < w->claim_at || !worker_store_ready(w)) {
+		return;
+	}
+	struct vega_error err;
+	struct store_claim wanted = {.worker = w->name,
+	        .queues = &w->config->queues,
+	        .max = room,
+	        .lease_ms = w->config->lease_ms};
+	uint64_t sent = worker_now();
+	int count = w->store->driver->claim(w->store, &wanted, w->claimed, &err);
+	if (count == VEGA_UNAVAILABLE) {
+		worker_store_away(w, &err);
+		return;
+	}
+	if (count < 0) {
+		worker_give_up(w, &err);
+		return;
+	}
+	worker_store_back(w);
+	w->claim_sent = sent;
+	if (!w->running) {
+		w->beat_sent = sent;
+		w->beat_at = sent + w->config->lease_ms / 4;
+	}
+	for (int i = 0; i < count; i++) {
+		start(w, &w->claimed[i], sent + w->config->lease_ms);
+	}
+	if (w->start_failures) {
+		unsigned doublings = w->start_failures < 8 ? w->start_failures : 8;
+		w->claim_at = worker_now() + BACKOFF_FIRST_MS +
+		              worker_random(least(
+		                      BACKOFF_MAX_MS, (uint64_t)BACKOFF_FIRST_MS << doublings));
+	} else if ((unsigned)count < room && w->config->mode == WORKER_ONCE) {
+		w->drained = true;
+	} else if ((unsigned)count < room) {
+		plan_claim(w);
+	}
+}

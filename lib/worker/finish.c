@@ -1,0 +1,130 @@
+#include "worker/worker_internal.h"
+
+#include <string.h>
+
+static void drop(struct worker *w, struct attempt *attempt, bool stored)
+{
+	attempt_clear(attempt, stored);
+	w->running--;
+	if (!w->start_failures) {
+		w->claim_at = 0;
+	}
+}
+
+static void report_lost(struct worker *w, struct attempt *attempt, const char *why)
+{
+	w->counts->lost++;
+	worker_report(w, TROUBLE, "%s lost: %s; its result is discarded", attempt->job.id, why);
+	drop(w, attempt, false);
+}
+
+static void report_completed(struct worker *w, const struct attempt *attempt)
+{
+	struct buf text = BUF_INIT;
+	buf_printf(&text, "%s completed in ", attempt->job.id);
+	format_duration(&text, (worker_now() - attempt->began) * 1000000);
+	buf_add_str(&text, ": ");
+	format_count(&text, (unsigned __int128)attempt->stream.entries);
+	buf_add_str(&text,
+	        attempt->result.exit_code == 3 ? " entries, some could not be read" : " entries");
+	worker_report(w, NEWS, "%s", buf_cstr(&text) ? text.data : attempt->job.id);
+	buf_release(&text);
+}
+
+static void report_stored(struct worker *w, const struct attempt *attempt, enum job_state state)
+{
+	const char *id = attempt->job.id;
+	const char *error = attempt->error ? attempt->error : "";
+	switch (state) {
+	case JOB_COMPLETED:
+		w->counts->completed++;
+		report_completed(w, attempt);
+		break;
+	case JOB_FAILED:
+		w->counts->failed++;
+		worker_report(w, NEWS, "%s failed: %s", id, error);
+		break;
+	case JOB_CANCELLED:
+		w->counts->cancelled++;
+		worker_report(w, NEWS, "%s cancelled", id);
+		break;
+	default:
+		if (attempt->result.outcome == STORE_RELEASED) {
+			w->counts->released++;
+			worker_report(w, NEWS, "%s released", id);
+		} else {
+			w->counts->retried++;
+			worker_report(w, NEWS, "%s will be tried again: %s", id, error);
+		}
+	}
+}
+
+/* So that vega-status finds it there before it asks the database. */
+static void cache_result(struct worker *w, const char *id)
+{
+	struct job job;
+	struct vega_error err;
+	const unsigned parts = STORE_PART_RESULT | STORE_PART_RECORDS;
+	if (!w->results || w->store->driver->get(w->store, id, parts, &job, &err) != 0) {
+		return;
+	}
+	result_cache_put(w->results, &job, parts);
+	job_release(&job);
+	const char *trouble = result_cache_trouble(w->results);
+	if (trouble && !w->told_of_cache) {
+		worker_report(w, TROUBLE, "results are not cached: %s", trouble);
+		w->told_of_cache = true;
+	}
+}
+
+static void store_result(struct worker *w, struct attempt *attempt)
+{
+	struct vega_error err;
+	enum job_state state;
+	int code =
+	        w->store->driver->finish(w->store, &attempt->lease, &attempt->result, &state, &err);
+	if (code == VEGA_UNAVAILABLE) {
+		worker_store_away(w, &err);
+		return;
+	}
+	worker_store_back(w);
+	if (code == VEGA_LEASE_LOST) {
+		report_lost(w, attempt, "its lease was taken over");
+	} else if (code == 0) {
+		char id[UUID_TEXT];
+		memcpy(id, attempt->job.id, sizeof id);
+		report_stored(w, attempt, state);
+		drop(w, attempt, true);
+		if (job_state_terminal(state)) {
+			cache_result(w, id);
+		}
+	} else if (attempt->result.outcome == STORE_RELEASED || attempt->refused) {
+		report_lost(w, attempt, err.text);
+	} else {
+		attempt_refused(attempt, err.text);
+	}
+}
+
+void worker_finish(struct worker *w)
+{
+	for (unsigned i = 0; i < w->config->jobs; i++) {
+		struct attempt *attempt = &w->attempts[i];
+		if (attempt->phase != ATTEMPT_OVER) {
+			continue;
+		}
+		if (attempt->ending == ENDING_LOST) {
+			report_lost(w, attempt, attempt->why.text);
+			continue;
+		}
+		worker_tend(w);
+		worker_heartbeat(w);
+		if (attempt->ending != ENDING_LOST && worker_store_ready(w)) {
+			store_result(w, attempt);
+		}
+		/* A worker that is to stop does not wait for the store longer than it may. */
+		if (attempt->phase == ATTEMPT_OVER && w->failures && worker_stopping(w) &&
+		        (w->signals > 1 || worker_now() >= attempt->lease_end)) {
+			report_lost(w, attempt, "the store is away and this worker stops");
+		}
+	}
+}

@@ -1,0 +1,151 @@
+#include "worker/worker_internal.h"
+
+#define BACKOFF_FIRST_MS 250
+#define BACKOFF_MAX_MS 30000
+
+uint64_t worker_margin(const struct worker *w)
+{
+	return w->config->lease_ms / 4;
+}
+
+static unsigned store_timeout(const struct worker *w)
+{
+	return (unsigned)(w->config->lease_ms / 5);
+}
+
+void worker_store_away(struct worker *w, const struct vega_error *err)
+{
+	uint64_t now = worker_now();
+	if (w->failures++ == 0) {
+		w->away_since = now;
+		worker_report(w, TROUBLE, "the store is away, trying again: %s", err->text);
+	}
+	uint64_t most = w->running ? w->config->lease_ms / 8 : BACKOFF_MAX_MS;
+	unsigned doublings = w->failures < 8 ? w->failures : 8;
+	w->retry_at = now + 1 + worker_random(least(most, (uint64_t)BACKOFF_FIRST_MS << doublings));
+	if (w->config->mode != WORKER_FOREVER && !w->running &&
+	        now - w->away_since >= w->config->lease_ms) {
+		worker_give_up(w, err);
+	}
+}
+
+void worker_store_back(struct worker *w)
+{
+	if (w->failures) {
+		worker_report(w, TROUBLE, "the store is back after %.1fs",
+		        (double)(worker_now() - w->away_since) / 1000);
+		w->failures = 0;
+	}
+}
+
+bool worker_store_ready(struct worker *w)
+{
+	if (w->failures && worker_now() < w->retry_at && w->signals < 2) {
+		return false;
+	}
+	if (w->store) {
+		return true;
+	}
+	struct vega_error err;
+	int code = w->open(w->config->store_url, store_timeout(w), &w->store, &err);
+	if (code == VEGA_UNAVAILABLE && w->config->mode == WORKER_FOREVER) {
+		worker_store_away(w, &err);
+	} else if (code < 0) {
+		worker_give_up(w, &err);
+	} else {
+		worker_store_back(w);
+	}
+	return code == 0;
+}
+
+void worker_tend(struct worker *w)
+{
+	uint64_t now = worker_now();
+	for (unsigned i = 0; i < w->config->jobs; i++) {
+		struct attempt *attempt = &w->attempts[i];
+		if (attempt->phase == ATTEMPT_RUNNING &&
+		        now + worker_margin(w) >= attempt->lease_end) {
+			attempt_stop(attempt, ENDING_LOST, "its lease could not be renewed in time",
+			        now);
+		}
+		attempt_tick(attempt, now);
+	}
+}
+
+static void lease_answered(struct worker *w, struct attempt *attempt,
+        const struct store_lease *lease, uint64_t sent, uint64_t now)
+{
+	if (lease->lost) {
+		attempt_stop(attempt, ENDING_LOST, "its lease was taken over", now);
+		return;
+	}
+	attempt->lease_end = sent + w->config->lease_ms;
+	if (lease->progress) {
+		attempt->stream.progress_is_new = false;
+	}
+	if (lease->cancel) {
+		attempt_stop(attempt, ENDING_CANCEL, NULL, now);
+	}
+}
+
+static bool holds_lease(const struct attempt *attempt)
+{
+	return attempt->phase != ATTEMPT_FREE && attempt->ending != ENDING_LOST;
+}
+
+/* The leases held, in the order of their attempts, in w->leases; returns how many. */
+static size_t gather_leases(struct worker *w, bool with_progress)
+{
+	size_t count = 0;
+	for (unsigned i = 0; i < w->config->jobs; i++) {
+		const struct attempt *attempt = &w->attempts[i];
+		if (holds_lease(attempt)) {
+			w->leases[count] = attempt->lease;
+			w->leases[count++].progress =
+			        with_progress && attempt->stream.progress_is_new
+			                ? attempt->stream.progress.data
+			                : NULL;
+		}
+	}
+	return count;
+}
+
+void worker_heartbeat(struct worker *w)
+{
+	if (!w->running || worker_now() < w->beat_at || !worker_store_ready(w)) {
+		return;
+	}
+	struct vega_error err;
+	uint64_t sent = worker_now();
+	size_t count = gather_leases(w, true);
+	w->beat_at = sent + w->config->lease_ms / 4;
+	if (!count) {
+		return;
+	}
+	int code = w->store->driver->heartbeat(
+	        w->store, w->name, w->leases, count, w->config->lease_ms, &err);
+	if (code < 0 && code != VEGA_UNAVAILABLE) {
+		/* One child's odd progress must not cost the others their leases. */
+		worker_report(w, TROUBLE,
+		        "the store refused a heartbeat, trying without progress: %s", err.text);
+		worker_tend(w);
+		sent = worker_now();
+		count = gather_leases(w, false);
+		code = w->store->driver->heartbeat(
+		        w->store, w->name, w->leases, count, w->config->lease_ms, &err);
+	}
+	if (code < 0) {
+		w->beat_at = sent;
+		worker_store_away(w, &err);
+		return;
+	}
+	worker_store_back(w);
+	w->beat_sent = sent;
+	uint64_t now = worker_now();
+	const struct store_lease *answer = w->leases;
+	for (unsigned i = 0; i < w->config->jobs; i++) {
+		if (holds_lease(&w->attempts[i])) {
+			lease_answered(w, &w->attempts[i], answer++, sent, now);
+		}
+	}
+}

@@ -112,7 +112,7 @@ $(B)/libvega.a: $(LIB_OBJECTS)
 	$(if $(V),,$(call say,AR))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(B)/vega-status: $(B)/cmd/job_print.o $(B)/cmd/job_source.o $(B)/cmd/job_text.o
+$(B)/vega-status: $(B)/cmd/job_list.o $(B)/cmd/job_print.o $(B)/cmd/job_source.o $(B)/cmd/job_text.o
 $(COMMANDS:%=$(B)/%): $(B)/vega-%: $(B)/cmd/vega-%.o $(B)/cmd/cmd.o $(B)/libvega.a
 	$(if $(V),,$(call say,LD))
 	$(Q)$(LINK)

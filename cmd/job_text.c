@@ -6,7 +6,6 @@
 #include "base/escape.h"
 #include "spec/spec.h"
 
-#define WIDE 110       /* columns from which the queue and the duration are shown too */
 #define ROOTS_NAMED 3u /* the others are counted */
 
 static uint64_t between(struct vega_time from, struct vega_time to)
@@ -25,8 +24,12 @@ static bool known(struct vega_time when)
 	return when.sec || when.nsec;
 }
 
-/* Of the attempt that runs or ran last; "-" before the first. */
-static void add_duration(struct buf *out, const struct job *job)
+void job_text_age(struct buf *out, const struct job *job)
+{
+	format_duration(out, between(job->created, vega_now()));
+}
+
+void job_text_duration(struct buf *out, const struct job *job)
 {
 	if (!known(job->started) || job->state == JOB_PENDING) {
 		buf_add_char(out, '-');
@@ -63,14 +66,36 @@ static void add_spec(struct buf *out, const struct spec *spec)
 	}
 }
 
-static void add_what(struct buf *out, const struct job *job)
+static void add_strings(struct buf *out, const cJSON *array, const char *separator)
+{
+	const cJSON *item;
+	const char *before = "";
+	cJSON_ArrayForEach(item, array)
+	{
+		buf_add_str(out, before);
+		add_escaped(out, cJSON_IsString(item) ? item->valuestring : "(?)");
+		before = separator;
+	}
+}
+
+/* One that cannot be taken as it is: of a newer version, or with a user that is unknown here. */
+static void add_foreign_spec(struct buf *out, const char *spec)
+{
+	cJSON *json = cJSON_Parse(spec);
+	add_strings(out, cJSON_GetObjectItemCaseSensitive(json, "operations"), ",");
+	buf_add_char(out, ' ');
+	add_strings(out, cJSON_GetObjectItemCaseSensitive(json, "roots"), " ");
+	cJSON_Delete(json);
+}
+
+void job_text_what(struct buf *out, const struct job *job)
 {
 	struct spec spec;
 	spec_init(&spec);
-	if (job->spec && spec_parse_json(&spec, job->spec, strlen(job->spec), NULL) == 0) {
+	if (spec_parse_json(&spec, job->spec, strlen(job->spec), NULL) == 0) {
 		add_spec(out, &spec);
 	} else {
-		buf_add_str(out, "(a specification that this version does not understand)");
+		add_foreign_spec(out, job->spec);
 	}
 	spec_release(&spec);
 }
@@ -97,24 +122,36 @@ static void add_counts(struct buf *out, const cJSON *counts)
 	}
 }
 
-void job_text_progress(struct buf *out, const struct job *job)
+static void add_part(struct buf *out, size_t start, const char *separator)
+{
+	if (out->len > start) {
+		buf_add_str(out, separator);
+	}
+}
+
+void job_text_progress(struct buf *out, const struct job *job, bool with_state)
 {
 	const char *json = job->summary ? job->summary : job->progress;
 	cJSON *parsed = json ? cJSON_Parse(json) : NULL;
-	buf_add_str(out, job_state_name(job->state));
-	if (job_state_terminal(job->state) && known(job->started)) {
-		buf_add_str(out, " in ");
-		add_duration(out, job);
+	bool over = job_state_terminal(job->state);
+	size_t start = out->len;
+	if (with_state || over) {
+		buf_add_str(out, job_state_name(job->state));
 	}
-	if (job->summary && parsed) {
+	if (over && known(job->started)) {
+		buf_add_str(out, " in ");
+		job_text_duration(out, job);
+	}
+	if (over && job->summary && parsed) {
 		buf_add_str(out, ": ");
 		add_counts(out, cJSON_GetObjectItemCaseSensitive(parsed, "ledger"));
 	} else if (job->state == JOB_PROCESSING && parsed) {
-		buf_add_str(out, ", ");
+		add_part(out, start, ", ");
 		add_counts(out, parsed);
 	}
-	if (job->cancel_requested && !job_state_terminal(job->state)) {
-		buf_add_str(out, ", to be cancelled");
+	if (job->cancel_requested && !over) {
+		add_part(out, start, ", ");
+		buf_add_str(out, "to be cancelled");
 	}
 	cJSON_Delete(parsed);
 }
@@ -139,81 +176,6 @@ void job_text_fit(struct buf *out, const char *text, size_t len, size_t width)
 	buf_add(out, text, end);
 	buf_add_char(out, '>');
 }
-
-/* --- the list --------------------------------------------------------------------------------- */
-
-static const char plain_row[] = "%-36s  %-10s  %9s  ",
-                  wide_row[] = "%-36s  %-10s  %9s  %9s  %-12s  ";
-
-static size_t rest_of(unsigned width)
-{
-	size_t used = width >= WIDE ? 36 + 10 + 9 + 9 + 12 + 5 * 2 : 36 + 10 + 9 + 3 * 2;
-	return width > used + 8 ? width - used : 8;
-}
-
-void job_text_header(struct buf *out, unsigned width)
-{
-	if (width >= WIDE) {
-		buf_printf(out, wide_row, "JOB", "STATE", "AGE", "TIME", "QUEUE");
-	} else {
-		buf_printf(out, plain_row, "JOB", "STATE", "AGE");
-	}
-	buf_add_str(out, "WHAT\n");
-}
-
-static void add_tabbed(struct buf *out, const struct job *job)
-{
-	buf_printf(out, "%s\t%s\t", job->id, job_state_name(job->state));
-	add_escaped(out, job->queue);
-	buf_add_char(out, '\t');
-	add_escaped(out, job->submitter);
-	buf_add_char(out, '\t');
-	format_time(out, job->created);
-	buf_add_char(out, '\t');
-	add_what(out, job);
-	buf_add_char(out, '\n');
-}
-
-void job_text_row(struct buf *out, const struct job *job, unsigned width)
-{
-	if (!width) {
-		add_tabbed(out, job);
-		return;
-	}
-	struct buf age = BUF_INIT, took = BUF_INIT, queue = BUF_INIT, full = BUF_INIT;
-	format_duration(&age, between(job->created, vega_now()));
-	add_duration(&took, job);
-	escape_terminal(&full, job->queue, strlen(job->queue));
-	job_text_fit(&queue, full.data, full.len, 12);
-	buf_clear(&full);
-	if (job->state == JOB_PROCESSING && (job->progress || job->cancel_requested)) {
-		job_text_progress(&full, job);
-		/* the state has its own column */
-		size_t skip = strlen(job_state_name(job->state)) + 2;
-		memmove(full.data, full.data + skip, full.len - skip);
-		full.len -= skip;
-		buf_add_str(&full, ": ");
-	}
-	add_what(&full, job);
-	if (buf_cstr(&age) && buf_cstr(&took) && buf_cstr(&queue) && buf_cstr(&full)) {
-		const char *state = job_state_name(job->state);
-		if (width >= WIDE) {
-			buf_printf(out, wide_row, job->id, state, age.data, took.data, queue.data);
-		} else {
-			buf_printf(out, plain_row, job->id, state, age.data);
-		}
-		job_text_fit(out, full.data, full.len, rest_of(width));
-		buf_add_char(out, '\n');
-	} else {
-		out->failed = true;
-	}
-	buf_release(&age);
-	buf_release(&took);
-	buf_release(&queue);
-	buf_release(&full);
-}
-
-/* --- one job ---------------------------------------------------------------------------------- */
 
 static void begin_line(struct buf *out, const char *name)
 {
@@ -290,10 +252,10 @@ void job_text_full(struct buf *out, const struct job *job)
 {
 	text_line(out, "job", job->id);
 	begin_line(out, "what");
-	add_what(out, job);
+	job_text_what(out, job);
 	buf_add_char(out, '\n');
 	begin_line(out, "state");
-	job_text_progress(out, job);
+	job_text_progress(out, job, true);
 	buf_add_char(out, '\n');
 	text_line(out, "error", job->error);
 	begin_line(out, "attempt");

@@ -9,13 +9,12 @@
 #include "base/fd.h"
 #include "base/signal.h"
 #include "cmd.h"
+#include "job_list.h"
 #include "job_print.h"
 #include "job_source.h"
 #include "job_text.h"
 
 #define MILLISECOND UINT64_C(1000000)
-#define LIST_ON_TERMINAL 20
-#define LIST_CHUNK 65536 /* bytes, so that a long list is not kept in memory */
 
 struct status {
 	struct option_common common;
@@ -87,70 +86,6 @@ static int failed(const struct vega_error *err)
 	return cmd_usage_error(err);
 }
 
-/* --- the list --------------------------------------------------------------------------------- */
-
-struct listing {
-	struct buf out;
-	bool json, more;
-	unsigned width, limit, count;
-	int failed; /* a code, with err filled */
-	struct vega_error *err;
-};
-
-static int add_row(const struct job *job, void *context)
-{
-	struct listing *list = context;
-	if (list->limit && list->count == list->limit) {
-		list->more = true;
-		return 1;
-	}
-	if (list->json) {
-		job_text_json(&list->out, job);
-	} else {
-		if (list->width && !list->count) {
-			job_text_header(&list->out, list->width);
-		}
-		job_text_row(&list->out, job, list->width);
-	}
-	list->count++;
-	if (list->out.len >= LIST_CHUNK) {
-		list->failed = print_buf(&list->out, list->err);
-	}
-	return list->failed;
-}
-
-static int list_jobs(const struct status *s, struct job_source *source, struct vega_error *err)
-{
-	bool terminal = isatty(STDOUT_FILENO);
-	struct listing list = {.err = err, .json = s->format != 0};
-	list.width = terminal ? terminal_width(STDOUT_FILENO) : 0;
-	list.limit = s->limit.set ? (unsigned)s->limit.value : terminal ? LIST_ON_TERMINAL : 0;
-	const struct store_filter filter = {
-	        .states = s->state,
-	        .queue = s->queue,
-	        .submitter = s->submitter,
-	        .label = s->label,
-	        .younger_ms = s->newer_than.value / MILLISECOND,
-	        .older_ms = s->older_than.value / MILLISECOND,
-	        .limit = list.limit ? list.limit + 1 : 0,
-	};
-	int code = job_source_store(source, err);
-	if (code == 0) {
-		code = source->store->driver->list(source->store, &filter, add_row, &list, err);
-	}
-	code = list.failed ? list.failed : code;
-	if (code == 0) {
-		code = print_buf(&list.out, err);
-	}
-	if (code == 0 && list.more && !s->limit.set) {
-		cmd_message("these are the newest jobs; --limit 0 lists all");
-	}
-	buf_release(&list.out);
-	return code;
-}
-
-/* --- the jobs named --------------------------------------------------------------------------- */
-
 /* The progress line of --follow, redrawn in place. */
 struct screen {
 	bool live, drawn;
@@ -172,7 +107,7 @@ static void look(const struct job *job, const struct vega_error *away, void *con
 		wipe(screen);
 		cmd_error(away);
 	} else if (screen->live) {
-		job_text_progress(&text, job);
+		job_text_progress(&text, job, true);
 		buf_add_char(&line, '\r');
 		job_text_fit(&line, text.data, text.len, terminal_width(STDERR_FILENO) - 1);
 		buf_add_str(&line, "\033[K");
@@ -194,7 +129,7 @@ static int print_job(const struct status *s, const struct job *job, struct vega_
 	}
 	if (s->follow) {
 		buf_printf(&out, "%s ", job->id);
-		job_text_progress(&out, job);
+		job_text_progress(&out, job, true);
 		buf_add_char(&out, '\n');
 	} else if (!s->wait && s->format) {
 		job_text_json(&out, job);
@@ -232,7 +167,22 @@ static int about_jobs(const struct status *s, struct job_source *source, char **
 	return worst;
 }
 
-/* --- the command ------------------------------------------------------------------------------ */
+static int list_jobs(const struct status *s, struct job_source *source)
+{
+	struct vega_error err;
+	const struct job_list_options options = {
+	        .filter = {.states = s->state,
+	                .queue = s->queue,
+	                .submitter = s->submitter,
+	                .label = s->label,
+	                .younger_ms = s->newer_than.value / MILLISECOND,
+	                .older_ms = s->older_than.value / MILLISECOND},
+	        .json = s->format != 0,
+	        .limited = s->limit.set,
+	        .limit = (unsigned)s->limit.value,
+	};
+	return job_list(source, &options, &err) < 0 ? failed(&err) : 0;
+}
 
 static int check(const struct status *s, char **ids, size_t count, struct vega_error *err)
 {
@@ -274,11 +224,7 @@ static int run(const struct status *s, char **ids, size_t count)
 	if (code) {
 		return cmd_usage_error(&err);
 	}
-	if (count) {
-		status = about_jobs(s, &source, ids, count);
-	} else {
-		status = list_jobs(s, &source, &err) ? failed(&err) : 0;
-	}
+	status = count ? about_jobs(s, &source, ids, count) : list_jobs(s, &source);
 	job_source_close(&source);
 	return status;
 }

@@ -45,7 +45,7 @@ ids() { # OPTION…
 
 @test "the list on a terminal is a table that fits" {
 	mkdir data $'odd\n\e[31mname'
-	for i in {1..22}; do
+	for _ in {1..22}; do
 		vega-submit find data $'odd\n\e[31mname' >id
 	done
 	on_terminal 100 vega-status >table 2>&1

@@ -21,17 +21,15 @@ enum statement {
 };
 _Static_assert(STATEMENTS <= 64, "postgres_query() keeps a bit for each");
 
-#define US(time) "(extract(epoch FROM " time ") * 1000000)::bigint"
-#define MS(parameter) parameter "::bigint * interval '1 millisecond'"
-
+/* Times leave as microseconds. */
 #define JOB_COLUMNS \
 	"j.id, j.spec, j.submitter, j.queue, j.priority, j.max_attempts, j.idempotency_key," \
-	" j.labels, " US("j.created") ", " US( \
-	        "j.not_before") ", s.state, s.attempt, s.lease_seq," \
-	                        " s.worker, " US("s.lease_until") ", " US("s.started") ", " US( \
-	                                "s.finished") "," \
-	                                              " s.cancel_requested::integer, s.progress, " \
-	                                              "s.error, j.nr"
+	" j.labels, (extract(epoch FROM j.created) * 1000000)::bigint," \
+	" (extract(epoch FROM j.not_before) * 1000000)::bigint, s.state, s.attempt," \
+	" s.lease_seq, s.worker, (extract(epoch FROM s.lease_until) * 1000000)::bigint," \
+	" (extract(epoch FROM s.started) * 1000000)::bigint," \
+	" (extract(epoch FROM s.finished) * 1000000)::bigint," \
+	" s.cancel_requested::integer, s.progress, s.error, j.nr"
 #define RESULT_COLUMNS \
 	", r.summary, r.records_uri, r.records_size, r.records_digest, r.stderr_tail, r.exit_code"
 #define RECORDS_COLUMN ", r.records"
@@ -40,11 +38,17 @@ _Static_assert(STATEMENTS <= 64, "postgres_query() keeps a bit for each");
 
 #define TELL_READY "pg_notify('" READY_CHANNEL "', '')"
 
-/* A watcher holds the lock shared; where there is none, the lock is had, and given back at once. */
-#define TELL_DONE(id) \
+/* Of the column id. A watcher holds the lock shared; where there is none, the lock is had, and
+ * given back at once. */
+#define TELL_DONE \
 	"CASE WHEN pg_try_advisory_lock(" WATCHER_LOCK ")" \
 	" THEN pg_advisory_unlock(" WATCHER_LOCK ")::text" \
-	" ELSE pg_notify('" DONE_CHANNEL "', " id "::text)::text END"
+	" ELSE pg_notify('" DONE_CHANNEL "', id::text)::text END"
+
+/* After the columns id and state changed. */
+#define TELL_CHANGE \
+	"CASE WHEN state IN ('PENDING', 'PROCESSING') THEN " TELL_READY "::text" \
+	" ELSE " TELL_DONE " END"
 
 static struct postgres_store *handle(struct store *base)
 {
@@ -246,49 +250,54 @@ static int postgres_submit(
  * $1 how many, $2 worker, $3 lease, $4 queues. `gone`: jobs whose worker was lost and that are not
  * tried again. Rows are locked in CTEs of their own, so that LIMIT holds.
  */
-#define CLAIM_SQL(queues) \
-	"WITH gone AS MATERIALIZED (" \
+#define GONE \
+	"gone AS MATERIALIZED (" \
 	" SELECT s.nr, j.id, j.max_attempts FROM vega.job_state s JOIN vega.job j USING (nr)" \
 	" WHERE s.state = 'PROCESSING' AND s.lease_until <= now()" \
 	"  AND (s.cancel_requested OR s.attempt >= j.max_attempts)" \
-	" FOR UPDATE OF s SKIP LOCKED)," \
+	" FOR UPDATE OF s SKIP LOCKED),"
+#define BURIED \
 	"buried AS (" \
 	" UPDATE vega.job_state s SET" \
 	"  state = (CASE WHEN s.cancel_requested THEN 'CANCELLED' ELSE 'FAILED' END)::vega.state," \
 	"  error = format('worker %s was lost in attempt %s of %s', s.worker, s.attempt," \
 	"   g.max_attempts)," \
 	"  lease_seq = s.lease_seq + 1, lease_until = NULL, finished = now()" \
-	" FROM gone g WHERE s.nr = g.nr RETURNING g.id)," \
-	"told AS (SELECT " TELL_DONE( \
-	        "id") " FROM buried)," \
-	              "expired AS MATERIALIZED (" \
-	              " SELECT s.nr, s.priority FROM vega.job_state s JOIN vega.job j USING (nr)" \
-	              " WHERE s.state = 'PROCESSING' AND s.lease_until <= now()" \
-	              "  AND NOT s.cancel_requested AND s.attempt < j.max_attempts " queues \
-	              " ORDER BY s.priority DESC, s.nr LIMIT $1::integer FOR UPDATE OF s SKIP " \
-	              "LOCKED)," \
-	              "ready AS MATERIALIZED (" \
-	              " SELECT s.nr, s.priority FROM vega.job_state s" \
-	              " WHERE s.state = 'PENDING' AND s.due <= now() " queues \
-	              " ORDER BY s.priority DESC, s.nr LIMIT $1::integer FOR UPDATE OF s SKIP " \
-	              "LOCKED)," \
-	              "picked AS MATERIALIZED (" \
-	              " SELECT nr FROM (SELECT * FROM expired UNION ALL SELECT * FROM ready) " \
-	              "both_kinds" \
-	              " ORDER BY priority DESC, nr LIMIT $1::integer)," \
-	              "taken AS (" \
-	              " UPDATE vega.job_state s SET" \
-	              "  error = CASE WHEN s.state = 'PROCESSING' THEN" \
-	              "   format('worker %s was lost in attempt %s', s.worker, s.attempt) ELSE " \
-	              "s.error END," \
-	              "  state = 'PROCESSING', attempt = s.attempt + 1, lease_seq = s.lease_seq " \
-	              "+ 1," \
-	              "  worker = $2, lease_until = now() + " MS( \
-	                      "$3") ", started = now(), progress = NULL" \
-	                            " FROM picked p WHERE s.nr = p.nr RETURNING s.*) " \
-	                            "SELECT " JOB_COLUMNS ", (SELECT count(*) FROM told)" \
-	                            " FROM taken s JOIN vega.job j USING (nr) ORDER BY " \
-	                            "s.priority DESC, s.nr"
+	" FROM gone g WHERE s.nr = g.nr RETURNING g.id),"
+#define EXPIRED(queues) \
+	"expired AS MATERIALIZED (" \
+	" SELECT s.nr, s.priority FROM vega.job_state s JOIN vega.job j USING (nr)" \
+	" WHERE s.state = 'PROCESSING' AND s.lease_until <= now()" \
+	"  AND NOT s.cancel_requested AND s.attempt < j.max_attempts " queues \
+	" ORDER BY s.priority DESC, s.nr LIMIT $1::integer" \
+	" FOR UPDATE OF s SKIP LOCKED),"
+#define READY(queues) \
+	"ready AS MATERIALIZED (" \
+	" SELECT s.nr, s.priority FROM vega.job_state s" \
+	" WHERE s.state = 'PENDING' AND s.due <= now() " queues \
+	" ORDER BY s.priority DESC, s.nr LIMIT $1::integer" \
+	" FOR UPDATE OF s SKIP LOCKED),"
+#define PICKED \
+	"picked AS MATERIALIZED (" \
+	" SELECT nr FROM (SELECT * FROM expired UNION ALL SELECT * FROM ready) claimable" \
+	" ORDER BY priority DESC, nr LIMIT $1::integer),"
+#define TAKEN \
+	"taken AS (" \
+	" UPDATE vega.job_state s SET" \
+	"  error = CASE WHEN s.state = 'PROCESSING' THEN" \
+	"   format('worker %s was lost in attempt %s', s.worker, s.attempt)" \
+	"   ELSE s.error END," \
+	"  state = 'PROCESSING', attempt = s.attempt + 1, lease_seq = s.lease_seq + 1," \
+	"  worker = $2, lease_until = now() + $3::bigint * interval '1 millisecond'," \
+	"  started = now(), progress = NULL" \
+	" FROM picked p WHERE s.nr = p.nr RETURNING s.*)"
+#define TOLD "told AS (SELECT " TELL_DONE " FROM buried),"
+#define CLAIMED \
+	" SELECT " JOB_COLUMNS ", (SELECT count(*) FROM told)" \
+	" FROM taken s JOIN vega.job j USING (nr) ORDER BY s.priority DESC, s.nr"
+#define CLAIM_SQL(queues) \
+	"WITH " GONE BURIED TOLD EXPIRED(queues) READY(queues) PICKED TAKEN CLAIMED
+
 #define IN_ONE(parameter) "AND s.queue = " parameter
 #define IN_MANY(parameter) "AND s.queue IN (SELECT json_array_elements_text(" parameter "::json))"
 
@@ -352,23 +361,20 @@ static int lease_json(
 static int postgres_heartbeat(struct store *base, const char *worker, struct store_lease *leases,
         size_t count, uint64_t lease_ms, struct vega_error *err)
 {
-	static const char sql[] = "WITH renewed AS ("
-	                          " UPDATE vega.job_state s SET lease_until = now() + " MS(
-	                                  "$2") ","
-	                                        "  progress = coalesce(l.progress, s.progress)"
-	                                        " FROM json_to_recordset($3::json) AS l (id uuid, "
-	                                        "seq bigint, progress json)"
-	                                        "  JOIN vega.job j ON j.id = l.id"
-	                                        " WHERE s.nr = j.nr AND s.lease_seq = l.seq AND "
-	                                        "s.state = 'PROCESSING'"
-	                                        "  AND s.worker = $1"
-	                                        " RETURNING j.id, s.lease_seq, s.cancel_requested) "
-	                                        "SELECT r.cancel_requested::integer"
-	                                        " FROM ROWS FROM (json_to_recordset($3::json) AS "
-	                                        "(id uuid, seq bigint))"
-	                                        "  WITH ORDINALITY AS l (id, seq, n)"
-	                                        " LEFT JOIN renewed r ON r.id = l.id AND "
-	                                        "r.lease_seq = l.seq ORDER BY l.n";
+	static const char sql[] =
+	        "WITH renewed AS ("
+	        " UPDATE vega.job_state s SET"
+	        "  lease_until = now() + $2::bigint * interval '1 millisecond',"
+	        "  progress = coalesce(l.progress, s.progress)"
+	        " FROM json_to_recordset($3::json) AS l (id uuid, seq bigint, progress json)"
+	        "  JOIN vega.job j ON j.id = l.id"
+	        " WHERE s.nr = j.nr AND s.lease_seq = l.seq AND s.state = 'PROCESSING'"
+	        "  AND s.worker = $1"
+	        " RETURNING j.id, s.lease_seq, s.cancel_requested) "
+	        "SELECT r.cancel_requested::integer"
+	        " FROM ROWS FROM (json_to_recordset($3::json) AS (id uuid, seq bigint))"
+	        "  WITH ORDINALITY AS l (id, seq, n)"
+	        " LEFT JOIN renewed r ON r.id = l.id AND r.lease_seq = l.seq ORDER BY l.n";
 	struct postgres_store *store = handle(base);
 	struct arena arena = {0};
 	struct buf json = BUF_INIT;
@@ -423,8 +429,7 @@ static const char finish_sql[] =
         "  records_size, records_digest, stderr_tail, exit_code) = (excluded.lease_seq,"
         "  excluded.summary, excluded.records, excluded.records_uri, excluded.records_size,"
         "  excluded.records_digest, excluded.stderr_tail, excluded.exit_code)) "
-        "SELECT state, CASE WHEN state = 'PENDING' THEN " TELL_READY "::text"
-        " ELSE " TELL_DONE("id") " END FROM ended";
+        "SELECT state, " TELL_CHANGE " FROM ended";
 
 static const char *outcome_name(enum store_outcome outcome)
 {
@@ -543,8 +548,8 @@ static int postgres_cancel(
 	        " FROM vega.job j WHERE j.id = $1::uuid AND s.nr = j.nr"
 	        "  AND s.state IN ('PENDING', 'PROCESSING')"
 	        " RETURNING j.id, s.state) "
-	        "SELECT state, CASE WHEN state = 'CANCELLED' THEN " TELL_DONE(
-	                "id") " ELSE " TELL_READY "::text END FROM asked";
+	        "SELECT state, " TELL_CHANGE " FROM asked";
+	static const char find[] = "SELECT s.state" JOB_TABLES " WHERE j.id = $1::uuid";
 	struct postgres_store *store = handle(base);
 	struct postgres_parameters p = {0};
 	PGresult *reply = NULL;
@@ -557,8 +562,7 @@ static int postgres_cancel(
 	}
 	if (rc == 0 && PQntuples(reply) == 0) {
 		PQclear(reply);
-		rc = postgres_query(store, FIND_STATE,
-		        "SELECT s.state" JOB_TABLES " WHERE j.id = $1::uuid", &p, &reply, err);
+		rc = postgres_query(store, FIND_STATE, find, &p, &reply, err);
 	}
 	if (rc == 0 && PQntuples(reply) == 0) {
 		rc = vega_fail(err, VEGA_NO, "no job %s", id);
@@ -645,11 +649,11 @@ static int list_page(struct store *base, const struct store_page *page, struct j
 	        " AND ($4::text IS NULL OR j.submitter = $4)"
 	        " AND ($5::text IS NULL OR"
 	        "  (j.labels <> '{}' AND j.labels @> jsonb_build_object($5::text, $6::text)))"
-	        " AND ($7::bigint = 0 OR j.created >= now() - " MS(
-	                "$7") ")"
-	                      " AND ($8::bigint = 0 OR j.created <= now() - " MS(
-	                              "$8") ")"
-	                                    " ORDER BY s.nr DESC LIMIT $9::integer";
+	        " AND ($7::bigint = 0 OR"
+	        "  j.created >= now() - $7::bigint * interval '1 millisecond')"
+	        " AND ($8::bigint = 0 OR"
+	        "  j.created <= now() - $8::bigint * interval '1 millisecond')"
+	        " ORDER BY s.nr DESC LIMIT $9::integer";
 	struct postgres_store *store = handle(base);
 	const struct store_filter *filter = page->filter;
 	struct postgres_parameters p = {0};
@@ -687,11 +691,13 @@ static int postgres_list(struct store *base, const struct store_filter *filter,
 
 /* $1 the longest answer, $2 queues. */
 #define NEXT_DUE_SQL(queues) \
-	"SELECT CASE WHEN EXISTS (SELECT FROM vega.job_state s WHERE s.state = 'PENDING'" \
-	" AND s.due <= now() " queues ") THEN 0 ELSE ceil(extract(epoch FROM least(" \
-	" (SELECT min(s.due) FROM vega.job_state s WHERE s.state = 'PENDING' " queues ")," \
-	" (SELECT min(s.lease_until) FROM vega.job_state s WHERE s.state = 'PROCESSING' " queues \
-	"), now() + " MS("$1") ") - now()) * 1000)::bigint END"
+	"SELECT CASE WHEN EXISTS (" \
+	" SELECT FROM vega.job_state s WHERE s.state = 'PENDING' AND s.due <= now() " queues ")" \
+	" THEN 0 ELSE ceil(extract(epoch FROM least(" \
+	"  (SELECT min(s.due) FROM vega.job_state s WHERE s.state = 'PENDING' " queues ")," \
+	"  (SELECT min(s.lease_until) FROM vega.job_state s" \
+	"   WHERE s.state = 'PROCESSING' " queues ")," \
+	"  now() + $1::bigint * interval '1 millisecond') - now()) * 1000)::bigint END"
 
 static const char *const next_due_sql[QUEUES_KINDS] = {
         [QUEUES_ANY] = NEXT_DUE_SQL(""),

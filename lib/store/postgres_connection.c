@@ -442,6 +442,7 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
         const struct postgres_parameters *parameters, PGresult **result, struct vega_error *err)
 {
 	unsigned nap_ms = 10;
+	*result = NULL;
 	for (;;) {
 		int rc = store->conn ? 0 : connect_now(store, true, err);
 		if (rc) {

@@ -173,6 +173,9 @@ static void reconnects(void)
 	is_int(count_queue(store, "cut"), 2, "within the call");
 	struct store_lease lease = take(store, "cut");
 	take(store, "cut");
+	for (int i = 0; i < 3; i++) {
+		store->driver->heartbeat(store, "w", &lease, 1, 60000, &err);
+	}
 	run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
 	    "'vega'");
 	is_int(store->driver->heartbeat(store, "w", &lease, 1, 60000, &err), 0,

@@ -211,6 +211,7 @@ static void heartbeat_renews(struct store *store)
 	}
 	leases[0].progress = "{\"entries\":12}";
 	leases[1].lease_seq++;
+	leases[1].progress = "{\"stale\":1}";
 	equal(finish_as(store, &leases[2], STORE_COMPLETED, NULL), 0, "finish one");
 	equal(D(store)->cancel(store, r[3].id, NULL, &err), 0, "cancel one");
 	leases[4] = leases[0];
@@ -228,6 +229,10 @@ static void heartbeat_renews(struct store *store)
 	long long left = job.lease_until.sec - job.started.sec;
 	check(left >= 299 && left <= 330, "the lease is longer now");
 	check(job.progress && strstr(job.progress, "12"), "progress is kept");
+	job_release(&job);
+	job = get(store, r[1].id);
+	left = job.lease_until.sec - job.started.sec;
+	check(left <= 31 && !job.progress, "a wrong lease renews and stores nothing");
 	job_release(&job);
 	leases[0].progress = NULL;
 	equal(D(store)->heartbeat(store, "w", leases, 1, 300000, &err), 0, "again");

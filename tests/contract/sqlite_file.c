@@ -268,10 +268,13 @@ static void notices_another_file(void)
 	snprintf(away, sizeof away, "%s.old", path);
 	ok(rename(path, away) == 0, "the file is moved away");
 	struct store_request r = request("q");
-	is_int(store->driver->submit(store, &r, 1, &err), VEGA_FATAL, "an open handle notices");
 	struct store *other = open_store();
-	is_int(store->driver->submit(store, &r, 1, &err), 0, "and uses the one in its place");
+	is_int(store->driver->submit(store, &r, 1, &err), 0,
+	        "an open handle uses the one in its place");
 	is_int(count_jobs(other), 1, "which others see");
+	ok(unlink(path) == 0, "the file is removed");
+	is_int(store->driver->submit(store, &r, 1, &err), VEGA_FATAL, "which is noticed");
+	ok(access(path, F_OK) != 0, "and not mended");
 	close_store(store);
 	close_store(other);
 }

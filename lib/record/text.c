@@ -22,21 +22,17 @@ static void add_raw(struct buf *out, const struct record *record, char end)
 	out->len = (size_t)(at - out->data);
 }
 
-static void text_record(
+static bool sum_escapes(const struct record *record)
+{
+	return record->text == RECORD_TEXT_SUM &&
+	       (escape_sum_needed(record->dir, record->dir_len) ||
+	               escape_sum_needed(record->name, record->name_len));
+}
+
+static void add_line(
         struct buf *out, const struct format_options *options, const struct record *record)
 {
-	if (record->type != RECORD_ENTRY) {
-		return;
-	}
-	struct record output = {0};
-	if (record->text == RECORD_TEXT_OUTPUT) {
-		output.name = record->fields[0].text;
-		output.name_len = record->fields[0].len;
-		record = &output;
-	}
-	bool sum = record->text == RECORD_TEXT_SUM && !options->null &&
-	           (escape_sum_needed(record->dir, record->dir_len) ||
-	                   escape_sum_needed(record->name, record->name_len));
+	bool sum = !options->null && sum_escapes(record);
 	if (options->null || (!options->terminal && !sum)) {
 		add_raw(out, record, options->null ? '\0' : '\n');
 		return;
@@ -53,6 +49,26 @@ static void text_record(
 		escape_sum(out, record->name, record->name_len);
 	}
 	buf_add_char(out, '\n');
+}
+
+static void add_output(
+        struct buf *out, const struct format_options *options, const struct record *record)
+{
+	struct record output = {.name = record->fields[0].text, .name_len = record->fields[0].len};
+	add_line(out, options, &output);
+}
+
+static void text_record(
+        struct buf *out, const struct format_options *options, const struct record *record)
+{
+	if (record->type != RECORD_ENTRY) {
+		return;
+	}
+	if (record->text == RECORD_TEXT_OUTPUT) {
+		add_output(out, options, record);
+	} else {
+		add_line(out, options, record);
+	}
 }
 
 /* The picture belongs to the operations whose answer it is; others have printed theirs. */

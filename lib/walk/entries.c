@@ -101,7 +101,7 @@ static uint8_t judge(
         struct walk_thread *t, struct walk_dir *dir, int handle, const struct fs_entry *e)
 {
 	const struct walk *walk = t->walk;
-	if (walk->filters && excluded(t, dir, handle, e)) {
+	if (excluded(t, dir, handle, e)) {
 		return ENTRY_DROPPED;
 	}
 	bool matched = predicates_match_name(
@@ -117,7 +117,7 @@ static bool preselect(struct walk_thread *t, struct walk_dir *dir, int handle,
 	bool any = false;
 	for (unsigned i = 0; i < count; i++) {
 		struct fs_entry *e = &entry[i];
-		e->flags = judge(t, dir, handle, e);
+		e->flags = t->walk->filters ? judge(t, dir, handle, e) : ENTRY_MATCHED;
 		bool stat = (e->flags & ENTRY_MATCHED) && t->walk->want;
 		if (e->type == FILE_UNKNOWN && !(e->flags & ENTRY_DROPPED)) {
 			e->flags |= ENTRY_UNTYPED;
@@ -237,7 +237,7 @@ static void process_slice(struct walk_thread *t, struct walk_dir *dir, int handl
 	tally_add(&t->entries, count);
 	for (unsigned i = 0; i < count; i++) {
 		struct fs_entry *e = &entry[i];
-		if ((e->flags & ENTRY_UNTYPED) && e->error == 0) {
+		if ((e->flags & ENTRY_UNTYPED) && e->error == 0 && walk->filters) {
 			e->flags = judge(t, dir, handle, e);
 		}
 		if (e->flags & ENTRY_DROPPED) {

@@ -129,27 +129,34 @@ static bool preselect(struct walk_thread *t, struct walk_dir *dir, int handle,
 	return any;
 }
 
-static bool empty_directory(
-        struct walk_thread *t, struct walk_dir *dir, int above, const char *name)
+/* What cannot be looked into is an error of the entry. */
+static bool empty_directory(struct walk_thread *t, const struct walk_entry *entry)
 {
-	if (!t->probe.buffer && !(t->probe.buffer = malloc(FS_CURSOR_BUFFER))) {
-		return false;
+	const struct backend *backend = entry->dir->backend;
+	if (!t->probe.buffer) {
+		t->probe.buffer = malloc(FS_CURSOR_BUFFER);
 	}
-	struct fs_batch *batch = malloc(sizeof *batch);
-	int handle = batch ? dir->backend->open_dir(above, name, NULL) : -ENOMEM;
-	bool empty = false;
+	struct fs_batch *batch = t->probe.buffer ? malloc(sizeof *batch) : NULL;
+	const char *name = entry->is_root ? "." : entry->name;
+	int handle = batch ? backend->open_dir(entry->dir_handle, name, NULL) : -ENOMEM;
+	int error = handle < 0 ? handle : 0;
 	if (handle >= 0) {
 		t->probe.at = t->probe.filled = 0;
 		do {
-			empty = dir->backend->list(handle, &t->probe, batch) == 0 && !batch->count;
-		} while (empty && !batch->end);
-		dir->backend->close(handle);
+			error = backend->list(handle, &t->probe, batch);
+		} while (!error && !batch->count && !batch->end);
+		backend->close(handle);
 	}
+	bool empty = !error && !batch->count;
 	free(batch);
+	if (error) {
+		walk_error(entry, "list", -error, NULL);
+	}
 	return empty;
 }
 
-bool walk_selected(struct walk_thread *t, const struct walk_entry *entry)
+/* Everything that is asked of an entry after stat. */
+static bool selected(struct walk_thread *t, const struct walk_entry *entry)
 {
 	const struct walk *walk = t->walk;
 	const struct spec *spec = walk->spec;
@@ -160,24 +167,25 @@ bool walk_selected(struct walk_thread *t, const struct walk_entry *entry)
 	        !predicates_match_meta(walk->predicates, entry->meta, entry->type)) {
 		return false;
 	}
-	if (spec->empty && entry->type == FILE_DIRECTORY &&
-	        !(entry->is_root
-	                        ? empty_directory(t, entry->dir, entry->dir_handle, ".")
-	                        : empty_directory(t, entry->dir, entry->dir_handle, entry->name))) {
-		return false;
-	}
 	if (predicates_need_path(walk->predicates)) {
 		size_t len;
 		const char *path = walk_whole_path(entry, &len);
-		return path && predicates_match_path(walk->predicates, t->scratch, path, len);
+		if (!path) {
+			walk_error(entry, "find", ENOMEM, NULL);
+		}
+		if (!path || !predicates_match_path(walk->predicates, t->scratch, path, len)) {
+			return false;
+		}
 	}
-	return true;
+	return !spec->empty || entry->type != FILE_DIRECTORY || empty_directory(t, entry);
 }
 
-void walk_visit(struct walk_thread *t)
+void walk_visit(struct walk_thread *t, bool matched)
 {
+	const struct walk *walk = t->walk;
 	t->entry_error = false;
-	bool taken = t->walk->config.visitor->entry(t->context, &t->entry);
+	bool taken = matched && (!walk->filters || selected(t, &t->entry)) &&
+	             walk->config.visitor->entry(t->context, &t->entry);
 	tally_add(t->entry_error ? &t->errors : taken ? &t->reported : &t->filtered, 1);
 }
 
@@ -213,11 +221,7 @@ static struct walk_dir *process_entry(
 		atomic_fetch_add_explicit(&entry->dir->refs, 1, memory_order_relaxed);
 		atomic_fetch_add_explicit(&entry->dir->needed, 1, memory_order_relaxed);
 	}
-	if ((e->flags & ENTRY_MATCHED) && (!walk->filters || walk_selected(t, entry))) {
-		walk_visit(t);
-	} else {
-		tally_add(&t->filtered, 1);
-	}
+	walk_visit(t, e->flags & ENTRY_MATCHED);
 	return entry->self;
 }
 

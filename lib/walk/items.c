@@ -252,12 +252,7 @@ void item_run_root(struct walk_thread *t, size_t index)
 		walk->config.visitor->enter(t->context, dir, handle);
 	}
 	tally_add(&t->entries, 1);
-	if (predicates_match_name(walk->predicates, base, len, t->entry.type) &&
-	        walk_selected(t, &t->entry)) {
-		walk_visit(t);
-	} else {
-		tally_add(&t->filtered, 1);
-	}
+	walk_visit(t, predicates_match_name(walk->predicates, base, len, t->entry.type));
 	walk->config.visitor->breathe(t->context);
 	free(name);
 	if (enter) {

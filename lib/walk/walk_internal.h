@@ -168,11 +168,11 @@ void queue_abandon(struct walk_thread *t, struct walk_dir *dir);
 void walk_process(struct walk_thread *t, struct walk_dir *dir, int handle, struct fs_entry *entry,
         struct file_meta *meta, unsigned count);
 
-/* Everything that is asked of an entry after stat. */
-bool walk_selected(struct walk_thread *t, const struct walk_entry *entry);
-
-/* Show t->entry to the visitor, and keep the ledger. */
-void walk_visit(struct walk_thread *t);
+/*
+ * Ask t->entry what is asked after stat, show it to the visitor, and keep the ledger. `matched`: by
+ * what was asked before.
+ */
+void walk_visit(struct walk_thread *t, bool matched);
 
 /* Are directories of this depth entered? */
 bool walk_descends(const struct walk *walk, uint32_t depth);

@@ -61,9 +61,9 @@ static cJSON *parse_whole(const char *line, size_t len)
 
 static void take_progress(struct stream *stream, const char *line, size_t len)
 {
-	cJSON *json = parse_whole(line, len);
+	cJSON *json = len <= STREAM_PROGRESS_MAX ? parse_whole(line, len) : NULL;
 	if (!json) {
-		stream_break(stream, "a progress record that is not JSON", line, len);
+		stream_break(stream, "a progress record that cannot be read", line, len);
 	} else {
 		buf_clear(&stream->progress);
 		buf_add(&stream->progress, line, len);

@@ -13,6 +13,7 @@
 #include "worker/spool.h"
 
 #define STREAM_LINE_MAX ((size_t)64 * 1024 * 1024) /* a summary with many directories is large */
+#define STREAM_PROGRESS_MAX ((size_t)64 * 1024)    /* it is stored again and again */
 
 struct stream {
 	struct spool *spool;   /* borrowed */

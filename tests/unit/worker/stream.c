@@ -82,6 +82,12 @@ static void test_long_lines(void)
 	is_int(spool.size, len, "whole");
 	end();
 
+	memcpy(line, "{\"type\":\"progress\",\"p\":\"", 24);
+	begin();
+	say(line, 65536);
+	ok(stream.broken && !stream.progress_is_new, "but not as progress");
+	end();
+
 	begin();
 	memset(line, 'x', len);
 	for (int i = 0; i < 65; i++) {
@@ -123,7 +129,7 @@ int main(void)
 	test_broken(
 	        "{\"type\":\"summary\",\"complete\":true}{}\n", "a summary that cannot be read");
 	test_broken("{\"type\":\"summary\",\"complete\":true,\"p\":\"\xff\"}\n", "cannot be read");
-	test_broken("{\"type\":\"progress\",}\n", "a progress record that is not JSON");
+	test_broken("{\"type\":\"progress\",}\n", "a progress record that cannot be read");
 	test_broken("{\"type\":\"summary\",\"complete\":true}\n{\"type\":\"entry\"}\n",
 	        "more after its summary");
 	test_broken("{\"type\":\"summary\",\"complete\":true}\n"

@@ -55,9 +55,16 @@ static uint64_t entries_so_far(const struct walk_thread *t)
 
 bool walk_team_wanted(struct walk_thread *t)
 {
-	return t->walk->serial && t->walk->config.threads > 1 &&
-	       entries_so_far(t) >= TEAM_ENTRIES &&
-	       (deque_len(&t->deque) > 1 || t->suspended_count > 0);
+	const struct walk *walk = t->walk;
+	if (!walk->serial || walk->config.threads == 1) {
+		return false;
+	}
+	size_t waiting = deque_len(&t->deque) + t->suspended_count;
+	if (walk->config.slow_entries) { /* one may take minutes: two are enough */
+		return (waiting > 0 && t->parcelled > 1) ||
+		       atomic_load(&walk->next_root) < walk->roots.count;
+	}
+	return waiting > 1 && entries_so_far(t) >= TEAM_ENTRIES;
 }
 
 /*
@@ -82,6 +89,7 @@ static void parcel_out(struct walk_thread *t, struct walk_dir *dir, int handle)
 			walk_process(t, dir, handle, batch->entry + at, batch->meta + at, count);
 		}
 	}
+	t->parcelled += batch->count;
 	queue_offer(t);
 }
 
@@ -89,7 +97,7 @@ static void parcel_out(struct walk_thread *t, struct walk_dir *dir, int handle)
 static bool list(struct walk_thread *t, struct walk_dir *dir, int handle)
 {
 	struct walk *walk = t->walk;
-	bool slow = walk->config.slow_entries && walk->thread_count > 1;
+	bool slow = walk->config.slow_entries && walk->config.threads > 1;
 	uint64_t serial = t->last_serial; /* counts the directories that this listing queues */
 	for (;;) {
 		int error = dir->backend->list(handle, &t->cursor, t->batch);
@@ -122,7 +130,7 @@ static bool requeue(struct walk_thread *t, struct walk_dir *dir)
 {
 	struct walk *walk = t->walk;
 	void *item = item_tagged(dir, ITEM_RESUME);
-	bool slow = walk->config.slow_entries && walk->thread_count > 1;
+	bool slow = walk->config.slow_entries && walk->config.threads > 1;
 	atomic_fetch_add(&walk->outstanding, 1);
 	if (slow ? deque_push(&t->deque, &item, 1) : suspend(t, dir)) {
 		queue_offer(t);

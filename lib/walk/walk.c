@@ -263,7 +263,7 @@ int walk_run(struct walk *walk, bool *complete, struct vega_error *err)
 	if (thread_init(walk, 0) != 0) {
 		return vega_fail_nomem(err);
 	}
-	bool more = (walk->config.slow_entries && wanted > 1) || work(&walk->threads[0]);
+	bool more = work(&walk->threads[0]);
 	if (more) {
 		unsigned ready = 1;
 		while (ready < wanted && thread_init(walk, ready) == 0) {

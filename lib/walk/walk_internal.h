@@ -30,9 +30,10 @@ struct walk_thread {
 	struct walk *walk;
 	void *context;
 	unsigned index;
-	unsigned random;   /* victim choice */
-	bool entry_error;  /* walk_error() was called for the current entry */
-	long handle_delta; /* opened minus closed, not yet added to walk->handles */
+	unsigned random;    /* victim choice */
+	uint64_t parcelled; /* slow entries handed out by its listings */
+	bool entry_error;   /* walk_error() was called for the current entry */
+	long handle_delta;  /* opened minus closed, not yet added to walk->handles */
 	uint64_t last_serial;
 	struct walk_dir **suspended; /* listings put off until the backlog is gone */
 	size_t suspended_count, suspended_cap;

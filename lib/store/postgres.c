@@ -70,7 +70,7 @@ static int postgres_open(
 		return vega_fail_nomem(err);
 	}
 	store->base.driver = &store_postgres;
-	store->timeout_ms = timeout_ms ? timeout_ms : STORE_TIMEOUT_MS;
+	store->timeout_ms = store_timeout(timeout_ms);
 	store->url = strdup(url);
 	store->label = strdup("the PostgreSQL database");
 	int rc =

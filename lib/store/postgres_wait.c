@@ -3,8 +3,8 @@
 #include <poll.h>
 #include <string.h>
 
-/* A look although nothing was heard: at first soon (a job may have ended while we began to listen),
- * then seldom. */
+/* A look although nothing was heard: a watcher's at first soon (the job may have ended while it
+ * began to listen), then seldom. */
 #define FIRST_NAP_MS 50
 #define LAST_NAP_MS 5000
 
@@ -25,7 +25,7 @@ static int listen_now(struct postgres_store *store, struct vega_error *err)
 	                        "; SELECT pg_advisory_lock_shared(" WATCHER_LOCK ")",
 	        err);
 	store->listening = rc == 0;
-	store->nap_ms = FIRST_NAP_MS;
+	store->nap_ms = store->claims ? LAST_NAP_MS : FIRST_NAP_MS;
 	return rc;
 }
 
@@ -51,7 +51,7 @@ static int listen_for(struct postgres_store *store, int wake_fd, int left, struc
 	        {.fd = PQsocket(store->conn), .events = POLLIN},
 	};
 	int events = poll(fds, 2, nap < left ? nap : left);
-	if (fds[0].revents) {
+	if (events < 0 || fds[0].revents) {
 		return 1;
 	}
 	if (events == 0) {
@@ -63,11 +63,7 @@ static int listen_for(struct postgres_store *store, int wake_fd, int left, struc
 		postgres_disconnect(store);
 		return rc;
 	}
-	if (heard(store)) {
-		store->nap_ms = FIRST_NAP_MS;
-		return 1;
-	}
-	return 0;
+	return heard(store);
 }
 
 int postgres_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct vega_error *err)

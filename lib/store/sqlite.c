@@ -134,7 +134,7 @@ static int sqlite_open(
 		return vega_fail_nomem(err);
 	}
 	store->base.driver = &store_sqlite;
-	store->timeout_ms = timeout_ms ? timeout_ms : STORE_TIMEOUT_MS;
+	store->timeout_ms = store_timeout(timeout_ms);
 	store->inotify = -1;
 	store->deadline = store_clock_ms() + store->timeout_ms;
 	int rc = sqlite_file_open(store, path, err);

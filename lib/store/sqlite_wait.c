@@ -76,8 +76,8 @@ int sqlite_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct veg
 		        {.fd = wake_fd, .events = POLLIN},
 		        {.fd = store->inotify, .events = POLLIN},
 		};
-		poll(fds, 2, nap < left ? nap : left);
-		if (fds[0].revents) {
+		int events = poll(fds, 2, nap < left ? nap : left);
+		if (events < 0 || fds[0].revents) {
 			return 0;
 		}
 		if (fds[1].revents) {

@@ -214,6 +214,11 @@ int64_t store_span_us(uint64_t ms)
 	return (int64_t)(ms < most ? ms : most) * 1000;
 }
 
+unsigned store_timeout(unsigned timeout_ms)
+{
+	return timeout_ms == 0 ? 15000 : timeout_ms < INT32_MAX ? timeout_ms : INT32_MAX;
+}
+
 uint64_t store_clock_ms(void)
 {
 	struct timespec now;

@@ -66,7 +66,8 @@ enum store_outcome {
 	STORE_RETRY,  /* this attempt failed: PENDING after a backoff, or FAILED when max_attempts
 	                 are used up */
 	STORE_CANCELLED,
-	STORE_RELEASED, /* graceful stop: PENDING at once; the attempt is not counted */
+	STORE_RELEASED, /* graceful stop: PENDING at once; the attempt is not counted, nothing else
+	                   of the result is stored */
 };
 
 /* What one attempt left. NULL or 0 where there is nothing. */
@@ -104,7 +105,8 @@ struct store_driver {
 	int (*open)(
 	        const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err);
 
-	/* All or none. Durable when it returns. */
+	/* All or none. Durable when it returns. A job that is there already, by its id or by its
+	 * submitter's key, is left as it is. */
 	int (*submit)(struct store *store, struct store_request *requests, size_t count,
 	        struct vega_error *err);
 
@@ -123,17 +125,19 @@ struct store_driver {
 	        size_t count, uint64_t lease_ms, struct vega_error *err);
 
 	/* End an attempt, fenced: VEGA_LEASE_LOST when the lease is no longer ours (and then
-	 * nothing was stored). With STORE_RETRY and a pending cancel request the job becomes
-	 * CANCELLED. *state (may be NULL) is where the job went. */
+	 * nothing was stored). With STORE_RETRY or STORE_RELEASED and a pending cancel request the
+	 * job becomes CANCELLED. *state (may be NULL) is where the job went. Repeated for a lease
+	 * that it ended before, it changes nothing, and tells where the first call led. */
 	int (*finish)(struct store *store, const struct store_lease *lease,
 	        const struct store_result *result, enum job_state *state, struct vega_error *err);
 
 	/* PENDING: CANCELLED at once. PROCESSING: ask. Terminal: unchanged. *state is the state
-	 * afterwards. VEGA_NO: no such job. */
+	 * afterwards. VEGA_NO: no such job; VEGA_USAGE: not an id. */
 	int (*cancel)(
 	        struct store *store, const char *id, enum job_state *state, struct vega_error *err);
 
-	/* VEGA_NO: no such job. `parts`: store_parts to load besides the rest. */
+	/* VEGA_NO: no such job; VEGA_USAGE: not an id. `parts`: store_parts to load besides the
+	 * rest. */
 	int (*get)(struct store *store, const char *id, unsigned parts, struct job *job,
 	        struct vega_error *err);
 
@@ -152,7 +156,11 @@ struct store_driver {
 
 	/*
 	 * Wait until the store's jobs may have changed, or timeout_ms passed, or *wake_fd (when ≥
-	 * 0) becomes readable. Polls where the store cannot tell. 0 or VEGA_UNAVAILABLE.
+	 * 0) becomes readable, or a signal was handled. It may end for no reason: whoever waits
+	 * looks again. What changed since the last wait() ends the next one at once. With
+	 * PostgreSQL, a handle that has called claim() or next_due() hears of jobs to claim and of
+	 * cancel requests; another one hears of jobs that end, or only of the one that it has got
+	 * since. Negative as everywhere.
 	 */
 	int (*wait)(struct store *store, uint64_t timeout_ms, int wake_fd, struct vega_error *err);
 

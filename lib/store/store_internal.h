@@ -6,8 +6,6 @@
 #include "base/buf.h"
 #include "store/store.h"
 
-#define STORE_TIMEOUT_MS 15000
-
 /*
  * The columns of a job, in the order in which every SELECT names them. Times are microseconds since
  * 1970. A SELECT without the result ends before COLUMN_SUMMARY, one without the records before
@@ -71,6 +69,9 @@ int64_t store_time_us(struct vega_time when);
 
 /* A length of time in microseconds; what is longer than a thousand years is cut to that. */
 int64_t store_span_us(uint64_t ms);
+
+/* The timeout_ms of open(): 15 s by default, and no more than PostgreSQL can hold. */
+unsigned store_timeout(unsigned timeout_ms);
 
 /* Milliseconds of CLOCK_MONOTONIC, for deadlines. */
 uint64_t store_clock_ms(void);

@@ -1,5 +1,6 @@
 /* wait(): who waits is woken, soon, and for a reason. */
 #include <poll.h>
+#include <sys/time.h>
 
 #include "contract.h"
 
@@ -140,6 +141,29 @@ static void ends_in_time(void)
 	close_store(store);
 }
 
+static void note_signal(int number)
+{
+	(void)number;
+}
+
+static void heeds_signals(void)
+{
+	struct store *store = open_store();
+	const struct sigaction action = {.sa_handler = note_signal, .sa_flags = SA_RESTART};
+	const struct itimerval soon = {.it_value = {.tv_sec = 1, .tv_usec = 500000}};
+	settle(store);
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	long long begun = now_ms(), took;
+	unsigned ends = 0;
+	do {
+		equal(store->driver->wait(store, 20000, -1, &err), 0, "wait until a signal");
+		took = now_ms() - begun;
+	} while (took < 1400 && ++ends < 20);
+	check(took < 2200, "ends when it was handled");
+	close_store(store);
+}
+
 /* A job that is submitted between a look and the wait is not slept over. */
 static void misses_nothing(void)
 {
@@ -164,6 +188,7 @@ static void checks(void)
 {
 	wakes();
 	ends_in_time();
+	heeds_signals();
 	misses_nothing();
 }
 

@@ -156,7 +156,7 @@ opened_files() {
 	hash_tree --threads 4
 	same wanted got
 	lines 1 "$err"
-	matches '^vega-walk: cannot connect to unix:' "$err"
+	matches '^vega-walk: (cannot connect|lost the connection) to unix:' "$err"
 	VEGA_CACHE=redis://127.0.0.1:1 hash_tree
 	same wanted got
 	lines 1 "$err"
@@ -293,19 +293,16 @@ poison_empty() {
 }
 
 @test "only file systems that are known to keep ctime are cached" {
-	need_root
 	start_redis
-	mkdir tmpfs ramfs
-	export -f eventually_old eventually old show
-	expect 0 unshare --mount bash -ec '
-		for fs in tmpfs ramfs; do
-			mount -t $fs none $fs
-			echo $fs >$fs/file
-		done
-		for fs in tmpfs ramfs; do
-			eventually_old $fs
-			vega-walk hash --cache "$0" $fs >/dev/null
-			vega-walk hash --cache "$0" --format json $fs
-		done' "$VEGA_CACHE"
-	[ "$(jq -c .content.files_read "$out" | tr '\n' ' ')" = "0 1 " ]
+	for fs in tmpfs ramfs; do
+		disk $fs 1M $fs
+		echo $fs >$fs/file
+	done
+	for fs in tmpfs ramfs; do
+		eventually_old $fs
+		expect 0 vega-walk hash $fs
+		expect 0 vega-walk hash --format json $fs
+		jq .content.files_read "$out" >>files_read
+	done
+	[ "$(paste -sd " " files_read)" = "0 1" ]
 }

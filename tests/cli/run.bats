@@ -277,7 +277,7 @@ began() {
 }
 
 @test "records that do not fit on the disk cost an attempt, and nothing is left" {
-	small_disk 64k small
+	disk tmpfs 64k small
 	wide_tree in 3000
 	id=$(vega-submit find --max-attempts 1 in)
 	expect 0 vega-run --drain --spool "$PWD/small"

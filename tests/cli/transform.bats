@@ -309,7 +309,7 @@ any_file() { # DIRECTORY
 }
 
 @test "on a full disk each file is whole or absent, and the error names it" {
-	small_disk 300k out
+	disk tmpfs 300k out
 	mkdir in
 	for i in {1..20}; do head -c 40000 /dev/urandom >"in/$i"; done
 	expect 3 vega-walk transform --to gzip --out out --format=ndjson in

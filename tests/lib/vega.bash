@@ -209,11 +209,11 @@ wide_tree() {
 	(cd "$1" && seq -f 'f%.0f' "$2" | xargs touch --)
 }
 
-# small_disk SIZE DIRECTORY: a file system of that size there, until the test ends.
-small_disk() {
+# disk TYPE SIZE DIRECTORY: a file system there, until the test ends; tmpfs or ramfs (of any size).
+disk() {
 	need_root
-	mkdir -p "$2"
-	mount -t tmpfs -o "size=$1" none "$2"
+	mkdir -p "$3"
+	mount -t "$1" -o "size=$2" none "$3"
 }
 
 # --- Servers (tests/lib/postgres, tests/lib/redis)

@@ -16,7 +16,7 @@
 #include "op/tables.h"
 
 #define TOP_DEFAULT 20
-#define DEPTH_DEFAULT 1
+#define DEPTH_DEFAULT 0
 #define DAY ((int64_t)86400)
 
 /* Sums of a directory and all below it. The low words carry into the high ones, so they never wrap.

@@ -79,7 +79,7 @@ const struct option_row spec_option_rows[] = {
         {"top", 'N', OPT_NUMBER, FIELD(top), SPEC_SUMMARIZE, "N", NULL, SUMMARIZE,
                 "name the N largest files and directories (default: 20)"},
         {"depth", 0, OPT_NUMBER, FIELD(depth), SPEC_SUMMARIZE, "N", NULL, SUMMARIZE,
-                "give each directory's total down to N levels (default: 1)"},
+                "give each directory's total down to N levels (default: 0, the roots)"},
 
         {"algo", 'a', OPT_CHOICE, FIELD(algo), SPEC_HASH, "NAME", algos, HASH,
                 "xxh128 (default), or sha256; sha256sum -c and xxhsum -c read the output"},

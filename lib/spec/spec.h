@@ -83,7 +83,7 @@ struct spec {
 
 	/* summarize */
 	struct option_number top;   /* unset: 20 */
-	struct option_number depth; /* unset: 1 */
+	struct option_number depth; /* unset: 0 */
 	/* hash */
 	unsigned algo; /* enum spec_hash */
 	/* transform */

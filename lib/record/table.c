@@ -299,12 +299,16 @@ static const char *day_of(const cJSON *file, char day[static 11])
 	return day;
 }
 
+/* The summary has more: the picture should fit a screen. */
+#define FILES_SHOWN 10
+
 void files_draw(struct buf *out, const struct format_options *options, const cJSON *files,
         const struct measure *measure)
 {
 	struct line line = {.text = BUF_INIT};
 	struct buf path = BUF_INIT;
 	const cJSON *file;
+	unsigned rows = 0;
 	size_t width = options->width, day = width >= 56 ? 12 : 0;
 	size_t before = SIZE_COLUMNS + day + 2, room = width > before ? width - before : 1;
 	if (cJSON_GetArraySize(files) == 0) {
@@ -321,6 +325,9 @@ void files_draw(struct buf *out, const struct format_options *options, const cJS
 	cJSON_ArrayForEach(file, files)
 	{
 		char text[11];
+		if (rows++ == FILES_SHOWN) {
+			break;
+		}
 		buf_clear(&path);
 		record_add_path(&path, file, "path");
 		line_add_size(&line, options, record_number(file, measure->key), SIZE_COLUMNS);

@@ -520,6 +520,9 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 	if (!complete) {
 		return vega_fail(err, VEGA_INTERRUPTED, "stopped; the result is not complete");
 	}
+	if (ledger.no_root) {
+		return vega_fail(err, VEGA_FATAL, "nothing could be read");
+	}
 	if (ledger.errors) {
 		return vega_fail(err, VEGA_PARTIAL, "%llu %s could not be read",
 		        (unsigned long long)ledger.errors,

@@ -44,9 +44,10 @@ struct engine_config {
 };
 
 /*
- * Run. Returns 0, VEGA_PARTIAL (each unread entry was named), VEGA_INTERRUPTED (stop was set; the
- * summary says complete: false), or VEGA_USAGE / VEGA_FATAL / VEGA_NOMEM with err filled. err->sys
- * is EPIPE when the reader of the output went away.
+ * Run. Returns 0; VEGA_PARTIAL (each unread entry was named); VEGA_INTERRUPTED (stop was set; the
+ * summary says complete: false); or VEGA_USAGE, VEGA_FATAL (also when no root could be
+ * opened) or VEGA_NOMEM. err is filled but for 0; err->sys is EPIPE when the reader of the output
+ * went away.
  */
 int run_spec(const struct spec *spec, const struct engine_config *config, struct vega_error *err);
 

@@ -232,6 +232,7 @@ void item_run_root(struct walk_thread *t, size_t index)
 	                     : dir->backend->open_root(path, walk->allowed, &meta, &name);
 	if (handle < 0) {
 		walk_unlisted(t, dir, "open", -handle);
+		atomic_fetch_add_explicit(&walk->unopened_roots, 1, memory_order_relaxed);
 		dir->needed = 0;
 		walk_dir_drop(t, dir);
 		return;

@@ -308,6 +308,8 @@ void walk_ledger(const struct walk *walk, struct walk_ledger *out)
 		out->errors += atomic_load_explicit(&t->errors, memory_order_relaxed);
 		out->directories_waiting += deque_len(&t->deque);
 	}
+	out->no_root = walk->roots.count > 0 && atomic_load_explicit(&walk->unopened_roots,
+	                                                memory_order_relaxed) == walk->roots.count;
 }
 
 void walk_free(struct walk *walk)

@@ -121,6 +121,7 @@ struct walk_config {
 struct walk_ledger {
 	uint64_t entries, reported, filtered, errors;
 	uint64_t directories_waiting;
+	bool no_root; /* not one root could be opened */
 };
 
 struct walk; /* one run */

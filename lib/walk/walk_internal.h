@@ -66,6 +66,7 @@ struct walk {
 	_Alignas(WALK_PADDING)
 	        atomic_size_t outstanding; /* items queued or being worked on, and roots */
 	_Alignas(WALK_PADDING) atomic_size_t next_root;
+	atomic_size_t unopened_roots;
 	_Alignas(WALK_PADDING) atomic_uint idle;
 	_Alignas(WALK_PADDING) atomic_long handles; /* open directories, to within 16 a thread */
 	atomic_bool tight;                          /* handles were evicted */

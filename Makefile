@@ -121,10 +121,15 @@ $(B)/vega-walk: private LDLIBS = $(or $(walk_libs_$(PROFILE)),$(PKG_LIBS))
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
+# --- Tests that take longest begin first ----------------------------------------------------------------
+
+SLOW := tests/cli/jobs.bats tests/cli/cache.bats tests/cli/run.bats tests/contract/postgres_server.c \
+	tests/unit/worker/worker.c
+slow_first = $(filter $(SLOW),$(1)) $(filter-out $(SLOW),$(1))
+
 # --- Unit tests: tests/unit/ROOM/NAME.c links only the rooms that ROOM may see ---------------------------
 
-# Here and below the largest files first: they tend to run longest.
-UNIT_SOURCES := $(shell ls -S tests/unit/*/*.c)
+UNIT_SOURCES := $(call slow_first,$(sort $(wildcard tests/unit/*/*.c)))
 UNIT_TESTS := $(UNIT_SOURCES:%.c=$(B)/%)
 
 define unit_rule
@@ -136,7 +141,7 @@ $(foreach room,$(ROOMS),$(eval $(call unit_rule,$(room))))
 
 # --- Contract suites: tests/contract/NAME.c runs its checks against every store ---------------------------
 
-CONTRACTS := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/contract/*.c)))
+CONTRACTS := $(patsubst %.c,$(B)/%,$(call slow_first,$(sort $(wildcard tests/contract/*.c))))
 
 $(CONTRACTS): $(B)/%: $(B)/%.o $(call seen_objects,store)
 	$(if $(V),,$(call say,LD))
@@ -154,7 +159,7 @@ contract: $(CONTRACTS) ## run the contract suites against every store
 	$(RUN_TESTS) $(or $(TESTS),$(CONTRACTS))
 
 cli: all ## test the commands
-	$(RUN_TESTS) $(or $(TESTS),$(shell ls -S tests/cli/*.bats))
+	$(RUN_TESTS) $(or $(TESTS),$(call slow_first,$(sort $(wildcard tests/cli/*.bats))))
 
 # --- Fuzzing: tests/fuzz/NAME.c, begun with the inputs in tests/fuzz/corpus/NAME -------------------------
 

@@ -246,7 +246,7 @@ setup() {
 }
 
 @test "one file system" {
-	small_disk 1M t/mounted
+	disk tmpfs 1M t/mounted
 	touch t/mounted/inside
 	mkdir -p t/mounted/below/deeper
 	agree -x t -- t -xdev

@@ -48,7 +48,7 @@ void postgres_disconnect(struct postgres_store *store)
 	store->listening = false;
 }
 
-/* The first line of libpq's message, without its prefix of severity. */
+/* The first line of libpq's message. */
 static void reason(const PGconn *conn, char *out, size_t size)
 {
 	const char *text = conn ? PQerrorMessage(conn) : "";
@@ -161,18 +161,19 @@ static uint64_t connect_deadline(const struct postgres_store *store)
 	return seconds && limit < store->deadline ? limit : store->deadline;
 }
 
-/* A server that answers, but not yet with a session. (libpq has no SQLSTATE of a failed connection;
- * a message in another language only means that nobody waits.) */
-static bool soon_ready(const char *text)
+/* Why there is no connection. libpq has no SQLSTATE for that; a message in another language only
+ * means that a server which starts, or is full, is not waited for. */
+static enum verdict judge_refusal(const char *text)
 {
 	static const char *const signs[] = {"starting up", "shutting down", "recovery",
 	        "too many clients", "too many connections", "connection slots"};
 	for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
 		if (strstr(text, signs[i])) {
-			return true;
+			return PATIENCE;
 		}
 	}
-	return false;
+	/* A port or an sslmode that is none. */
+	return strncmp(text, "invalid ", strlen("invalid ")) == 0 ? FATAL : UNAVAILABLE;
 }
 
 /* What the server adds without being asked would go to stderr. */
@@ -201,7 +202,7 @@ static enum verdict handshake(struct postgres_store *store)
 		status = PQconnectPoll(store->conn);
 	}
 	if (status == PGRES_POLLING_FAILED) {
-		return soon_ready(PQerrorMessage(store->conn)) ? PATIENCE : UNAVAILABLE;
+		return judge_refusal(PQerrorMessage(store->conn));
 	}
 	remember_label(store);
 	return PQsetnonblocking(store->conn, 1) == 0 ? DONE : RECONNECT;
@@ -287,6 +288,7 @@ static enum verdict collect(struct postgres_store *store, PGresult **result)
 static int explain(struct postgres_store *store, enum verdict verdict, const PGresult *result,
         struct vega_error *err)
 {
+	char why[512];
 	const char *primary = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
 	switch (verdict) {
 	case DONE:
@@ -300,8 +302,8 @@ static int explain(struct postgres_store *store, enum verdict verdict, const PGr
 	case NO_MEMORY:
 		return vega_fail_nomem(err);
 	case FATAL:
-		return vega_fail(err, VEGA_FATAL, "%s: %s", store->label,
-		        primary ? primary : "an unknown error");
+		reason(store->conn, why, sizeof why);
+		return vega_fail(err, VEGA_FATAL, "%s: %s", store->label, primary ? primary : why);
 	case UNAVAILABLE:
 		if (primary) {
 			return vega_fail(err, VEGA_UNAVAILABLE, "%s: %s; nothing was stored",

@@ -293,11 +293,18 @@ static void hides_passwords(void)
 	}
 }
 
+static void knows_mistakes(void)
+{
+	refuses("host=/nowhere port=none", VEGA_FATAL, "none", "a port that is none");
+	refuses("host=/nowhere sslmode=none", VEGA_FATAL, "none", "an sslmode that is none");
+	refuses("host=/nowhere nonsense=1", VEGA_USAGE, "libpq", "a setting that is none");
+}
+
 static void checks(void)
 {
 	static void (*const all[])(void) = {survives_a_crash, keeps_its_word_over_crashes,
 	        reconnects, waits_for_a_lock, stands_in_line, knows_its_schema,
-	        schema_is_idempotent, hides_passwords};
+	        schema_is_idempotent, hides_passwords, knows_mistakes};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i]();
 	}

@@ -51,19 +51,19 @@ enum entry_flags {
 	ENTRY_UNTYPED = 4, /* the listing did not say what it is */
 };
 
-static bool tagged_cache(struct walk_dir *dir, int handle, const char *name)
+bool walk_tagged_cache(const struct backend *backend, int handle, const char *name)
 {
 	/* https://bford.info/cachedir/: the file begins with these 43 bytes. */
 	static const char signature[] = "Signature: 8a477f597d28d172789f06886806bc55";
 	char path[NAME_MAX + sizeof "/CACHEDIR.TAG"], found[sizeof signature - 1];
 	struct file_meta meta;
 	snprintf(path, sizeof path, "%s/CACHEDIR.TAG", name);
-	int file = dir->backend->open_file(handle, path, &meta);
+	int file = backend->open_file(handle, path, &meta);
 	if (file < 0) {
 		return false;
 	}
-	ssize_t got = dir->backend->read(file, found, sizeof found, 0);
-	dir->backend->close(file);
+	ssize_t got = backend->read(file, found, sizeof found, 0);
+	backend->close(file);
 	return got == (ssize_t)sizeof found && memcmp(found, signature, sizeof found) == 0;
 }
 
@@ -93,7 +93,7 @@ static bool excluded(
 		return true;
 	}
 	return spec->exclude_caches && e->type == FILE_DIRECTORY &&
-	       tagged_cache(dir, handle, e->name);
+	       walk_tagged_cache(dir->backend, handle, e->name);
 }
 
 /* What name and type say of an entry. */

@@ -1,12 +1,18 @@
+/* Which of the roots given are walked, each but once. */
 #include "walk/walk_internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define NONE SIZE_MAX
+
 struct candidate {
 	char *real; /* resolved, ending in '/'; NULL: it cannot be (the walk will say why) */
 	unsigned index;
+	size_t outer; /* among the kept ones: the nearest that it lies in, or NONE */
 };
 
 static int by_path(const void *a, const void *b)
@@ -33,20 +39,81 @@ static char *resolve(const char *path)
 	return closed;
 }
 
-/* In bytewise order a directory comes directly before all that lies in it. */
-static size_t drop_nested(struct candidate *list, size_t count)
+static bool lies_in(const char *inner, const char *outer)
+{
+	return inner && outer && strncmp(inner, outer, strlen(outer)) == 0;
+}
+
+/* Would the walk of another root, `prefix` bytes of whose path lead here, show what is at `path`,
+ * and enter it? Both are resolved. */
+static bool shows(const struct walk *walk, const char *path, size_t prefix, uint64_t dev)
+{
+	const struct spec *spec = walk->spec;
+	const char *name = strrchr(path, '/') + 1, *relative = path + prefix;
+	struct file_meta meta;
+	int handle = fs_local.open_dir(AT_FDCWD, path, &meta);
+	bool is_dir = handle != -ENOTDIR;
+	bool shown = !(spec->skip_hidden && *name == '.') &&
+	             !(walk->ignore && ignore_match(walk->ignore, relative, strlen(relative),
+	                                       (size_t)(name - relative), is_dir));
+	if (handle < 0) {
+		return shown && !is_dir;
+	}
+	shown = shown && !(spec->one_file_system && meta.dev != dev) &&
+	        !(spec->exclude_caches && walk_tagged_cache(&fs_local, handle, "."));
+	fs_local.close(handle);
+	return shown;
+}
+
+/*
+ * Does the walk of `outer` show all that is in `inner`, which lies in it? Not with --max-depth,
+ * which ends it sooner: what both of them show is then shown twice.
+ */
+static bool covers(const struct walk *walk, const char *outer, const char *inner)
+{
+	const struct spec *spec = walk->spec;
+	size_t prefix = strlen(outer);
+	bool leaves_out = walk->ignore || spec->skip_hidden || spec->exclude_caches ||
+	                  spec->one_file_system || spec->max_depth.set;
+	if (inner[prefix] == '\0' || !leaves_out) {
+		return true;
+	}
+	struct file_meta meta;
+	int handle = spec->max_depth.set ? -1 : fs_local.open_dir(AT_FDCWD, outer, &meta);
+	char *path = handle < 0 ? NULL : strdup(inner);
+	bool covered = path != NULL;
+	for (char *end = path ? path + prefix : NULL; covered && (end = strchr(end, '/'));
+	        *end++ = '/') {
+		*end = '\0';
+		covered = shows(walk, path, prefix, meta.dev);
+	}
+	if (handle >= 0) {
+		fs_local.close(handle);
+	}
+	free(path);
+	return covered;
+}
+
+/* In bytewise order a directory comes before all that lies in it, and that before anything else. */
+static size_t drop_covered(const struct walk *walk, struct candidate *list, size_t count)
 {
 	qsort(list, count, sizeof *list, by_path);
 	size_t kept = 0;
-	const char *outer = NULL;
 	for (size_t i = 0; i < count; i++) {
-		const char *real = list[i].real;
-		if (real && outer && strncmp(real, outer, strlen(outer)) == 0) {
-			free(list[i].real);
-			continue;
+		struct candidate next = list[i];
+		size_t outer = kept ? kept - 1 : NONE;
+		while (outer != NONE && !lies_in(next.real, list[outer].real)) {
+			outer = list[outer].outer;
 		}
-		outer = real;
-		list[kept++] = list[i];
+		next.outer = outer;
+		while (outer != NONE && !covers(walk, list[outer].real, next.real)) {
+			outer = list[outer].outer;
+		}
+		if (outer == NONE) {
+			list[kept++] = next;
+		} else {
+			free(next.real);
+		}
 	}
 	qsort(list, kept, sizeof *list, by_index);
 	return kept;
@@ -67,7 +134,7 @@ int walk_choose_roots(struct walk *walk, struct vega_error *err)
 		list[i].real = count > 1 ? resolve(given->items[i]) : NULL;
 	}
 	if (count > 1) {
-		count = drop_nested(list, count);
+		count = drop_covered(walk, list, count);
 	}
 	bool copied = true;
 	for (size_t i = 0; i < count; i++) {

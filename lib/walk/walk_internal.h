@@ -101,8 +101,10 @@ void dir_drop_anchor(struct walk_thread *t);
 
 /* roots.c */
 
-/* Fills walk->roots. A root that is, or lies in, another one given is dropped: it would be walked
- * twice. */
+/*
+ * Fills walk->roots. A root that lies in another one given, and is walked with it, is dropped; one
+ * that the other's walk leaves out (by an exclusion, the depth or the file system) is not.
+ */
 int walk_choose_roots(struct walk *walk, struct vega_error *err);
 
 /* path.c */
@@ -162,6 +164,9 @@ bool queue_chunk(
 void queue_abandon(struct walk_thread *t, struct walk_dir *dir);
 
 /* entries.c */
+
+/* Does the directory `name` in `handle` hold a CACHEDIR.TAG? */
+bool walk_tagged_cache(const struct backend *backend, int handle, const char *name);
 
 /*
  * Entries of an open directory: judged, stat'ed, shown to the visitor; directories are queued. What

@@ -511,7 +511,10 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 		run->sink = NULL;
 		return vega_fail_nomem(err);
 	}
-	int code = sink_finish(run->sink, summary.data, summary.len, err);
+	/* A picture of nothing would read like an answer. */
+	bool picture = run->config->format == format_find("text");
+	int code = sink_finish(
+	        run->sink, picture && ledger.no_root ? NULL : summary.data, summary.len, err);
 	run->sink = NULL;
 	buf_release(&summary);
 	if (code) {

@@ -10,6 +10,7 @@
 struct content_thread {
 	const struct content_config *config;
 	void *accumulator[CONTENT_OPS_MAX];
+	void *context;                      /* for breathe() */
 	unsigned char *buffer;              /* READ_SIZE bytes */
 	struct dir_results_thread *results; /* NULL: nothing is cached */
 	struct buf cache_name;
@@ -139,6 +140,9 @@ static bool read_whole(struct content_thread *t, struct reading *r)
 		        atomic_load_explicit(&t->bytes_read, memory_order_relaxed) + (size_t)got,
 		        memory_order_relaxed);
 		feed(t, r, (size_t)got);
+		if (t->config->breathe) {
+			t->config->breathe(t->context);
+		}
 	}
 	if (!r->fed) {
 		return true;
@@ -255,13 +259,14 @@ static bool open_results(struct content_thread *t)
 }
 
 struct content_thread *content_thread_new(
-        const struct content_config *config, void *const *accumulators)
+        const struct content_config *config, void *const *accumulators, void *context)
 {
 	struct content_thread *t = calloc(1, sizeof *t);
 	if (!t) {
 		return NULL;
 	}
 	t->config = config;
+	t->context = context;
 	memcpy(t->accumulator, accumulators, config->op_count * sizeof *accumulators);
 	t->buffer = aligned_alloc(4096, READ_SIZE);
 	if (!t->buffer || !open_results(t)) {

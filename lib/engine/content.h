@@ -24,6 +24,8 @@ struct content_config {
 	struct cache *cache; /* may be NULL */
 	size_t dir_offset; /* of content's own state in walk_dir_data(), content_dir_size() bytes */
 	const atomic_int *stop;
+	/* After each read of a file: flush, report progress. May be NULL. */
+	void (*breathe)(void *context);
 };
 
 /* The meta_fields that walk entries need so that unchanged files are found in the cache. */
@@ -39,9 +41,9 @@ struct content_thread;
 /* 0 when nothing can come from a cache. */
 size_t content_dir_size(const struct content_config *config);
 
-/* accumulators[i] belongs to config->op[i]. NULL: no memory. */
+/* accumulators[i] belongs to config->op[i]; context is breathe()'s. NULL: no memory. */
 struct content_thread *content_thread_new(
-        const struct content_config *config, void *const *accumulators);
+        const struct content_config *config, void *const *accumulators, void *context);
 
 /* Ask the cache, and store into it. */
 void content_enter(struct content_thread *thread, struct walk_dir *dir, int dir_handle);

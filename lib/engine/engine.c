@@ -66,7 +66,7 @@ static bool begin_content(struct run_thread *t)
 	for (unsigned i = 0; i < run->content.op_count; i++) {
 		accumulators[i] = t->accumulator[run->content_index[i]];
 	}
-	t->content = content_thread_new(&run->content, accumulators);
+	t->content = content_thread_new(&run->content, accumulators, t);
 	return t->content != NULL;
 }
 
@@ -567,7 +567,7 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 	        .config = config,
 	        .message_lock = PTHREAD_MUTEX_INITIALIZER,
 	        .started_ns = monotonic_ns(),
-	        .content = {.spec = spec, .stop = config->stop},
+	        .content = {.spec = spec, .stop = config->stop, .breathe = on_breathe},
 	};
 	choose_ops(&run);
 	int code = open_ops(&run, err);

@@ -203,7 +203,7 @@ static struct walk_ledger run(const char *root, const struct op *b, struct cache
 	memset(&stats, 0, sizeof stats);
 	errors = 0;
 	message[0] = '\0';
-	content = content_thread_new(&config, accumulators);
+	content = content_thread_new(&config, accumulators, NULL);
 	if (!content || walk_new(&settings, &walk, &err) != 0) {
 		printf("Bail out! no walk\n");
 		exit(1);

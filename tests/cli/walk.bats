@@ -1,0 +1,292 @@
+#!/usr/bin/env bats
+# vega-walk summarize: its sums are those of du and find, for any number of threads; and how a walk ends.
+load ../lib/vega
+
+# summary ARGUMENTS…: that of summarize, in $out.
+summary() {
+	expect 0 vega-walk summarize --format=json "$@"
+	jq -e '.complete and .ledger.entries == .ledger.reported + .ledger.filtered + .ledger.errors' "$out" >/dev/null
+}
+
+# of FILTER: of the summary in $out.
+of() {
+	jq -r "$1" "$out"
+}
+
+# equals GOT WANTED
+equals() {
+	[[ $1 == "$2" ]] || {
+		echo "got $1, wanted $2" >&2
+		return 1
+	}
+}
+
+# counted ROOT…: the summary in $out has the counts of find and the sums of du.
+counted() {
+	equals "$(of .ledger.entries)" "$(find "$@" -printf x | wc -c)"
+	equals "$(of .summarize.files)" "$(find "$@" -type f -printf x | wc -c)"
+	equals "$(of .summarize.directories)" "$(find "$@" -type d -printf x | wc -c)"
+	equals "$(of .summarize.links)" "$(find "$@" -type l -printf x | wc -c)"
+	equals "$(of .summarize.others)" "$(find "$@" ! -type f,d,l -printf x | wc -c)"
+	equals "$(of .summarize.allocated_bytes)" "$(du -s -c --block-size=1 "$@" | awk 'END { print $1 }')"
+	equals "$(of .summarize.apparent_bytes)" "$(du -s -c -b "$@" | awk 'END { print $1 }')"
+	equals "$(of .summarize.hard_links.names)" "$(find "$@" ! -type d -links +1 -printf x | wc -c)"
+	equals "$(of .summarize.hard_links.inodes)" "$(find "$@" ! -type d -links +1 -printf '%D %i\n' | sort -u | wc -l)"
+}
+
+# Enough to need a team: 60 directories of 60 entries, with hard links within and between them.
+grove() { # DIRECTORY
+	perl -e '
+		chdir shift or die;
+		my @extension = ("", ".c", ".h", ".csv", ".tar.gz", ".TXT");
+		for my $d (1 .. 60) {
+			my $dir = $d % 7 ? "d$d" : "d" . ($d - 1) . "/in$d";
+			mkdir $dir or die "$dir: $!";
+			for my $f (1 .. 60) {
+				my $name = "$dir/f$f$extension[$f % 6]";
+				open my $file, ">", $name or die "$name: $!";
+				print $file "x" x ($f * $f * $d % 20011);
+				close $file;
+				link $name, "$dir/also$f" if $f % 9 == 0;
+				link $name, ($d % 7 ? "d1" : "d2") . "/from$d-$f" if $f % 13 == 0;
+			}
+			symlink "f1", "$dir/link";
+		}' "$1"
+}
+
+setup() {
+	vega_setup
+	small_tree t/small
+	strange_tree t/strange
+	mkdir t/grove
+	grove t/grove
+	truncate -s 3G t/sparse
+	ln t/sparse t/small/sparse-too
+	ln t/strange/-dash t/grove/d1/-dash
+	mkfifo t/fifo2
+	ln t/fifo2 t/fifo3
+}
+
+@test "the sums of du and the counts of find" {
+	summary --depth 1 t
+	counted t
+	jq -e '.summarize | (.files + .links + .others) as $names |
+		[.by_extension, .by_owner, .by_age, .by_size] | map(map(.files) | add) | all(. == $names)' "$out"
+	jq -e '.summarize | .allocated_bytes as $all | .directory_bytes.allocated as $own |
+		[.by_extension, .by_owner, .by_age, .by_size] | map(map(.allocated_bytes) | add) | all(. == $all - $own)' "$out"
+	equals "$(of '.summarize.by_extension[] | select(.extension == "csv") | .files')" \
+		"$(find t -iname '?*.csv' -printf x | wc -c)"
+	equals "$(of '.summarize.by_size[] | select(.size == "0") | .files')" "$(find t ! -type d -size 0c -printf x | wc -c)"
+	equals "$(of '.summarize.by_directory[] | select(.path == "t/grove") | .files')" \
+		"$(find t/grove ! -type d -printf x | wc -c)"
+	equals "$(of '.summarize.largest_files[0].path')" "$(find t -type f -printf '%b %p\n' | sort -k1,1nr -k2 | sed -n '1s/[0-9]* //p')"
+}
+
+@test "the sums of du and find on a tree of the system" {
+	summary /usr/share
+	counted /usr/share
+}
+
+@test "each directory's total is that of du" {
+	summary --depth 9 t/grove t/small
+	of '.summarize.by_directory[] | "\(.allocated_bytes)\t\(.path)"' | sort >got
+	# du charges a file with several names to the first that it meets; here to the least path.
+	find t/grove t/small -depth -type d | while IFS= read -r dir; do
+		find t/grove t/small -printf '%D %i %b %y %p\n' | LC_ALL=C sort -k5 | awk -v dir="$dir" '
+			$4 != "d" && seen[$1, $2]++ { next }
+			substr($0, index($0, $5)) == dir || index(substr($0, index($0, $5)), dir "/") == 1 { sum += $3 * 512 }
+			END { printf "%d\t%s\n", sum, dir }'
+	done | sort >wanted
+	same wanted got
+}
+
+@test "the same for any number of threads" {
+	summary -j 1 --depth 3 --top 50 t
+	jq -S 'del(.elapsed_ns)' "$out" >wanted
+	for threads in 2 3 16 64; do
+		for _ in 1 2 3; do
+			summary -j $threads --depth 3 --top 50 t
+			jq -S 'del(.elapsed_ns)' "$out" >got
+			same wanted got
+		done
+	done
+}
+
+@test "several roots, files and links as roots; what overlaps counts once" {
+	summary t/small t/grove t/strange
+	counted t/small t/grove t/strange
+	summary t/sparse t/small/sparse-too t/small/zero
+	counted t/sparse t/small/sparse-too t/small/zero
+	ln -s t/grove to-grove
+	summary to-grove
+	counted to-grove/
+	summary t
+	jq -S 'del(.elapsed_ns, .roots) | .summarize' "$out" >wanted
+	for roots in 't t' 't t/small' 't/small t' 't/small/docs t t/grove/../grove t/sparse' 't t/ ./t' 'to-grove t'; do
+		# shellcheck disable=SC2086
+		summary $roots
+		jq -S 'del(.elapsed_ns, .roots) | .summarize' "$out" >got
+		same wanted got
+	done
+}
+
+@test "sums past 64 bits" {
+	disk tmpfs 1M huge
+	for i in 1 2 3; do
+		truncate -s 9223372036854775807 "huge/$i"
+	done
+	summary huge/1 huge/2 huge/3
+	matches '"apparent_bytes":27670116110564327421,' "$out"
+	summary huge
+	own=$(of .summarize.directory_bytes.apparent)
+	matches "\"apparent_bytes\":$(perl -Mbigint -e "print 27670116110564327421 + $own")," "$out"
+	expect 0 vega-walk huge
+}
+
+@test "what cannot be read is named, the rest is done, and the status is 3" {
+	need_root
+	chmod 700 t/small/docs t/grove/d5
+	chmod 755 t t/small
+	expect 3 as_nobody vega-walk summarize --format=json t
+	jq -e '.complete and .ledger.errors == 2 and
+		.ledger.entries == .ledger.reported + .ledger.filtered + .ledger.errors' "$out"
+	equals "$(of .ledger.entries)" "$(($(find t -path t/small/docs -prune -print0 -o -path t/grove/d5 -prune -print0 -o \
+		-print0 | tr -cd '\0' | wc -c) + 2))"
+	lines 3 "$err"
+	matches '^vega-walk: t/small/docs: Permission denied$' "$err"
+	matches '^vega-walk: t/grove/d5: Permission denied$' "$err"
+	matches '^vega-walk: 2 entries could not be read$' "$err"
+	expect 3 as_nobody vega-walk find --format=ndjson t
+	jq -es 'map(select(.type == "error").path) | sort == ["t/grove/d5", "t/small/docs"]' "$out"
+	expect 3 vega-walk find t/small nowhere
+	matches '^vega-walk: nowhere: No such file or directory$' "$err"
+	equals "$(wc -l <"$out")" "$(find t/small | wc -l)"
+}
+
+@test "a directory may be read but not entered, or entered but not read" {
+	need_root
+	mkdir -p half/{list,enter}
+	touch half/{list,enter}/file
+	chmod 744 half/list
+	chmod 711 half/enter
+	expect 0 as_nobody vega-walk find --sort half/list
+	printf '%s\n' half/list half/list/file >wanted
+	same wanted "$out"
+	expect 3 as_nobody vega-walk summarize --format=json half
+	jq -e '.ledger == {"entries": 5, "reported": 3, "filtered": 0, "errors": 2}' "$out"
+}
+
+@test "usage errors: one line, status 2, nothing on standard output" {
+	for arguments in '--no-such-option' '--min-size 1Z' '--newer-than 5m' '-j 0' '--type z' '--perm 9' '--regex (' \
+		'--format yaml' '--min-size 2 --max-size 1' 's3://bucket/x' '--depth -1'; do
+		# shellcheck disable=SC2086
+		expect 2 vega-walk $arguments
+		lines 0 "$out"
+		matches '^vega-walk: ' "$err"
+		lines 2 "$err"
+	done
+}
+
+@test "Ctrl-C: what is known is printed, marked incomplete" {
+	mkdir long
+	truncate -s 4T long/sparse
+	touch long/{1,2,3}
+	for format in json text; do
+		start vega-walk summarize,hash --format=$format long
+		eventually 20 grep -q '^syscr: *[1-9][0-9][0-9]' "/proc/$pid/io"
+		kill -INT "$pid"
+		status=0
+		wait "$pid" || status=$?
+		equals $status 130
+		matches 'stopped' "$err.$pid"
+		mv "$out.$pid" "$out"
+		[[ $format == text ]] || jq -e '.complete == false and (.ledger | .entries == .reported + .filtered + .errors)
+			and .summarize.files >= 1' "$out"
+	done
+	matches 'incomplete' "$out"
+}
+
+@test "SIGTERM and SIGHUP end it in the same way" {
+	mkdir long
+	truncate -s 4T long/sparse
+	for signal in TERM:143 HUP:129; do
+		start vega-walk summarize,hash --format=json long
+		eventually 20 grep -q '^syscr: *[1-9][0-9][0-9]' "/proc/$pid/io"
+		kill "-${signal%:*}" "$pid"
+		status=0
+		wait "$pid" || status=$?
+		equals $status "${signal#*:}"
+		jq -e '.complete == false' "$out.$pid"
+	done
+}
+
+@test "SIGUSR1: a progress line, also in the middle of one large file" {
+	mkdir long
+	truncate -s 4T long/sparse
+	start vega-walk hash long
+	eventually 20 grep -q '^syscr: *[1-9][0-9][0-9]' "/proc/$pid/io"
+	kill -USR1 "$pid"
+	eventually 10 grep -qE '^vega-walk: [0-9]+ entries, .* read, ' "$err.$pid"
+	kill -INT "$pid"
+	wait "$pid" || true
+}
+
+@test "a reader that goes away ends it, and is no error" {
+	for options in '' --format=ndjson; do
+		# shellcheck disable=SC2086
+		timeout 30 bash -o pipefail -c 'vega-walk find "$@" / 2>err | head -n 1; echo "${PIPESTATUS[0]}" >status' - $options >"$out"
+		lines 1 "$out"
+		equals "$(<status)" 141
+		if grep -v 'No such file' err; then
+			fail
+		fi
+	done
+}
+
+@test "output that cannot be written is an error" {
+	for arguments in 'summarize' 'summarize --format=json' 'summarize --format=csv' 'find' 'find --format=ndjson' 'hash'; do
+		status=0
+		# shellcheck disable=SC2086
+		vega-walk $arguments t >/dev/full 2>"$err" || status=$?
+		equals $status 2
+		matches 'cannot write to standard output: No space left on device' "$err"
+		status=0
+		# shellcheck disable=SC2086
+		vega-walk $arguments t >&- 2>"$err" || status=$?
+		equals $status 2
+		matches 'cannot write to standard output: Bad file descriptor' "$err"
+	done
+}
+
+@test "--files0-from: roots from a file or a pipe" {
+	printf '%s\0' t/small t/grove/d1 t/strange/-dash $'t/strange/new\nline' >roots
+	expect 0 vega-walk find -0 --files0-from roots
+	LC_ALL=C sort -z "$out" >got
+	find t/small t/grove/d1 t/strange/-dash $'t/strange/new\nline' -print0 | LC_ALL=C sort -z >wanted
+	cmp wanted got
+	expect 0 bash -c 'vega-walk find -0 --files0-from=- <roots'
+	LC_ALL=C sort -z "$out" >got
+	cmp wanted got
+	find t/strange -type f -print0 >roots
+	summary --files0-from roots
+	equals "$(of .summarize.files)" "$(find t/strange -type f -print0 | tr -cd '\0' | wc -c)"
+	expect 2 vega-walk find --files0-from roots t
+	expect 2 vega-walk find --files0-from nowhere
+	matches 'nowhere: No such file' "$err"
+	: >roots
+	expect 2 vega-walk find --files0-from roots
+}
+
+@test "nothing but regular files is opened, and nothing is followed" {
+	need strace
+	mkdir -p outside/secret
+	ln -s ../../outside t/small/way-out
+	export ASAN_OPTIONS=detect_leaks=0
+	expect 0 strace -f -o trace -e trace=openat,openat2,open,newfstatat,statx vega-walk summarize,hash t
+	if grep -E '"(fifo|fifo2|fifo3|way-out|link|dangling)"' trace | grep -vE 'statx\(.*AT_SYMLINK_NOFOLLOW'; then
+		fail
+	fi
+	if grep -E 'secret|outside/' trace; then
+		fail
+	fi
+}

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/escape.h"
 #include "engine/content.h"
+#include "engine/receipt.h"
 
 #define OPS_MAX CONTENT_OPS_MAX
 #define THREADS_MAX 1024
@@ -25,6 +26,7 @@ struct run {
 	struct content_config content;
 	struct cache *cache;
 	struct sink *sink; /* NULL during the planning pass */
+	bool receipt;      /* it will be seen */
 	struct walk *walk;
 	pthread_mutex_t message_lock;
 	uint64_t started_ns;
@@ -37,6 +39,7 @@ struct run_thread {
 	struct op_thread op_thread[OPS_MAX];
 	void *accumulator[OPS_MAX];
 	struct content_thread *content;
+	struct receipt receipt;
 };
 
 /* --- Threads
@@ -178,6 +181,9 @@ static bool on_entry(void *context, const struct walk_entry *entry)
 	if (t->content && entry->type == FILE_REGULAR) {
 		taken = content_file(t->content, entry) || taken;
 	}
+	if (run->receipt && taken) {
+		receipt_entry(&t->receipt, entry);
+	}
 	return taken;
 }
 
@@ -204,6 +210,9 @@ static void on_error(void *context, const char *what, const char *dir, size_t di
 {
 	struct run_thread *t = context;
 	struct run *run = t->run;
+	if (run->receipt) {
+		receipt_error(&t->receipt, dir, dir_len, name, name_len, errnum);
+	}
 	if (run->config->format->error_records) {
 		struct record record = {
 		        .type = RECORD_ERROR,
@@ -342,6 +351,7 @@ static struct walk_config walk_settings(struct run *run)
 		run->dir_offset[i] = config.dir_data_size;
 		config.dir_data_size += (run->op[i]->dir_size + 15) & ~(size_t)15;
 	}
+	config.want |= run->receipt ? RECEIPT_META : 0;
 	if (run->content.op_count > 0) {
 		config.want |= content_want(&run->content);
 		run->content.dir_offset = config.dir_data_size;
@@ -468,6 +478,13 @@ static void summarize_run(struct run *run, bool complete, struct buf *out)
 	json_array_end(&json);
 	json_member_u64(&json, "elapsed_ns", monotonic_ns() - run->started_ns);
 	ledger_json(run, &json);
+	if (run->receipt) {
+		unsigned __int128 sum = 0;
+		for (unsigned i = 0; i < walk_thread_count(run->walk); i++) {
+			sum += thread_at(run, i)->receipt.sum;
+		}
+		receipt_json(sum, &json);
+	}
 	for (unsigned i = 0; i < run->op_count; i++) {
 		const struct op *op = run->op[i];
 		for (unsigned other = 1; op->merge && other < walk_thread_count(run->walk);
@@ -569,6 +586,7 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 	        .started_ns = monotonic_ns(),
 	        .content = {.spec = spec, .stop = config->stop, .breathe = on_breathe},
 	};
+	run.receipt = config->format->whole_summary;
 	choose_ops(&run);
 	int code = open_ops(&run, err);
 	if (!code && run.content.op_count > 0) {

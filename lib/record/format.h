@@ -28,6 +28,8 @@ struct format {
 	 * on stderr. */
 	bool error_records;
 
+	bool whole_summary; /* it prints all members of the summary, for programs to read */
+
 	unsigned meta; /* the meta_fields that its entry records show, to be stat'ed for them */
 
 	/* Before the first record (csv's header). NULL: nothing. */

@@ -10,6 +10,7 @@ static void json_summary(
 
 const struct format format_json = {
         .name = "json",
+        .whole_summary = true,
         .help = "one JSON object: the summary",
         .summary = json_summary,
 };

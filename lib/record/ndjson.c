@@ -156,6 +156,7 @@ static void ndjson_summary(
 
 const struct format format_ndjson = {
         .name = "ndjson",
+        .whole_summary = true,
         .meta = META_ALL,
         .help = "one JSON object a line: entries, errors, progress, and the summary last",
         .error_records = true,

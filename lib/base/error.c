@@ -20,12 +20,17 @@ static void one_line(char *text)
 
 static void fill(struct vega_error *err, int code, int sys, const char *format, va_list args)
 {
+	static const char cut[] = "…";
+	const char *reason = sys ? vega_errno_text(sys) : "";
+	size_t room = sizeof err->text - (sys ? strlen(": ") + strlen(reason) : 0);
 	err->code = code;
 	err->sys = sys;
-	int used = vsnprintf(err->text, sizeof err->text, format, args);
-	if (sys && used >= 0 && (size_t)used < sizeof err->text) {
-		snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s",
-		        strerrordesc_np(sys) ? strerrordesc_np(sys) : "unknown error");
+	int used = vsnprintf(err->text, room, format, args);
+	if (sys && used >= 0 && (size_t)used >= room) {
+		memcpy(err->text + room - sizeof cut, cut, sizeof cut);
+	}
+	if (sys) {
+		strcat(strcat(err->text, ": "), reason);
 	}
 	one_line(err->text);
 }
@@ -80,4 +85,10 @@ const char *vega_errno_name(int errnum)
 {
 	const char *name = strerrorname_np(errnum);
 	return name ? name : "E?";
+}
+
+const char *vega_errno_text(int errnum)
+{
+	const char *text = strerrordesc_np(errnum);
+	return text ? text : "Unknown error";
 }

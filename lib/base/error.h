@@ -37,7 +37,7 @@ struct vega_error {
 int vega_fail(struct vega_error *err, int code, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 
-/* The same with ": " and the system's text for errnum appended. */
+/* The same with ": " and the system's text for errnum appended, which is never what is cut. */
 int vega_fail_errno(struct vega_error *err, int code, int errnum, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
 
@@ -48,5 +48,9 @@ int vega_exit_status(int code);
 
 /* "EACCES" for EACCES; "E?" for a number without a name. Never NULL, static. */
 const char *vega_errno_name(int errnum);
+
+/* "Permission denied" for EACCES; "Unknown error" for a number without a text. Never NULL, static.
+ */
+const char *vega_errno_text(int errnum);
 
 #endif

@@ -29,6 +29,7 @@ struct run {
 	bool receipt;      /* it will be seen */
 	struct walk *walk;
 	pthread_mutex_t message_lock;
+	struct buf first_error; /* that went into a record; under the lock */
 	uint64_t started_ns;
 };
 
@@ -205,11 +206,23 @@ static void on_leave(void *context, struct walk_dir *dir)
 	}
 }
 
+/* "PATH: reason", printable: it may hold a name, or what a filter said. */
+static void error_line(struct buf *line, const char *dir, size_t dir_len, const char *name,
+        size_t name_len, int errnum, const char *text)
+{
+	escape_terminal(line, dir, dir_len);
+	escape_terminal(line, name, name_len);
+	buf_add_str(line, ": ");
+	text = text ? text : vega_errno_text(errnum);
+	escape_terminal(line, text, strlen(text));
+}
+
 static void on_error(void *context, const char *what, const char *dir, size_t dir_len,
         const char *name, size_t name_len, int errnum, const char *text)
 {
 	struct run_thread *t = context;
 	struct run *run = t->run;
+	struct buf line = BUF_INIT;
 	if (run->receipt) {
 		receipt_error(&t->receipt, dir, dir_len, name, name_len, errnum);
 	}
@@ -225,14 +238,14 @@ static void on_error(void *context, const char *what, const char *dir, size_t di
 		        .message = text,
 		};
 		sink_record(t->sink, &record);
+		pthread_mutex_lock(&run->message_lock);
+		if (!run->first_error.len) {
+			error_line(&run->first_error, dir, dir_len, name, name_len, errnum, text);
+		}
+		pthread_mutex_unlock(&run->message_lock);
 		return;
 	}
-	struct buf line = BUF_INIT;
-	escape_terminal(&line, dir, dir_len);
-	escape_terminal(&line, name, name_len);
-	buf_add_str(&line, ": ");
-	text = text ? text : strerrordesc_np(errnum);
-	escape_terminal(&line, text, strlen(text)); /* it may hold a name, or what a filter said */
+	error_line(&line, dir, dir_len, name, name_len, errnum, text);
 	if (buf_cstr(&line)) {
 		message(run, line.data);
 	}
@@ -541,7 +554,9 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 		return vega_fail(err, VEGA_INTERRUPTED, "stopped; the result is not complete");
 	}
 	if (ledger.no_root) {
-		return vega_fail(err, VEGA_FATAL, "nothing could be read");
+		const char *why = run->first_error.len ? buf_cstr(&run->first_error) : NULL;
+		return vega_fail(err, VEGA_FATAL, "nothing could be read%s%s", why ? ": " : "",
+		        why ? why : "");
 	}
 	if (ledger.errors) {
 		return vega_fail(err, VEGA_PARTIAL, "%llu %s could not be read",
@@ -603,6 +618,7 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 		code = code ? code : walk_and_conclude(&run, &settings, err);
 	}
 	walk_free(run.walk);
+	buf_release(&run.first_error);
 	if (run.cache) {
 		run.cache->backend->close(run.cache);
 	}

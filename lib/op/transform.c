@@ -289,7 +289,7 @@ static void describe(struct buf *message, const char *output, int errnum, const 
 	buf_add_str(message, output);
 	buf_add_str(message, text ? text : ": ");
 	if (!text) {
-		buf_add_str(message, strerrordesc_np(errnum));
+		buf_add_str(message, vega_errno_text(errnum));
 	}
 	buf_cstr(message);
 }

@@ -108,10 +108,7 @@ static void members_error(struct json *json, const struct record *record)
 	if (record->errnum) {
 		json_member_str(json, "errno", vega_errno_name(record->errnum));
 	}
-	if (!message) {
-		message = strerrordesc_np(record->errnum);
-	}
-	json_member_str(json, "message", message ? message : "Unknown error");
+	json_member_str(json, "message", message ? message : vega_errno_text(record->errnum));
 }
 
 static void members_progress(struct json *json, const struct record *record)

@@ -212,16 +212,23 @@ static enum file_type type_of(const struct file_meta *meta)
 	return (enum file_type)types[meta->mode >> 12 & 15];
 }
 
+static void refuse_root(struct walk_thread *t, const char *path, int errnum)
+{
+	struct walk *walk = t->walk;
+	bool outside = errnum == EPERM && walk->allowed && walk->allowed->count;
+	walk->config.visitor->error(t->context, "open", "", 0, path, strlen(path), errnum,
+	        outside ? "not beneath a directory that --root allows" : NULL);
+	tally_add(&t->entries, 1);
+	tally_add(&t->errors, 1);
+}
+
 void item_run_root(struct walk_thread *t, size_t index)
 {
 	struct walk *walk = t->walk;
 	const char *path = walk->roots.items[index];
 	struct walk_dir *dir = dir_new(t, NULL, path, strlen(path));
 	if (!dir) {
-		walk->config.visitor->error(
-		        t->context, "open", "", 0, path, strlen(path), ENOMEM, NULL);
-		tally_add(&t->entries, 1);
-		tally_add(&t->errors, 1);
+		refuse_root(t, path, ENOMEM);
 		return;
 	}
 	struct file_meta meta;
@@ -231,7 +238,7 @@ void item_run_root(struct walk_thread *t, size_t index)
 	                     ? -EINVAL
 	                     : dir->backend->open_root(path, walk->allowed, &meta, &name);
 	if (handle < 0) {
-		walk_unlisted(t, dir, "open", -handle);
+		refuse_root(t, path, -handle);
 		atomic_fetch_add_explicit(&walk->unopened_roots, 1, memory_order_relaxed);
 		dir->needed = 0;
 		walk_dir_drop(t, dir);

@@ -184,10 +184,7 @@ void walk_visit(struct walk_thread *t, bool matched);
 /* Are directories of this depth entered? */
 bool walk_descends(const struct walk *walk, uint32_t depth);
 
-/*
- * What lies in a directory and could not be listed, or in a root that could not be opened: it
- * counts as one entry, and as one error.
- */
+/* What lies in a directory and could not be listed: it counts as one entry, and as one error. */
 void walk_unlisted(struct walk_thread *t, const struct walk_dir *dir, const char *what, int errnum);
 
 static inline bool walk_stopping(const struct walk *walk)

@@ -240,7 +240,7 @@ began() {
 	VEGA_ROOTS=$PWD/ours expect 0 vega-run --drain
 	[[ $(state "$id") == FAILED ]]
 	vega-status "$id" >again
-	matches 'nothing could be read' again
+	matches "^error .*nothing could be read: $PWD/theirs: not beneath a directory that --root allows" again
 	run ! grep theirs/b again
 	id=$(vega-submit find theirs)
 	VEGA_ROOTS=$PWD/theirs expect 0 vega-run --drain

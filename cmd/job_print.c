@@ -18,6 +18,11 @@ int print_buf(struct buf *out, struct vega_error *err)
 
 int job_verdict(const struct job *job, struct vega_error *err)
 {
+	if (job->state == JOB_COMPLETED && job->exit_code == vega_exit_status(VEGA_PARTIAL)) {
+		return vega_fail(err, VEGA_PARTIAL,
+		        "job %s completed, but not for every entry; --records names the others",
+		        job->id);
+	}
 	if (job->state == JOB_COMPLETED || !job_state_terminal(job->state)) {
 		return 0;
 	}
@@ -34,7 +39,7 @@ static int need_result(const struct job *job, struct vega_error *err)
 		        "job %s is %s and has no result yet; wait for it with --wait", job->id,
 		        job_state_name(job->state));
 	}
-	return job_verdict(job, err);
+	return job->state == JOB_COMPLETED ? 0 : job_verdict(job, err);
 }
 
 int job_print_result(const struct job *job, bool picture, struct vega_error *err)

@@ -36,7 +36,8 @@ static const char *const state_names[] = {
 
 static const struct option_row rows[] = {
         {"wait", 'w', OPT_FLAG, FIELD(wait), 0, NULL, NULL, ONE,
-                "wait in silence until each has ended; exit 4 unless all COMPLETED"},
+                "wait in silence until each has ended; exit 4 unless all COMPLETED, 3 if one did "
+                "not read all"},
         {"follow", 'f', OPT_FLAG, FIELD(follow), 0, NULL, NULL, ONE,
                 "the same, with a progress line on a terminal, and a line when each ends"},
         {"timeout", 0, OPT_DURATION, FIELD(timeout), 0, "DURATION", NULL, ONE,
@@ -76,7 +77,8 @@ static const struct cmd_help help = {"vega-status [OPTION]... [JOB]...",
         "  vega-status --records \"$id\" | jq -r .path\n"
         "\n"
         "Exit status: 0 done; 1 there is no such job, or it has no result yet; 2 usage or fatal;\n"
-        "4 the job FAILED or was CANCELLED; 5 the store cannot be reached, or --timeout passed."};
+        "3 the job waited for could not read some entries; 4 it FAILED or was CANCELLED; 5 the\n"
+        "store cannot be reached, or --timeout passed."};
 
 static int failed(const struct vega_error *err)
 {
@@ -121,22 +123,23 @@ static void look(const struct job *job, const struct vega_error *away, void *con
 static int print_job(const struct status *s, const struct job *job, struct vega_error *err)
 {
 	struct buf out = BUF_INIT;
+	int code;
 	if (s->result) {
-		return job_print_result(job, !s->format && isatty(STDOUT_FILENO), err);
+		code = job_print_result(job, !s->format && isatty(STDOUT_FILENO), err);
+	} else if (s->records) {
+		code = job_print_records(job, err);
+	} else {
+		if (s->follow) {
+			buf_printf(&out, "%s ", job->id);
+			job_text_progress(&out, job, true);
+			buf_add_char(&out, '\n');
+		} else if (!s->wait && s->format) {
+			job_text_json(&out, job);
+		} else if (!s->wait) {
+			job_text_full(&out, job);
+		}
+		code = print_buf(&out, err);
 	}
-	if (s->records) {
-		return job_print_records(job, err);
-	}
-	if (s->follow) {
-		buf_printf(&out, "%s ", job->id);
-		job_text_progress(&out, job, true);
-		buf_add_char(&out, '\n');
-	} else if (!s->wait && s->format) {
-		job_text_json(&out, job);
-	} else if (!s->wait) {
-		job_text_full(&out, job);
-	}
-	int code = print_buf(&out, err);
 	return code == 0 && (s->wait || s->follow) ? job_verdict(job, err) : code;
 }
 

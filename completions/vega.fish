@@ -131,7 +131,7 @@ complete -c vega-run -s q -l quiet -d 'say only what is wrong (default: also a l
 complete -c vega-run -s v -l verbose -d 'say when a job starts, too'
 complete -c vega-run -s h -l help -d 'print this help and exit'
 complete -c vega-run -l version -d 'print the version and exit'
-complete -c vega-status -s w -l wait -d 'wait in silence until each has ended; exit 4 unless all COMPLETED'
+complete -c vega-status -s w -l wait -d 'wait in silence until each has ended; exit 4 unless all COMPLETED, 3 if one did not read all'
 complete -c vega-status -s f -l follow -d 'the same, with a progress line on a terminal, and a line when each ends'
 complete -c vega-status -l timeout -x -d 'stop waiting after this long, with exit status 5 (default: never)'
 complete -c vega-status -s r -l result -d 'print the summary: a picture on a terminal, else JSON on a line'

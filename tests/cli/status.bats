@@ -164,6 +164,21 @@ ids() { # OPTION…
 	matches "^$other CANCELLED" "$out"
 }
 
+@test "waiting for a job that could not read everything says so, as vega-walk does" {
+	mkdir data gone
+	id=$(vega-submit find data gone)
+	rmdir gone
+	vega-run --drain -q
+	expect 3 vega-status --wait "$id"
+	matches "job $id completed, but not for every entry; --records names the others" "$err"
+	expect 3 vega-status --wait --result "$id"
+	[[ $(jq .ledger.errors "$out") == 1 ]]
+	expect 3 vega-status --follow "$id"
+	matches "^$id COMPLETED.*1 error" "$out"
+	expect 0 vega-status --records "$id"
+	matches '"type":"error".*/gone"' "$out"
+}
+
 @test "--follow draws progress on a terminal, and leaves nothing of it" {
 	wide_tree in 400
 	id=$(vega-submit transform --out out in -- sh -c 'cat; [ -e go ] || sleep 0.1')

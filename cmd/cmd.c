@@ -50,9 +50,10 @@ int cmd_usage_error(const struct vega_error *err)
 }
 
 bool cmd_common(const struct option_common *common, const struct cmd_help *help,
-        const struct option_table *tables, size_t count)
+        const struct option_table *tables, size_t count, int *status)
 {
 	struct buf out = BUF_INIT;
+	struct vega_error err;
 	if (common->describe) {
 		option_describe(&out, tables, count);
 	} else if (common->help) {
@@ -66,7 +67,12 @@ bool cmd_common(const struct option_common *common, const struct cmd_help *help,
 	} else {
 		return false;
 	}
-	fd_write_all(1, out.data, out.len);
+	int failed = out.failed ? -ENOMEM : fd_write_all(1, out.data, out.len);
+	*status = 0;
+	if (failed) {
+		vega_fail_errno(&err, VEGA_FATAL, -failed, "cannot write to standard output");
+		*status = cmd_error(&err);
+	}
 	buf_release(&out);
 	return true;
 }

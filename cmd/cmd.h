@@ -22,13 +22,14 @@ int cmd_usage_error(const struct vega_error *err);
 void cmd_message(const char *line);
 
 /*
- * Handle -h, --version and --vega-options: prints to stdout and returns true when one was given.
- * `usage` is the lines under "usage:", `intro` a sentence or two, `outro` (examples) may be NULL.
+ * Handle -h, --version and --vega-options: when one was given, prints to stdout, sets the exit
+ * status and returns true. `usage` is the lines under "usage:", `intro` a sentence or two, `outro`
+ * (examples) may be NULL.
  */
 struct cmd_help {
 	const char *usage, *intro, *outro;
 };
 bool cmd_common(const struct option_common *common, const struct cmd_help *help,
-        const struct option_table *tables, size_t count);
+        const struct option_table *tables, size_t count, int *status);
 
 #endif

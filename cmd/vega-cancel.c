@@ -119,7 +119,7 @@ int main(int argc, char **argv)
 	cmd_begin("vega-cancel");
 	int code =
 	        option_parse(tables, table_count, argc, argv, &operands, &count, NULL, NULL, &err);
-	if (cmd_common(&options.common, &help, tables, table_count)) {
+	if (cmd_common(&options.common, &help, tables, table_count, &status)) {
 		goto out;
 	}
 	if (code == 0 && !count) {

@@ -153,7 +153,7 @@ int main(int argc, char **argv)
 	fd_raise_limit();
 	int code = option_parse(
 	        tables, count, argc, argv, &operands, &operand_count, NULL, NULL, &err);
-	if (cmd_common(&run.common, &help, tables, count)) {
+	if (cmd_common(&run.common, &help, tables, count, &status)) {
 		goto out;
 	}
 	if (code == 0 && operand_count) {

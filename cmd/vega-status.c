@@ -249,7 +249,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	int code = option_parse(
 	        tables, count, argc, argv, &operands, &operand_count, NULL, NULL, &err);
-	if (!cmd_common(&s.common, &help, tables, count)) {
+	if (!cmd_common(&s.common, &help, tables, count, &status)) {
 		status = code ? cmd_usage_error(&err) : run(&s, operands, operand_count);
 	}
 	free(operands);

@@ -239,12 +239,12 @@ int main(int argc, char **argv)
 	spec_init(&spec);
 	int status = 0;
 	int rc = spec_parse_argv(&spec, tables, count, &submit.files0_from, argc, argv, &err);
-	if (cmd_common(&submit.common, &help, tables, count)) {
-		status = 0;
-	} else if (rc != 0) {
-		status = cmd_usage_error(&err);
-	} else if (run(&submit, &spec, &err) != 0) {
-		status = cmd_error(&err);
+	if (!cmd_common(&submit.common, &help, tables, count, &status)) {
+		if (rc != 0) {
+			status = cmd_usage_error(&err);
+		} else if (run(&submit, &spec, &err) != 0) {
+			status = cmd_error(&err);
+		}
 	}
 	option_release(rows, sizeof rows / sizeof *rows, &submit);
 	spec_release(&spec);

@@ -2,7 +2,9 @@
 #include "cmd.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <langinfo.h>
+#include <limits.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -132,9 +134,9 @@ static void follow_parent(void)
 static int read_spec(struct spec *spec, uint64_t fd, struct vega_error *err)
 {
 	struct buf json = {.max = SPEC_JSON_MAX + 1};
-	int error = fd_read_all((int)fd, &json);
+	int error = fd > INT_MAX ? -EBADF : fd_read_all((int)fd, &json);
 	int code = error ? vega_fail_errno(err, VEGA_FATAL, -error,
-	                           "cannot read the specification from descriptor %d", (int)fd)
+	                           "cannot read the specification from descriptor %" PRIu64, fd)
 	                 : spec_parse_json(spec, json.data ? json.data : "", json.len, err);
 	buf_release(&json);
 	return code;
@@ -218,12 +220,17 @@ int main(int argc, char **argv)
 	const size_t count = sizeof tables / sizeof *tables;
 	int code = spec_parse_argv(&spec, tables, count, &args.files0_from, argc, argv, &err);
 	int status = 0;
-	if (!cmd_common(&args.common, &help, tables, count)) {
+	if (!cmd_common(&args.common, &help, tables, count, &status)) {
 		if (!code && args.spec_fd.set) {
 			follow_parent();
 			spec_release(&spec);
 			spec_init(&spec);
 			code = read_spec(&spec, args.spec_fd.value, &err);
+		}
+		if (!code && args.null && args.format) {
+			code = vega_fail(&err, VEGA_USAGE,
+			        "--null is for the text format; %s needs no separator",
+			        format_names[args.format]);
 		}
 		status = code ? cmd_usage_error(&err) : run(&args, &spec);
 	}

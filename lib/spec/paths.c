@@ -203,6 +203,11 @@ int spec_allowed_roots(const struct strlist *given, const char *environment,
 		at += len + (at[len] == ':');
 	}
 	int rc = ok ? 0 : vega_fail_nomem(err);
+	if (ok && !allowed->count && environment && *environment) {
+		rc = vega_fail(err, VEGA_USAGE,
+		        "VEGA_ROOTS is '%s' and names no directory; unset it to allow any",
+		        environment);
+	}
 	for (size_t i = 0; rc == 0 && i < allowed->count; i++) {
 		rc = resolve_existing(
 		        &allowed->items[i], given->count ? "--root " : "VEGA_ROOTS: ", err);

@@ -234,7 +234,8 @@ void item_run_root(struct walk_thread *t, size_t index)
 	struct file_meta meta;
 	char *name = NULL;
 	dir->root = walk->root_index[index];
-	int handle = backend_for(path, &dir->backend, NULL)
+	dir->backend = walk->config.backend;
+	int handle = !dir->backend && backend_for(path, &dir->backend, NULL)
 	                     ? -EINVAL
 	                     : dir->backend->open_root(path, walk->allowed, &meta, &name);
 	if (handle < 0) {

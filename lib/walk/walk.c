@@ -193,11 +193,12 @@ static int build_ignore(struct walk *walk, struct vega_error *err)
 	return 0;
 }
 
-static int check_roots(const struct spec *spec, struct vega_error *err)
+static int check_roots(const struct walk *walk, struct vega_error *err)
 {
+	const struct spec *spec = walk->spec;
 	const struct backend *backend;
 	int code = 0;
-	for (size_t i = 0; i < spec->roots.count && !code; i++) {
+	for (size_t i = 0; i < spec->roots.count && !code && !walk->config.backend; i++) {
 		code = backend_for(spec->roots.items[i], &backend, err);
 	}
 	return code;
@@ -219,7 +220,7 @@ int walk_new(const struct walk_config *config, struct walk **out, struct vega_er
 	pthread_cond_init(&walk->park, NULL);
 	int code = predicates_new(walk->spec, &walk->predicates, err);
 	code = code ? code : build_ignore(walk, err);
-	code = code ? code : check_roots(walk->spec, err);
+	code = code ? code : check_roots(walk, err);
 	code = code ? code : walk_choose_roots(walk, err);
 	if (code) {
 		walk_free(walk);

@@ -105,6 +105,7 @@ struct walk_visitor {
 
 struct walk_config {
 	const struct spec *spec;
+	const struct backend *backend; /* of all roots; NULL: each root's own, by its scheme */
 	const struct strlist *allowed; /* roots must lie beneath one of these; NULL: anywhere */
 	unsigned want;                 /* meta_fields that the operations need */
 	bool slow_entries; /* the visitor reads content: share the entries of one directory early */

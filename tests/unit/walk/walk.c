@@ -1,0 +1,407 @@
+/* The engine over a file system in memory whose every call fails once in turn. */
+#include "../tap.h"
+
+#include <sys/resource.h>
+#include <time.h>
+
+#include "walk/walk.h"
+
+#include "fake.h"
+
+struct seen {
+	struct walk_thread *thread;
+	uint64_t entries, errors;
+};
+
+/* What a walk is to be like, and what came of it. */
+static struct {
+	unsigned threads;
+	bool slow, one_file_system;
+	long stop_at; /* entry; 0: never */
+	atomic_int stop;
+	atomic_long entries, doubled, early, live, peak_live;
+	struct walk_ledger ledger;
+	uint64_t errors;
+	bool complete;
+	int code;
+} run;
+
+static struct node **node_of(struct walk_dir *dir)
+{
+	return walk_dir_data(dir);
+}
+
+static bool on_entry(void *context, const struct walk_entry *entry)
+{
+	struct seen *seen = context;
+	seen->entries++;
+	if (atomic_fetch_add(&run.entries, 1) + 1 == run.stop_at) {
+		atomic_store(&run.stop, 1);
+	}
+	uint64_t ino = entry->is_root ? 1 : entry->ino;
+	if (ino) {
+		struct node *node = &fake.node[ino - 1];
+		if (atomic_fetch_add(&node->reported, 1) || node->type != entry->type) {
+			atomic_fetch_add(&run.doubled, 1);
+		}
+		if (entry->self) {
+			*node_of(entry->self) = node;
+			long live = atomic_fetch_add(&run.live, 1) + 1;
+			if (live > atomic_load(&run.peak_live)) {
+				atomic_store(&run.peak_live, live);
+			}
+		}
+	}
+	return ino % 2 == 0;
+}
+
+/* A directory is left once, and after all that is below it. */
+static void on_leave(void *context, struct walk_dir *dir)
+{
+	(void)context;
+	struct node *node = *node_of(dir);
+	if (!node) {
+		return;
+	}
+	atomic_fetch_sub(&run.live, 1);
+	if (atomic_fetch_add(&node->left, 1) ||
+	        (node->parent && atomic_load(&node->parent->left))) {
+		atomic_fetch_add(&run.early, 1);
+	}
+}
+
+static void on_error(void *context, const char *what, const char *dir, size_t dir_len,
+        const char *name, size_t name_len, int errnum, const char *message)
+{
+	(void)what, (void)message, (void)dir, (void)dir_len, (void)name, (void)name_len,
+	        (void)errnum;
+	((struct seen *)context)->errors++;
+}
+
+static void nothing(void *context)
+{
+	(void)context;
+}
+
+static void *begin(void *shared, struct walk_thread *thread)
+{
+	(void)shared;
+	struct seen *seen = calloc(1, sizeof *seen);
+	if (seen) {
+		seen->thread = thread;
+	}
+	return seen;
+}
+
+static const struct walk_visitor visitor = {
+        .entry = on_entry,
+        .leave = on_leave,
+        .error = on_error,
+        .breathe = nothing,
+        .idle = nothing,
+};
+
+/* Walk what fake holds. */
+static void walk(void)
+{
+	struct spec spec;
+	struct vega_error err;
+	struct walk *w = NULL;
+	spec_init(&spec);
+	spec.operations = SPEC_SUMMARIZE;
+	spec.one_file_system = run.one_file_system;
+	strlist_add(&spec.roots, "fake");
+	struct walk_config config = {.spec = &spec,
+	        .backend = &fake_backend,
+	        .want = META_SIZE,
+	        .slow_entries = run.slow,
+	        .dir_data_size = sizeof(struct node *),
+	        .threads = run.threads,
+	        .visitor = &visitor,
+	        .thread_begin = begin,
+	        .stop = &run.stop};
+	atomic_store(&run.stop, 0);
+	atomic_store(&run.entries, 0);
+	atomic_store(&run.doubled, 0);
+	atomic_store(&run.early, 0);
+	atomic_store(&run.live, 0);
+	atomic_store(&run.peak_live, 0);
+	atomic_store(&fake.calls, 0);
+	atomic_store(&fake.opens, 0);
+	atomic_store(&fake.failed, 0);
+	atomic_store(&fake.peak_handles, 0);
+	run.errors = 0;
+	for (size_t i = 0; i < fake.count; i++) {
+		atomic_store(&fake.node[i].reported, 0);
+		atomic_store(&fake.node[i].left, 0);
+		atomic_store(&fake.node[i].broken, false);
+	}
+	run.code = walk_new(&config, &w, &err);
+	run.code = run.code ? run.code : walk_run(w, &run.complete, &err);
+	for (unsigned i = 0; i < walk_thread_count(w); i++) {
+		struct seen *seen = walk_thread_context(walk_thread_at(w, i));
+		run.errors += seen->errors;
+		free(seen);
+	}
+	walk_ledger(w, &run.ledger);
+	walk_free(w);
+	spec_release(&spec);
+}
+
+/* Nodes that were not reported although nothing on the way to them has failed. */
+static uint64_t lost(uint64_t *missing)
+{
+	uint64_t count = 0;
+	*missing = 0;
+	for (size_t i = 0; i < fake.count; i++) {
+		struct node *node = &fake.node[i];
+		if (atomic_load(&node->reported)) {
+			continue;
+		}
+		++*missing;
+		while (node && !atomic_load(&node->broken)) {
+			node = node->parent;
+		}
+		count += !node;
+	}
+	return count;
+}
+
+/* What holds of every walk that was not stopped. Returns the first thing that does not. */
+static const char *violation(void)
+{
+	const struct walk_ledger *l = &run.ledger;
+	uint64_t missing, unexplained = lost(&missing);
+	return run.code                                              ? "a fatal error"
+	       : l->entries != l->reported + l->filtered + l->errors ? "the ledger does not balance"
+	       : l->errors != run.errors         ? "errors counted, not reported"
+	       : atomic_load(&run.doubled)       ? "an entry came twice"
+	       : atomic_load(&run.early)         ? "a directory was left early or twice"
+	       : atomic_load(&run.live)          ? "a directory was never left"
+	       : atomic_load(&fake.open_handles) ? "a handle was left open"
+	       : atomic_load(&fake.misuse)       ? "the backend was misused"
+	       : !run.complete                   ? "not complete"
+	       : unexplained                     ? "an entry was lost"
+	       : missing && !l->errors           ? "an entry is missing without an error"
+	                                         : NULL;
+}
+
+static void sound(const char *what)
+{
+	const char *wrong = violation();
+	if (!ok(!wrong, "%s, %u threads", what, run.threads)) {
+		printf("# %s: %llu entries, %llu errors\n", wrong,
+		        (unsigned long long)run.ledger.entries,
+		        (unsigned long long)run.ledger.errors);
+	}
+}
+
+/* Three levels of directories, and files in each. */
+static void bushy(void)
+{
+	struct node *root = fake_begin(4000);
+	struct node *top = fake_fill(root, 9, FILE_DIRECTORY);
+	root->files = 20;
+	for (unsigned i = 0; i < 9; i++) {
+		struct node *mid = fake_fill(&top[i], 6, FILE_DIRECTORY);
+		top[i].files = i;
+		for (unsigned j = 0; j < 6; j++) {
+			fake_fill(&mid[j], 30, j % 2 ? FILE_REGULAR : FILE_DIRECTORY);
+		}
+	}
+}
+
+static void chain(unsigned depth)
+{
+	struct node *dir = fake_begin((size_t)depth * 3 + 4);
+	for (unsigned i = 0; i < depth; i++) {
+		struct node *child = fake_fill(dir, 3, FILE_DIRECTORY);
+		dir = &child[i % 3];
+	}
+}
+
+static const unsigned team[] = {1, 2, 16};
+#define TEAMS (sizeof team / sizeof *team)
+
+static void test_whole(void)
+{
+	for (unsigned i = 0; i < TEAMS * 8; i++) {
+		run.threads = team[i % TEAMS];
+		run.slow = i / TEAMS & 1;
+		fake.untyped = i / TEAMS & 2;
+		run.one_file_system = i / TEAMS & 4;
+		fake.batch = i % 5 ? 7 : FS_BATCH;
+		bushy();
+		walk();
+		sound(run.slow ? "all that is there, slowly" : "all that is there");
+		is_int(run.ledger.entries, fake.count + 20 + 36, "each entry once");
+		is_int(run.ledger.errors, 0, "no error");
+	}
+	run.slow = fake.untyped = run.one_file_system = false;
+}
+
+/* Every call fails once. One more walk each, so the walks are small. */
+static void test_each_failure(void)
+{
+	static const int errors[] = {EIO, EACCES, ENOENT, ENOMEM, ESTALE, EMFILE};
+	unsigned sites = 0;
+	for (unsigned i = 0; i < TEAMS * 4; i++) {
+		run.threads = team[i % TEAMS];
+		run.slow = i / TEAMS & 1;
+		fake.untyped = i / TEAMS & 2;
+		bushy();
+		fake.fail_at = 0;
+		walk();
+		long calls = atomic_load(&fake.calls);
+		const char *wrong = NULL;
+		long step = i ? 11 : 1, at = 1 + (long)i % step;
+		for (; at <= calls && !wrong; at += step) {
+			fake.fail_at = at;
+			fake.fail_with = errors[(unsigned long)at % 6];
+			walk();
+			wrong = violation();
+			sites += atomic_load(&fake.failed) == 1;
+		}
+		ok(!wrong, "each of %ld calls fails once, %u threads%s%s", calls, run.threads,
+		        run.slow ? ", slow" : "", fake.untyped ? ", without types" : "");
+		if (wrong) {
+			printf("# call %ld, %s: %s\n", at - step, strerrorname_np(fake.fail_with),
+			        wrong);
+		}
+		fake.fail_at = 0;
+	}
+	ok(sites > 6000, "%u calls have failed", sites);
+	run.slow = fake.untyped = false;
+}
+
+static void test_few_handles(void)
+{
+	bushy();
+	for (unsigned i = 0; i < TEAMS; i++) {
+		run.threads = team[i];
+		for (fake.emfile_every = 2; fake.emfile_every < 9; fake.emfile_every++) {
+			walk();
+			sound("each n-th open finds no handle");
+			is_int(run.ledger.errors, 0, "and is tried again");
+		}
+		fake.emfile_every = 0;
+	}
+	chain(500);
+	for (unsigned i = 0; i < 2; i++) {
+		run.threads = team[i];
+		fake.handle_limit = 8 * (long)run.threads;
+		walk();
+		sound("500 levels with a few handles");
+		is_int(run.ledger.errors, 0, "none is out of reach");
+	}
+	fake.handle_limit = 0;
+}
+
+static void limit_descriptors(rlim_t limit)
+{
+	setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_cur = limit, .rlim_max = limit});
+}
+
+/* Handles are bounded by the descriptor limit, whatever the depth. Last: a hard limit stays. */
+static void test_depth(void)
+{
+	static const unsigned levels[] = {100000, 1000, 0}, limits[] = {256, 18, 18};
+	for (unsigned at = 0; at < 3; at++) {
+		if (levels[at]) {
+			chain(levels[at]);
+		} else {
+			bushy();
+		}
+		limit_descriptors(limits[at]);
+		for (unsigned i = 0; i < TEAMS * 2; i++) {
+			run.threads = team[i % TEAMS];
+			run.slow = i >= TEAMS && levels[at] < 100000;
+			walk();
+			sound(levels[at] ? "a deep tree" : "a wide one");
+			is_int(run.ledger.errors, 0, "all reached");
+			ok(atomic_load(&fake.peak_handles) <= limits[at],
+			        "%ld handles at once, of %u descriptors",
+			        atomic_load(&fake.peak_handles), limits[at]);
+		}
+	}
+	run.slow = false;
+}
+
+static void test_stop(void)
+{
+	bushy();
+	for (unsigned i = 0; i < TEAMS * 2; i++) {
+		run.threads = team[i % TEAMS];
+		run.slow = i >= TEAMS;
+		const char *wrong = NULL;
+		for (run.stop_at = 1; run.stop_at < 1700 && !wrong; run.stop_at += 13) {
+			walk();
+			const struct walk_ledger *l = &run.ledger;
+			wrong = run.complete ? "complete"
+			        : l->entries != l->reported + l->filtered + l->errors
+			                ? "the ledger does not balance"
+			        : atomic_load(&run.live)          ? "a directory was never left"
+			        : atomic_load(&fake.open_handles) ? "a handle was left open"
+			        : l->errors                       ? "errors"
+			                                          : NULL;
+		}
+		run.stop_at = 0;
+		ok(!wrong, "stopped anywhere, %u threads%s: %s", run.threads,
+		        run.slow ? ", slow" : "", wrong ? wrong : "accounts for what it saw");
+	}
+	run.slow = false;
+}
+
+static long peak_memory(void) /* KiB */
+{
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_maxrss;
+}
+
+static void test_wide(void)
+{
+	struct node *root = fake_begin(1);
+	root->files = 10000000;
+	fake.batch = FS_BATCH;
+	for (unsigned i = 0; i < 2; i++) {
+		run.threads = team[i];
+		long before = peak_memory();
+		walk();
+		sound("ten million entries in one directory");
+		is_int(run.ledger.entries, 10000001, "all of them");
+		ok(peak_memory() - before < 20000, "in %ld KiB", peak_memory() - before);
+	}
+}
+
+/* Listings that queue too many directories are put off. */
+static void test_many_directories(void)
+{
+	struct node *root = fake_begin(400001);
+	struct node *dir = fake_fill(root, 40, FILE_DIRECTORY);
+	for (unsigned i = 0; i < 40; i++) {
+		fake_fill(&dir[i], 9999, FILE_DIRECTORY);
+	}
+	fake.batch = FS_BATCH;
+	for (unsigned i = 0; i < TEAMS; i++) {
+		run.threads = team[i];
+		walk();
+		sound("400,000 small directories");
+		is_int(run.ledger.entries, fake.count, "all of them");
+		long bound = 20000 + 6000L * run.threads;
+		ok(atomic_load(&run.peak_live) < bound, "%ld at once", atomic_load(&run.peak_live));
+	}
+}
+
+int main(void)
+{
+	test_whole();
+	test_each_failure();
+	test_few_handles();
+	test_stop();
+	test_wide();
+	test_many_directories();
+	test_depth();
+	fake_clear();
+	return done();
+}

@@ -17,7 +17,7 @@
 
 struct run {
 	struct option_common common;
-	bool once, drain, quiet, verbose;
+	bool once, drain, commands, quiet, verbose;
 	struct option_number jobs, lease;
 	struct strlist queue, root;
 	char *store, *cache, *spool;
@@ -38,6 +38,9 @@ static const struct option_row rows[] = {
         {"root", 0, OPT_LIST, FIELD(root), 0, "DIR", NULL, WORK,
                 "let jobs touch nothing outside DIR; repeat for more; needed when the store is "
                 "PostgreSQL (default: $VEGA_ROOTS, separated by colons, else anything)"},
+        {"commands", 0, OPT_FLAG, FIELD(commands), 0, NULL, NULL, WORK,
+                "run the commands that transform jobs bring: no --root binds these (default: "
+                "only when the store is SQLite)"},
         {"store", 0, OPT_TEXT, FIELD(store), 0, "URL", NULL, WORK,
                 "sqlite:PATH or postgresql://... (default: $VEGA_STORE, else "
                 "sqlite:$XDG_STATE_HOME/vega/jobs.db)"},
@@ -95,17 +98,21 @@ static int check(const struct run *run, struct vega_error *err)
 	return 0;
 }
 
-/* Who may submit to a shared store may otherwise read whatever this worker may read. */
-static int find_roots(const struct run *run, struct strlist *roots, struct vega_error *err)
+/*
+ * Who may submit to a shared store may otherwise read whatever this worker may read, and with a
+ * command do whatever it may do.
+ */
+static int set_bounds(const struct run *run, struct worker_config *config, struct vega_error *err)
 {
 	const char *url = run->store ? run->store : getenv("VEGA_STORE");
 	bool shared = url && *url && strncmp(url, "sqlite:", 7) != 0;
-	int code = spec_allowed_roots(&run->root, getenv("VEGA_ROOTS"), roots, err);
-	if (code == 0 && shared && !roots->count) {
+	int code = spec_allowed_roots(&run->root, getenv("VEGA_ROOTS"), &config->roots, err);
+	if (code == 0 && shared && !config->roots.count) {
 		code = vega_fail(err, VEGA_USAGE,
 		        "a shared store needs --root DIR: say what its jobs may touch "
 		        "(--root / for everything)");
 	}
+	config->refuse_commands = shared && !run->commands;
 	return code;
 }
 
@@ -128,7 +135,7 @@ static int work(const struct run *run, int *signal_seen, struct vega_error *err)
 	                                  : 0,
 	        .log = print,
 	};
-	int code = find_roots(run, &config.roots, err);
+	int code = set_bounds(run, &config, err);
 	if (code == 0) {
 		code = worker_run(&config, &counts, signal_seen, err);
 	}

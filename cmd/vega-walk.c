@@ -28,6 +28,7 @@ struct arguments {
 	/* for vega-run, which starts jobs with these */
 	struct option_number spec_fd, progress_every;
 	struct strlist allow_root;
+	bool refuse_commands;
 };
 
 static const char *const format_names[] = {"text", "ndjson", "json", "csv", NULL};
@@ -50,6 +51,7 @@ static const struct option_row rows[] = {
         {"spec-fd", 0, OPT_NUMBER, FIELD(spec_fd), 0, "N", NULL, NULL, NULL},
         {"progress-every", 0, OPT_NUMBER, FIELD(progress_every), 0, "MS", NULL, NULL, NULL},
         {"allow-root", 0, OPT_LIST, FIELD(allow_root), 0, "DIR", NULL, NULL, NULL},
+        {"refuse-commands", 0, OPT_FLAG, FIELD(refuse_commands), 0, NULL, NULL, NULL, NULL},
 };
 
 static const struct cmd_help help = {
@@ -131,14 +133,21 @@ static void follow_parent(void)
 	}
 }
 
-static int read_spec(struct spec *spec, uint64_t fd, struct vega_error *err)
+static int read_spec(struct spec *spec, const struct arguments *args, struct vega_error *err)
 {
+	uint64_t fd = args->spec_fd.value;
 	struct buf json = {.max = SPEC_JSON_MAX + 1};
 	int error = fd > INT_MAX ? -EBADF : fd_read_all((int)fd, &json);
 	int code = error ? vega_fail_errno(err, VEGA_FATAL, -error,
 	                           "cannot read the specification from descriptor %" PRIu64, fd)
 	                 : spec_parse_json(spec, json.data ? json.data : "", json.len, err);
 	buf_release(&json);
+	if (!code && args->refuse_commands && spec->command.count) {
+		code = vega_fail(err, VEGA_USAGE,
+		        "this worker runs no commands of jobs (%s); start one with vega-run "
+		        "--commands",
+		        spec->command.items[0]);
+	}
 	return code;
 }
 
@@ -182,6 +191,9 @@ static int run(const struct arguments *args, const struct spec *spec)
 	        .message = on_message,
 	        .context = &screen,
 	};
+	if (args->spec_fd.set) {
+		unsetenv("VEGA_CACHE"); /* a job's command need not know its password */
+	}
 	signal_setup();
 	if (args->progress_every.set) {
 		config.progress = NULL;
@@ -225,7 +237,7 @@ int main(int argc, char **argv)
 			follow_parent();
 			spec_release(&spec);
 			spec_init(&spec);
-			code = read_spec(&spec, args.spec_fd.value, &err);
+			code = read_spec(&spec, &args, &err);
 		}
 		if (!code && args.null && args.format) {
 			code = vega_fail(&err, VEGA_USAGE,

@@ -122,6 +122,7 @@ complete -c vega-run -l once -d 'claim at most one job, run one attempt of it, a
 complete -c vega-run -l drain -d 'exit when no job is due and none waits to be tried again (default: go on for ever)'
 complete -c vega-run -l queue -x -d 'take jobs of the queue NAME only; repeat for more (default: any queue)'
 complete -c vega-run -l root -x -a '(__fish_complete_directories)' -d 'let jobs touch nothing outside DIR; repeat for more; needed when the store is PostgreSQL (default: $VEGA_ROOTS, separated by colons, else anything)'
+complete -c vega-run -l commands -d 'run the commands that transform jobs bring: no --root binds these (default: only when the store is SQLite)'
 complete -c vega-run -l store -x -d 'sqlite:PATH or postgresql://... (default: $VEGA_STORE, else sqlite:$XDG_STATE_HOME/vega/jobs.db)'
 complete -c vega-run -s j -l jobs -x -d 'run up to N jobs at a time (default: 1)'
 complete -c vega-run -l lease -x -d 'how long a job stays ours without a sign of life (default: 20s)'

@@ -80,9 +80,10 @@ static bool build_environment(struct strlist *envp, const char *cache_url)
 	       terminate(envp);
 }
 
-int child_command_init(struct child_command *command, const char *path, const struct strlist *roots,
-        const char *cache_url, uint64_t progress_ms, struct vega_error *err)
+int child_command_init(
+        struct child_command *command, const struct worker_config *config, struct vega_error *err)
 {
+	const char *path = config->walk_path;
 	*command = (struct child_command){.path = path ? strdup(path) : find_walk()};
 	if (!command->path && path) {
 		return vega_fail_nomem(err);
@@ -95,15 +96,16 @@ int child_command_init(struct child_command *command, const char *path, const st
 		return vega_fail_errno(err, VEGA_FATAL, errno, "cannot run %s", command->path);
 	}
 	char every[24];
-	snprintf(every, sizeof every, "%llu", (unsigned long long)progress_ms);
+	snprintf(every, sizeof every, "%llu", (unsigned long long)config->progress_ms);
 	struct strlist *argv = &command->argv;
 	bool fine = strlist_add(argv, "vega-walk") && strlist_add(argv, "--spec-fd=3") &&
 	            strlist_add(argv, "--format=ndjson") &&
-	            add_format(argv, "--progress-every=", every);
-	for (size_t i = 0; fine && i < roots->count; i++) {
-		fine = add_format(argv, "--allow-root=", roots->items[i]);
+	            add_format(argv, "--progress-every=", every) &&
+	            (!config->refuse_commands || strlist_add(argv, "--refuse-commands"));
+	for (size_t i = 0; fine && i < config->roots.count; i++) {
+		fine = add_format(argv, "--allow-root=", config->roots.items[i]);
 	}
-	fine = fine && terminate(argv) && build_environment(&command->envp, cache_url);
+	fine = fine && terminate(argv) && build_environment(&command->envp, config->cache_url);
 	return fine ? 0 : vega_fail_nomem(err);
 }
 

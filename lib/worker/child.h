@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/strlist.h"
+#include "worker/worker.h"
 
 #define CHILD_TAIL_MAX ((size_t)8 * 1024)
 
@@ -24,11 +25,11 @@ struct child_command {
 };
 
 /*
- * path: see worker_config.walk_path. The cache's URL may hold a password, so it goes in VEGA_CACHE
- * and not in argv, which everyone may read. VEGA_FATAL: there is no such program.
+ * What the configuration says of the children. The cache's URL may hold a password, so it goes in
+ * VEGA_CACHE and not in argv, which everyone may read. VEGA_FATAL: there is no vega-walk.
  */
-int child_command_init(struct child_command *command, const char *path, const struct strlist *roots,
-        const char *cache_url, uint64_t progress_ms, struct vega_error *err);
+int child_command_init(
+        struct child_command *command, const struct worker_config *config, struct vega_error *err);
 void child_command_release(struct child_command *command);
 
 struct child {

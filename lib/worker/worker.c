@@ -258,8 +258,7 @@ static int worker_prepare(struct worker *w, const sigset_t *signals, struct vega
 	if (!w->attempts || !w->leases || !w->claimed || !w->block) {
 		return vega_fail_nomem(err);
 	}
-	int code = child_command_init(&w->command, config->walk_path, &config->roots,
-	        config->cache_url, config->progress_ms, err);
+	int code = child_command_init(&w->command, config, err);
 	if (code == 0) {
 		code = prepare_spool(w, err);
 	}

@@ -26,7 +26,8 @@ struct worker_config {
 	const char *spool_dir; /* large record streams; NULL: beside the state */
 	const char *cache_url; /* VEGA_CACHE for the children and the result cache; NULL: none */
 	struct strlist queues, roots;
-	unsigned jobs; /* at a time, ≥ 1 */
+	bool refuse_commands; /* of jobs: what they run is bound by no root */
+	unsigned jobs;        /* at a time, ≥ 1 */
 	enum worker_mode mode;
 	uint64_t lease_ms;    /* 20000 */
 	uint64_t progress_ms; /* how often a child reports; 1000 */

@@ -222,9 +222,24 @@ began() {
 	mkdir in
 	echo x >in/file
 	id=$(vega-submit transform --out out in -- sh -c 'env; ls -l /proc/self/fd')
-	PGPASSWORD=hidden PGUSER=hidden expect 0 vega-run --drain --store "sqlite:$XDG_STATE_HOME/vega/jobs.db"
+	PGPASSWORD=hidden PGUSER=hidden VEGA_CACHE=unix:/hidden expect 0 vega-run --drain --store "sqlite:$XDG_STATE_HOME/vega/jobs.db"
 	[[ $(state "$id") == COMPLETED ]]
 	run ! grep -E 'hidden|VEGA_STORE|jobs\.db' out/file
+}
+
+@test "a shared store's jobs run commands only with --commands" {
+	start_postgres
+	mkdir in
+	echo text >in/file
+	id=$(vega-submit transform --out out in -- tr a-z A-Z)
+	expect 0 vega-run --drain --root "$PWD"
+	[[ $(state "$id") == FAILED ]]
+	vega-status "$id" >shown
+	matches '^error .*this worker runs no commands of jobs \(tr\); start one with vega-run --commands' shown
+	[[ ! -e out ]]
+	id=$(vega-submit transform --out out in -- tr a-z A-Z)
+	expect 0 vega-run --drain --root "$PWD" --commands
+	[[ $(state "$id") == COMPLETED && $(<out/file) == TEXT ]]
 }
 
 @test "--root limits what jobs may touch" {

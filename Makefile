@@ -123,9 +123,9 @@ $(B)/vega-walk: private LDLIBS = $(or $(walk_libs_$(PROFILE)),$(PKG_LIBS))
 
 # --- Tests that take longest begin first ----------------------------------------------------------------
 
-SLOW := tests/cli/jobs.bats tests/cli/cache.bats tests/cli/run.bats tests/contract/postgres_server.c \
-	tests/unit/worker/worker.c
-slow_first = $(filter $(SLOW),$(1)) $(filter-out $(SLOW),$(1))
+SLOW := tests/cli/jobs.bats tests/cli/walk.bats tests/cli/cache.bats tests/contract/postgres_server.c \
+	tests/cli/find.bats tests/cli/run.bats tests/unit/worker/worker.c tests/contract/waits.c
+slow_first = $(foreach test,$(SLOW),$(filter $(test),$(1))) $(filter-out $(SLOW),$(1))
 
 # --- Unit tests: tests/unit/ROOM/NAME.c links only the rooms that ROOM may see ---------------------------
 
@@ -141,7 +141,8 @@ $(foreach room,$(ROOMS),$(eval $(call unit_rule,$(room))))
 
 # --- Contract suites: tests/contract/NAME.c runs its checks against every store ---------------------------
 
-CONTRACTS := $(patsubst %.c,$(B)/%,$(call slow_first,$(sort $(wildcard tests/contract/*.c))))
+CONTRACT_SOURCES := $(call slow_first,$(sort $(wildcard tests/contract/*.c)))
+CONTRACTS := $(CONTRACT_SOURCES:%.c=$(B)/%)
 
 $(CONTRACTS): $(B)/%: $(B)/%.o $(call seen_objects,store)
 	$(if $(V),,$(call say,LD))
@@ -158,8 +159,15 @@ unit: $(UNIT_TESTS) ## build and run the unit tests
 contract: $(CONTRACTS) ## run the contract suites against every store
 	$(RUN_TESTS) $(or $(TESTS),$(CONTRACTS))
 
+CLI_TESTS := $(call slow_first,$(sort $(wildcard tests/cli/*.bats)))
+
 cli: all ## test the commands
-	$(RUN_TESTS) $(or $(TESTS),$(call slow_first,$(sort $(wildcard tests/cli/*.bats))))
+	$(RUN_TESTS) $(or $(TESTS),$(CLI_TESTS))
+
+# Many tests wait for a lease, a clock or a server more than they work: so more of them than processors.
+suites: all $(UNIT_TESTS) $(CONTRACTS) ## unit, contract and cli at once
+	$(RUN_TESTS) -j $$(($$(nproc) * 2)) \
+		$(patsubst %.c,$(B)/%,$(call slow_first,$(CLI_TESTS) $(CONTRACT_SOURCES) $(UNIT_SOURCES)))
 
 # --- Fuzzing: tests/fuzz/NAME.c, begun with the inputs in tests/fuzz/corpus/NAME -------------------------
 
@@ -191,7 +199,7 @@ lint: ## check layers, headers, banned functions, scripts, format and manual pag
 	$(RUN_TESTS) $(or $(TESTS),$(sort $(wildcard tests/lint/*)))
 
 asan: ## all suites with address and undefined behaviour sanitizers
-	@$(MAKE) PROFILE=asan unit contract cli
+	@$(MAKE) PROFILE=asan suites
 
 deps: ## install the Debian packages that the build needs
 	$(Q)tests/lib/install-packages "build VegaFS" $(BUILD_DEPS)
@@ -263,4 +271,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all asan bench check check-docs check-install clean cli contract deps docs fuzz fuzzers help install lint quickstart test-deps uninstall unit FORCE
+.PHONY: all asan bench check check-docs check-install clean cli contract deps docs fuzz fuzzers help install lint quickstart suites test-deps uninstall unit FORCE

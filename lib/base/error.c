@@ -30,7 +30,8 @@ static void fill(struct vega_error *err, int code, int sys, const char *format, 
 		memcpy(err->text + room - sizeof cut, cut, sizeof cut);
 	}
 	if (sys) {
-		strcat(strcat(err->text, ": "), reason);
+		size_t len = strlen(err->text);
+		snprintf(err->text + len, sizeof err->text - len, ": %s", reason);
 	}
 	one_line(err->text);
 }

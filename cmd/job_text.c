@@ -103,22 +103,21 @@ void job_text_what(struct buf *out, const struct job *job)
 static double number(const cJSON *object, const char *key)
 {
 	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-	return cJSON_IsNumber(item) && item->valuedouble > 0 ? item->valuedouble : 0;
+	double value = cJSON_IsNumber(item) ? item->valuedouble : 0;
+	return value > 0 ? value < 1e30 ? value : 1e30 : 0;
 }
 
 static void add_counts(struct buf *out, const cJSON *counts)
 {
 	double bytes = number(counts, "bytes"), errors = number(counts, "errors");
-	format_count(out, (unsigned __int128)number(counts, "entries"));
-	buf_add_str(out, " entries");
+	format_counted(out, (unsigned __int128)number(counts, "entries"), "entry", "entries");
 	if (bytes > 0) {
 		buf_add_str(out, ", ");
 		format_size(out, (unsigned __int128)bytes);
 	}
 	if (errors > 0) {
 		buf_add_str(out, ", ");
-		format_count(out, (unsigned __int128)errors);
-		buf_add_str(out, errors > 1 ? " errors" : " error");
+		format_counted(out, (unsigned __int128)errors, "error", "errors");
 	}
 }
 

@@ -98,8 +98,7 @@ static void on_progress(const struct engine_progress *p, void *context)
 {
 	struct screen *screen = context;
 	struct buf line = BUF_INIT;
-	format_count(&line, p->entries);
-	buf_add_str(&line, " entries");
+	format_counted(&line, p->entries, "entry", "entries");
 	if (p->bytes) {
 		buf_add_str(&line, ", ");
 		format_size(&line, p->bytes);
@@ -111,7 +110,8 @@ static void on_progress(const struct engine_progress *p, void *context)
 		buf_add_str(&line, "/s");
 	}
 	if (p->errors) {
-		buf_printf(&line, ", %llu errors", (unsigned long long)p->errors);
+		buf_add_str(&line, ", ");
+		format_counted(&line, p->errors, "error", "errors");
 	}
 	const char *text = buf_cstr(&line);
 	if (text && screen->live) {

@@ -402,6 +402,13 @@ void format_count(struct buf *out, u128 count)
 	buf_add(out, text + at, sizeof text - at);
 }
 
+void format_counted(struct buf *out, u128 count, const char *one, const char *many)
+{
+	format_count(out, count);
+	buf_add_char(out, ' ');
+	buf_add_str(out, count == 1 ? one : many);
+}
+
 void format_duration(struct buf *out, uint64_t nanoseconds)
 {
 	static const struct {

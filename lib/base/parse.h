@@ -63,6 +63,9 @@ void format_size(struct buf *out, unsigned __int128 bytes);
 /* "1,234,567" */
 void format_count(struct buf *out, unsigned __int128 count);
 
+/* "1 entry", "1,234,567 entries" */
+void format_counted(struct buf *out, unsigned __int128 count, const char *one, const char *many);
+
 /* "3d 4h", "12min 5s", "0.34s": the two largest units. */
 void format_duration(struct buf *out, uint64_t nanoseconds);
 

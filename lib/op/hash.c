@@ -1,5 +1,6 @@
 #include "op/op.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <xxhash.h>
 #if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
@@ -152,9 +153,11 @@ static void hash_file_result(void *accumulator, const struct walk_entry *entry,
 	        .lead = lead,
 	        .lead_len = line.len,
 	};
-	if (walk_entry_path(entry, &record.dir, &record.dir_len, &record.name, &record.name_len)) {
-		sink_record(hash->thread->sink, &record);
+	if (!walk_entry_path(entry, &record.dir, &record.dir_len, &record.name, &record.name_len)) {
+		walk_error(entry, "hash", ENOMEM, NULL);
+		return;
 	}
+	sink_record(hash->thread->sink, &record);
 	hash->files++;
 	hash->cached += cached;
 	hash->bytes += meta->size;

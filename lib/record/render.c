@@ -64,8 +64,7 @@ static void add_fact(struct facts *facts, enum style style, struct buf *text)
 static void add_count(struct facts *facts, double count, const char *one, const char *many)
 {
 	struct buf text = BUF_INIT;
-	format_count(&text, (unsigned __int128)count);
-	buf_printf(&text, " %s", count == 1 ? one : many);
+	format_counted(&text, (unsigned __int128)count, one, many);
 	add_fact(facts, STYLE_PLAIN, &text);
 }
 
@@ -162,8 +161,7 @@ static void draw_transform(struct buf *out, const struct format_options *options
 	struct facts facts = {.out = out, .options = options, .line = {.text = BUF_INIT}};
 	double written = record_number(sums, "written"), failed = record_number(sums, "failed");
 	struct buf text = BUF_INIT;
-	format_count(&text, (unsigned __int128)written);
-	buf_add_str(&text, written == 1 ? " file written" : " files written");
+	format_counted(&text, (unsigned __int128)written, "file written", "files written");
 	if (written > 0) {
 		buf_add_str(&text, " (");
 		format_size(&text, (unsigned __int128)record_number(sums, "input_bytes"));
@@ -202,8 +200,7 @@ static void draw_state(struct buf *out, const struct format_options *options, co
 	        cJSON_GetStringValue(member(member(summary, "summarize"), "incomplete"));
 	struct buf text = BUF_INIT;
 	if (errors > 0) {
-		format_count(&text, (unsigned __int128)errors);
-		buf_add_str(&text, errors == 1 ? " entry" : " entries");
+		format_counted(&text, (unsigned __int128)errors, "entry", "entries");
 		buf_add_str(&text, " could not be read");
 		draw_alert(out, options, &text);
 	}

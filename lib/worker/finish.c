@@ -24,9 +24,8 @@ static void report_completed(struct worker *w, const struct attempt *attempt)
 	buf_printf(&text, "%s completed in ", attempt->job.id);
 	format_duration(&text, (worker_now() - attempt->began) * 1000000);
 	buf_add_str(&text, ": ");
-	format_count(&text, (unsigned __int128)attempt->stream.entries);
-	buf_add_str(&text,
-	        attempt->result.exit_code == 3 ? " entries, some could not be read" : " entries");
+	format_counted(&text, (unsigned __int128)attempt->stream.entries, "entry", "entries");
+	buf_add_str(&text, attempt->result.exit_code == 3 ? ", some could not be read" : "");
 	worker_report(w, NEWS, "%s", buf_cstr(&text) ? text.data : attempt->job.id);
 	buf_release(&text);
 }

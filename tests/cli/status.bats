@@ -99,7 +99,7 @@ ids() { # OPTION…
 	matches '^created +20.*Z \(.* ago\)$' "$out"
 	vega-run --drain -q
 	expect 0 vega-status "$id"
-	matches '^state +COMPLETED in [0-9.]+s: 1 entries$' "$out"
+	matches '^state +COMPLETED in [0-9.]+s: 1 entry$' "$out"
 	matches '^records +[0-9]+ B$' "$out"
 	expect 0 vega-status -F json "$id"
 	lines 1 "$out"
@@ -152,7 +152,7 @@ ids() { # OPTION…
 	wait "$waiter"
 	wait "$follower"
 	[[ ! -s $out.$waiter && ! -s $err.$waiter && ! -s $err.$follower ]]
-	matches "^$id COMPLETED in [0-9.]+s: 1 entries\$" "$out.$follower"
+	matches "^$id COMPLETED in [0-9.]+s: 1 entry\$" "$out.$follower"
 	expect 0 vega-status --wait "$id"
 	expect 0 vega-status --wait --result "$id"
 	[[ $(jq .complete "$out") == true ]]

@@ -241,6 +241,11 @@ static void test_formats(void)
 	format_count(&out, ~(unsigned __int128)0);
 	is_str(buf_cstr(&out), "340,282,366,920,938,463,463,374,607,431,768,211,455",
 	        "the largest count");
+	buf_clear(&out);
+	format_counted(&out, 1, "entry", "entries");
+	format_counted(&out, 0, "entry", "entries");
+	format_counted(&out, 1000, "entry", "entries");
+	is_str(buf_cstr(&out), "1 entry0 entries1,000 entries", "one and many");
 	buf_release(&out);
 }
 

@@ -153,7 +153,10 @@ static void message(struct run *run, const char *line)
 
 static void cache_warning(void *context, const char *text)
 {
-	message(context, text);
+	struct buf line = BUF_INIT;
+	buf_printf(&line, "going on without the cache: %s", text);
+	message(context, buf_cstr(&line) ? line.data : text);
+	buf_release(&line);
 }
 
 /* --- The visitor

@@ -264,6 +264,9 @@ quickstart: deps ## a first look: build, summarize /usr, and do the same as a jo
 bench: all ## compare with find, fd, bfs, du and gdu, where they are installed
 	$(Q)VEGA_BUILD=$(abspath $(B)) tests/bench/run
 
+bench-walk: all ## compare the walker with its peers and the bare loop on five corpora
+	$(Q)VEGA_BUILD=$(abspath $(B)) tests/bench/walk
+
 clean: ## remove build/
 	rm -rf build
 
@@ -271,4 +274,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all asan bench check check-docs check-install clean cli contract deps docs fuzz fuzzers help install lint quickstart suites test-deps uninstall unit FORCE
+.PHONY: all asan bench bench-walk check check-docs check-install clean cli contract deps docs fuzz fuzzers help install lint quickstart suites test-deps uninstall unit FORCE

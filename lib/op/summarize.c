@@ -278,12 +278,22 @@ static void add_other(struct summary *a, const struct walk_entry *entry)
 	total_add(&a->pending.total, 1, placed_apparent, placed_allocated);
 }
 
+/*
+ * A mount point shows what is mounted there: with --one-file-system it does not count, as with du.
+ * Only directories: overlayfs shows files with the device of their layer.
+ */
+static bool is_mount_point(const struct summary *a, const struct walk_entry *entry)
+{
+	return a->self->spec->one_file_system && !entry->is_root &&
+	       entry->meta->dev != entry->dir->dev;
+}
+
 static void summarize_entry(void *accumulator, const struct walk_entry *entry)
 {
-	if (entry->type == FILE_DIRECTORY) {
-		add_directory(accumulator, entry);
-	} else {
+	if (entry->type != FILE_DIRECTORY) {
 		add_other(accumulator, entry);
+	} else if (!is_mount_point(accumulator, entry)) {
+		add_directory(accumulator, entry);
 	}
 }
 

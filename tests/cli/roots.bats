@@ -4,6 +4,7 @@ load ../lib/vega
 
 setup() {
 	vega_setup
+	need jq
 	mkdir -p n/a/b/c n/.hidden/x
 	touch n/a/b/c/file n/.hidden/x/file
 }
@@ -47,4 +48,16 @@ all_of() {
 	same <(all_of n) <(sort -u "$out")
 	expect 0 vega-walk find -x n n/a/mounted/below n/a/b
 	same <({ find n -xdev && find n/a/mounted/below; } | sort) <(sort "$out")
+}
+
+@test "what is mounted does not count with --one-file-system, as with du" {
+	disk tmpfs 1M n/a/mounted
+	touch n/a/mounted/file
+	expect 0 vega-walk -x --threads 4 --format json n
+	[ "$(jq .summarize.apparent_bytes "$out")" = "$(du -xsb n | cut -f 1)" ]
+	[ "$(jq .summarize.allocated_bytes "$out")" = "$(du -xs --block-size=1 n | cut -f 1)" ]
+	[ "$(jq .summarize.files "$out")" = 2 ]
+	expect 0 vega-walk -x --format json n n/a/mounted
+	[ "$(jq .summarize.files "$out")" = 3 ]
+	[ "$(jq .summarize.directories "$out")" = 7 ]
 }

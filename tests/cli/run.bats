@@ -200,12 +200,20 @@ began() {
 	[[ $(<out/file) == text ]]
 }
 
+# Stopped in the middle of a write, a process keeps everybody from the store.
+stopped_between_writes() { # PID
+	kill -STOP "$1"
+	sqlite3 "$XDG_STATE_HOME/vega/jobs.db" 'begin exclusive' && return
+	kill -CONT "$1"
+	return 1
+}
+
 @test "a worker that was stopped for longer than its lease stores nothing" {
 	hang_once
 	start vega-run --lease 1s
 	sleeper=$pid
 	eventually 20 began
-	kill -STOP "$sleeper"
+	eventually 10 stopped_between_writes "$sleeper"
 	start vega-run --lease 1s
 	expect 0 vega-status --wait --timeout 20s "$id"
 	vega-status -F json "$id" >before

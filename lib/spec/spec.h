@@ -146,8 +146,8 @@ int spec_resolve_paths(struct spec *spec, struct vega_error *err);
 
 /*
  * What may be touched: `given` (--root), or, where that is empty, the colon-separated `environment`
- * (VEGA_ROOTS; may be NULL); resolved, and added to `allowed`. None of either, or an empty one: `allowed`
- * stays empty, and anything may be.
+ * (VEGA_ROOTS; may be NULL); resolved, and added to `allowed`. None of either, or an empty one:
+ * `allowed` stays empty, and anything may be.
  */
 int spec_allowed_roots(const struct strlist *given, const char *environment,
         struct strlist *allowed, struct vega_error *err);

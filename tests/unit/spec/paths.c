@@ -175,7 +175,8 @@ static void test_allowed(void)
 	is_int(spec_allowed_roots(&given, "", &allowed, &err), 0, "an empty VEGA_ROOTS is none");
 	is_int(spec_allowed_roots(&given, "::", &allowed, &err), VEGA_USAGE,
 	        "one that names nothing does not allow everything");
-	is_str(err.text, "VEGA_ROOTS is '::' and names no directory; unset it to allow any", "said");
+	is_str(err.text, "VEGA_ROOTS is '::' and names no directory; unset it to allow any",
+	        "said");
 	strlist_release(&allowed);
 }
 

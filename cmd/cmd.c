@@ -30,7 +30,11 @@ void cmd_message(const char *line)
 		buf_add_str(&out, line);
 	}
 	buf_add_char(&out, '\n');
-	fd_write_all(2, out.data, out.len);
+	if (out.failed) {
+		dprintf(2, "%s: out of memory\n", cmd_name);
+	} else {
+		fd_write_all(2, out.data, out.len);
+	}
 	buf_release(&out);
 }
 

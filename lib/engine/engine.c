@@ -475,10 +475,12 @@ static void content_json(const struct run *run, struct json *json)
 	json_object_end(json);
 }
 
-/* Folds all accumulators into the first thread's, and writes the summary object. */
-static void summarize_run(struct run *run, bool complete, struct buf *out)
+/* Folds all accumulators into the first thread's, and writes the summary object; false when an
+ * operation's part is not whole. */
+static bool summarize_run(struct run *run, bool complete, struct buf *out)
 {
 	struct json json = json_writer(out);
+	bool whole = true;
 	struct run_thread *first = thread_at(run, 0);
 	json_object_begin(&json);
 	json_member_str(&json, "type", "summary");
@@ -508,12 +510,13 @@ static void summarize_run(struct run *run, bool complete, struct buf *out)
 			op->merge(first->accumulator[i], thread_at(run, other)->accumulator[i]);
 		}
 		json_key(&json, op->name);
-		op->finish(run->self[i], first->accumulator[i], &json);
+		whole = op->finish(run->self[i], first->accumulator[i], &json) && whole;
 	}
 	if (run->content.op_count > 0) {
 		content_json(run, &json);
 	}
 	json_object_end(&json);
+	return whole;
 }
 
 /* --- The run
@@ -537,7 +540,7 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 	struct buf summary = BUF_INIT;
 	settle(run);
 	walk_ledger(run->walk, &ledger);
-	summarize_run(run, complete, &summary);
+	bool whole = summarize_run(run, complete, &summary);
 	if (summary.failed) {
 		buf_release(&summary);
 		sink_finish(run->sink, NULL, 0, NULL);
@@ -552,6 +555,9 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 	buf_release(&summary);
 	if (code) {
 		return code;
+	}
+	if (!whole) {
+		return vega_fail_nomem(err);
 	}
 	if (!complete) {
 		return vega_fail(err, VEGA_INTERRUPTED, "stopped; the result is not complete");

@@ -1,5 +1,6 @@
 #include "engine/receipt.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <xxhash.h>
 
@@ -27,7 +28,8 @@ void receipt_entry(struct receipt *receipt, const struct walk_entry *entry)
 	const char *dir, *name;
 	size_t dir_len, name_len;
 	if (!walk_entry_path(entry, &dir, &dir_len, &name, &name_len)) {
-		return; /* no memory for the path: the operations have said so */
+		walk_error(entry, "receipt", ENOMEM, NULL);
+		return;
 	}
 	if (entry->is_root) {
 		receipt->sum += digest(&head, sizeof head, name, name_len, 0);

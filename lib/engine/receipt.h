@@ -22,6 +22,7 @@ struct receipt {
 	uint64_t dir_hash;
 };
 
+/* Without memory for the path, an error of the entry. */
 void receipt_entry(struct receipt *receipt, const struct walk_entry *entry);
 void receipt_error(struct receipt *receipt, const char *dir, size_t dir_len, const char *name,
         size_t name_len, int errnum);

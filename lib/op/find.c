@@ -45,12 +45,13 @@ static void find_merge(void *into, void *from)
 	((struct finder *)into)->matched += ((struct finder *)from)->matched;
 }
 
-static void find_finish(void *self, void *accumulator, struct json *json)
+static bool find_finish(void *self, void *accumulator, struct json *json)
 {
 	(void)self;
 	json_object_begin(json);
 	json_member_u64(json, "matched", ((struct finder *)accumulator)->matched);
 	json_object_end(json);
+	return true;
 }
 
 const struct op op_find = {

@@ -172,7 +172,7 @@ static void hash_merge(void *into, void *from)
 	sum->bytes += part->bytes;
 }
 
-static void hash_finish(void *self, void *accumulator, struct json *json)
+static bool hash_finish(void *self, void *accumulator, struct json *json)
 {
 	const struct hash *hash = accumulator;
 	(void)self;
@@ -182,6 +182,7 @@ static void hash_finish(void *self, void *accumulator, struct json *json)
 	json_member_u128(json, "bytes", hash->bytes);
 	json_member_u64(json, "cached", hash->cached);
 	json_object_end(json);
+	return true;
 }
 
 const struct op op_hash = {

@@ -113,8 +113,9 @@ struct op {
 	/* Fold from into into; from is released later by thread_end. NULL: nothing to fold. */
 	void (*merge)(void *into, void *from);
 
-	/* The value of the operation's member in the summary: one JSON value. */
-	void (*finish)(void *self, void *accumulator, struct json *json);
+	/* The value of the operation's member in the summary: one JSON value. False: memory ended
+	 * on the way, and it is not all that it should be. */
+	bool (*finish)(void *self, void *accumulator, struct json *json);
 
 	void (*thread_end)(void *accumulator);
 	void (*close)(void *self);

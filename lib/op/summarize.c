@@ -535,7 +535,7 @@ static void totals_json(struct json *json, const struct summary *a)
 	json_object_end(json);
 }
 
-static void summarize_finish(void *self, void *accumulator, struct json *json)
+static bool summarize_finish(void *self, void *accumulator, struct json *json)
 {
 	(void)self;
 	struct summary *a = accumulator;
@@ -557,10 +557,12 @@ static void summarize_finish(void *self, void *accumulator, struct json *json)
 	directories_json(json, "largest_directories", &a->directories_top);
 	qsort(a->shallow.items, a->shallow.count, sizeof *a->shallow.items, by_path);
 	directories_json(json, "by_directory", &a->shallow);
-	if (a->failed || a->extension.failed || a->owner.failed) {
+	bool whole = !a->failed && !a->extension.failed && !a->owner.failed;
+	if (!whole) {
 		json_member_str(json, "incomplete", "out of memory");
 	}
 	json_object_end(json);
+	return whole;
 }
 
 const struct op op_summarize = {

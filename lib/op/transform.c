@@ -559,7 +559,7 @@ static void transform_merge(void *into, void *from)
 	sum->output_bytes += part->output_bytes;
 }
 
-static void transform_finish(void *self, void *accumulator, struct json *json)
+static bool transform_finish(void *self, void *accumulator, struct json *json)
 {
 	const struct transform_thread *t = accumulator;
 	(void)self;
@@ -570,6 +570,7 @@ static void transform_finish(void *self, void *accumulator, struct json *json)
 	json_member_u64(json, "input_bytes", t->input_bytes);
 	json_member_u64(json, "output_bytes", t->output_bytes);
 	json_object_end(json);
+	return true;
 }
 
 const struct op op_transform = {

@@ -169,6 +169,26 @@ suites: all $(UNIT_TESTS) $(CONTRACTS) ## unit, contract and cli at once
 	$(RUN_TESTS) -j $$(($$(nproc) * 2)) \
 		$(patsubst %.c,$(B)/%,$(call slow_first,$(CLI_TESTS) $(CONTRACT_SOURCES) $(UNIT_SOURCES)))
 
+# --- The gauntlet: hostile trees. TRAPS="NAME…" names some of them ------------------------------------------
+
+GAUNTLET := $(patsubst %.c,$(B)/%,$(filter-out %/shim.c,$(wildcard tests/gauntlet/*.c))) $(B)/tests/gauntlet/shim.so
+
+$(filter-out %.so,$(GAUNTLET)): $(B)/%: $(B)/%.o
+	$(if $(V),,$(call say,LD))
+	$(Q)$(LINK)
+
+$(B)/tests/gauntlet/shim.so: tests/gauntlet/shim.c $(B)/flags
+	@mkdir -p $(@D)
+	$(if $(V),,$(call say,LD))
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu17 -O2 $(WARNINGS) -shared -fPIC -o $@ $< -ldl
+
+gauntlet: all $(GAUNTLET) ## walk hostile trees, all of them; takes minutes
+	$(Q)VEGA_BUILD=$(abspath $(B)) tests/gauntlet/run $(TRAPS)
+
+gauntlet-part: export VEGA_GAUNTLET = part
+gauntlet-part: all $(GAUNTLET)
+	$(RUN_TESTS) tests/gauntlet/run
+
 # --- Fuzzing: tests/fuzz/NAME.c, begun with the inputs in tests/fuzz/corpus/NAME -------------------------
 
 FUZZ_SECONDS ?= 60
@@ -274,4 +294,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all asan bench bench-walk check check-docs check-install clean cli contract deps docs fuzz fuzzers help install lint quickstart suites test-deps uninstall unit FORCE
+.PHONY: all asan bench bench-walk check check-docs check-install clean cli contract deps docs fuzz fuzzers gauntlet gauntlet-part help install lint quickstart suites test-deps uninstall unit FORCE

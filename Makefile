@@ -186,6 +186,7 @@ gauntlet: all $(GAUNTLET) ## walk hostile trees, all of them; takes minutes
 	$(Q)VEGA_BUILD=$(abspath $(B)) tests/gauntlet/run $(TRAPS)
 
 gauntlet-part: export VEGA_GAUNTLET = part
+gauntlet-part: export VEGA_TEST_TIMEOUT = 900
 gauntlet-part: all $(GAUNTLET)
 	$(RUN_TESTS) tests/gauntlet/run
 

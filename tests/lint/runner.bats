@@ -70,6 +70,15 @@ setup() {
 	eventually 5 gone "$(cat "$VEGA_TALLY.pid")"
 }
 
+@test "stopping the runner ends what the tests started" {
+	program daemon <<<'setsid sleep 62 & echo $! >"$VEGA_TALLY.pid"; sleep 63'
+	start "$runner" ./daemon
+	eventually 5 test -s "$VEGA_TALLY.pid"
+	kill -TERM "$pid"
+	eventually 10 gone "$pid"
+	gone "$(<"$VEGA_TALLY.pid")"
+}
+
 @test "a sanitizer report of a child is a failure" {
 	program report <<'END'
 path=${ASAN_OPTIONS##*log_path=}

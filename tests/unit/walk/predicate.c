@@ -1,0 +1,232 @@
+/* The predicates: what each asks for, and its edges. */
+#include "../tap.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+#include "walk/predicate.h"
+
+static struct spec spec;
+static struct predicates *set;
+static struct predicate_scratch *scratch;
+
+static void begin(void)
+{
+	spec_init(&spec);
+	spec.operations = SPEC_FIND;
+}
+
+static int compile(void)
+{
+	struct vega_error err;
+	int code = predicates_new(&spec, &set, &err);
+	if (!code) {
+		scratch = predicate_scratch_new(set);
+	}
+	return code;
+}
+
+static void end(void)
+{
+	predicate_scratch_free(scratch);
+	predicates_free(set);
+	scratch = NULL;
+	set = NULL;
+	spec_release(&spec);
+}
+
+static bool name(const char *text, enum file_type type)
+{
+	return predicates_match_name(set, text, strlen(text), type);
+}
+
+static bool path(const char *text)
+{
+	return predicates_match_path(set, scratch, text, strlen(text));
+}
+
+static bool meta(struct file_meta m, enum file_type type)
+{
+	return predicates_match_meta(set, &m, type);
+}
+
+static void test_none(void)
+{
+	begin();
+	is_int(compile(), 0, "nothing asked");
+	ok(predicates_none(set) && !predicates_want(set) && !predicates_need_path(set),
+	        "nothing is needed");
+	ok(name("", FILE_UNKNOWN) && path("") && meta((struct file_meta){0}, FILE_CHAR),
+	        "all is selected");
+	end();
+}
+
+static void test_names(void)
+{
+	begin();
+	strlist_add(&spec.name, "*.c");
+	strlist_add(&spec.name, "Make*");
+	spec.type = 1u << FILE_REGULAR | 1u << FILE_SYMLINK;
+	compile();
+	ok(!predicates_none(set) && !predicates_want(set), "names need no stat");
+	ok(name("x.c", FILE_REGULAR) && name("Makefile", FILE_SYMLINK), "either glob, either type");
+	ok(!name("x.c", FILE_DIRECTORY) && !name("x.h", FILE_REGULAR), "both must hold");
+	ok(name("x.c", FILE_UNKNOWN), "a type that is not known is asked again later");
+	ok(!name("x.C", FILE_REGULAR), "case counts");
+	end();
+	begin();
+	strlist_add(&spec.iname, "*.TXT");
+	compile();
+	ok(name("a.txt", FILE_REGULAR) && name("A.Txt", FILE_REGULAR), "but not for iname");
+	end();
+	begin();
+	strlist_add(&spec.extension, "csv");
+	strlist_add(&spec.extension, "tar.gz");
+	compile();
+	ok(name("a.csv", FILE_REGULAR) && name("A.CSV", FILE_REGULAR) &&
+	                name("..csv", FILE_REGULAR),
+	        "an extension in any case");
+	ok(!name(".csv", FILE_REGULAR) && !name("csv", FILE_REGULAR) &&
+	                !name("acsv", FILE_REGULAR) && !name("a.csv.", FILE_REGULAR),
+	        "a hidden file has none");
+	ok(name("b.tar.gz", FILE_REGULAR) && !name("b.gz", FILE_REGULAR), "of several parts");
+	end();
+}
+
+static void test_paths(void)
+{
+	begin();
+	strlist_add(&spec.path, "*/docs/*");
+	strlist_add(&spec.regex, "\\.c$");
+	strlist_add(&spec.regex, "^\xff.x");
+	is_int(compile(), 0, "a path glob and two regular expressions");
+	ok(predicates_need_path(set) && !predicates_want(set), "need the path alone");
+	ok(path("a/docs/b.c") && path("a/docs/b/d.c"), "'*' crosses '/'");
+	ok(!path("a/docs/b.h") && !path("a/doc/b.c"), "both kinds must hold");
+	ok(path("\xff\nx/docs/z"), "bytes, not UTF-8; a dot is any byte");
+	end();
+	begin();
+	strlist_add(&spec.regex, "(");
+	is_int(compile(), VEGA_USAGE, "a bad regular expression is refused");
+	end();
+	begin();
+	strlist_add(&spec.regex, "(a+)+$");
+	compile();
+	char many[64];
+	memset(many, 'a', sizeof many);
+	many[63] = 'b';
+	ok(!predicates_match_path(set, scratch, many, sizeof many),
+	        "one that explodes comes to an end");
+	end();
+}
+
+static void test_sizes(void)
+{
+	begin();
+	spec.min_size = (struct option_number){.set = true, .value = 10};
+	spec.max_size = (struct option_number){.set = true, .value = 20};
+	compile();
+	is_int(predicates_want(set), META_SIZE, "sizes need the size");
+	ok(meta((struct file_meta){.size = 10}, FILE_REGULAR) &&
+	                meta((struct file_meta){.size = 20}, FILE_DIRECTORY),
+	        "both ends are in");
+	ok(!meta((struct file_meta){.size = 9}, FILE_REGULAR) &&
+	                !meta((struct file_meta){.size = 21}, FILE_REGULAR),
+	        "what is beyond is out");
+	end();
+	begin();
+	spec.empty = true;
+	compile();
+	ok(meta((struct file_meta){.size = 0}, FILE_REGULAR) &&
+	                meta((struct file_meta){.size = 4096}, FILE_DIRECTORY),
+	        "empty: files of 0 bytes, and directories to be looked into");
+	ok(!meta((struct file_meta){.size = 1}, FILE_REGULAR) &&
+	                !meta((struct file_meta){.size = 0}, FILE_FIFO) &&
+	                !meta((struct file_meta){.size = 0}, FILE_SYMLINK),
+	        "and nothing else");
+	end();
+}
+
+static void test_times(void)
+{
+	const struct vega_time at = {.sec = 1000, .nsec = 5};
+	static const int64_t seconds[] = {INT64_MIN, -1, 0, 999, 1001, INT64_MAX};
+	begin();
+	spec.newer_than = (struct option_time){.set = true, .value = at};
+	compile();
+	is_int(predicates_want(set), META_MTIME, "mtime");
+	ok(!meta((struct file_meta){.mtime = at}, FILE_REGULAR), "newer than is not the same");
+	ok(meta((struct file_meta){.mtime = {1000, 6}}, FILE_REGULAR) &&
+	                !meta((struct file_meta){.mtime = {1000, 4}}, FILE_REGULAR),
+	        "to the nanosecond");
+	unsigned wrong = 0;
+	for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
+		struct file_meta m = {.mtime = {seconds[i], 999999999}};
+		wrong += meta(m, FILE_REGULAR) != (seconds[i] > 1000);
+	}
+	is_int(wrong, 0, "at both ends of 64 bits");
+	end();
+	begin();
+	spec.changed_before = (struct option_time){.set = true, .value = at};
+	spec.accessed_after = (struct option_time){.set = true, .value = at};
+	compile();
+	is_int(predicates_want(set), META_CTIME | META_ATIME, "ctime and atime");
+	ok(meta((struct file_meta){.ctime = {999, 0}, .atime = {1001, 0}}, FILE_REGULAR) &&
+	                !meta((struct file_meta){.ctime = at, .atime = {1001, 0}}, FILE_REGULAR) &&
+	                !meta((struct file_meta){.ctime = {999, 0}, .atime = at}, FILE_REGULAR),
+	        "both must hold");
+	end();
+}
+
+static void test_owners(void)
+{
+	begin();
+	strlist_add(&spec.user, "0");
+	strlist_add(&spec.user, "4294967294");
+	strlist_add(&spec.group, "root");
+	is_int(compile(), 0, "numbers and names");
+	is_int(predicates_want(set), META_OWNER, "need the owner");
+	ok(meta((struct file_meta){.uid = 0}, FILE_REGULAR) &&
+	                meta((struct file_meta){.uid = 4294967294}, FILE_REGULAR) &&
+	                !meta((struct file_meta){.uid = 1}, FILE_REGULAR) &&
+	                !meta((struct file_meta){.uid = 0, .gid = 7}, FILE_REGULAR),
+	        "one of the users, and the group");
+	end();
+	static const char *const nobody[] = {"no such user", "4294967296", "-1", ""};
+	for (size_t i = 0; i < sizeof nobody / sizeof *nobody; i++) {
+		begin();
+		strlist_add(&spec.user, nobody[i]);
+		is_int(compile(), VEGA_USAGE, "\"%s\" is nobody", nobody[i]);
+		end();
+	}
+}
+
+static bool perm(const char *text, uint32_t mode)
+{
+	begin();
+	spec.perm = strdup(text);
+	bool selected = compile() == 0 && predicates_want(set) == META_MODE &&
+	                meta((struct file_meta){.mode = mode}, FILE_REGULAR);
+	end();
+	return selected;
+}
+
+static void test_permissions(void)
+{
+	ok(perm("644", 0100644) && !perm("644", 0100645) && !perm("644", 0104644), "exactly");
+	ok(perm("-600", 0100644) && !perm("-600", 0100444) && perm("-0", 0), "all of them");
+	ok(perm("/022", 0100620) && !perm("/022", 0100644) && perm("/0", 0), "any of them");
+	ok(perm("-u+s", 0104755) && !perm("-u+s", 0100755), "symbolic");
+}
+
+int main(void)
+{
+	test_none();
+	test_names();
+	test_paths();
+	test_sizes();
+	test_times();
+	test_owners();
+	test_permissions();
+	return done();
+}

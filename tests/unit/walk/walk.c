@@ -336,7 +336,7 @@ static void limit_descriptors(rlim_t limit)
 /* A few descriptors do for any depth. Last: a hard limit stays. */
 static void test_depth(void)
 {
-	static const unsigned levels[] = {100000, 1000, 0};
+	static const unsigned levels[] = {30000, 1000, 0};
 	static const long limits[] = {256, 18, 18};
 	for (unsigned at = 0; at < 3; at++) {
 		if (levels[at]) {
@@ -348,7 +348,7 @@ static void test_depth(void)
 		fake.handle_limit = limits[at] - 6;
 		for (unsigned i = 0; i < TEAMS * 2; i++) {
 			run.threads = team[i % TEAMS];
-			run.slow = i >= TEAMS && levels[at] < 100000;
+			run.slow = i >= TEAMS && levels[at] < 30000;
 			walk();
 			sound(levels[at] ? "a deep tree" : "a wide one");
 			is_int(run.ledger.errors, 0, "all reached");

@@ -18,6 +18,7 @@
 #include <xxhash.h>
 
 #include "fs/backend.h"
+#include "fs/output_internal.h"
 
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)
 #define TEMPORARY_TRIES 64
@@ -39,11 +40,7 @@ static int fail(int fd, int error)
 	return error;
 }
 
-/*
- * Is fd on a file system whose syncfs writes all that fsync would and tells when it could not, and
- * which brings a new directory to the disk with what is synced in it? Others may not pass it on.
- */
-static bool syncs_as_a_whole(int fd)
+bool output_syncs_as_a_whole(int fd)
 {
 	struct statfs fs;
 	if (fstatfs(fd, &fs) != 0) {
@@ -63,14 +60,14 @@ static bool syncs_as_a_whole(int fd)
 
 /* --- Directories ------------------------------------------------------------------------------ */
 
-static int open_component(int dir, const char *name, bool create)
+static int open_component(int dir, const char *name, mode_t mode, bool create)
 {
 	int fd = openat(dir, name, OPEN_DIRECTORY | O_NOFOLLOW);
 	if (fd >= 0 || errno != ENOENT || !create) {
 		return fd < 0 ? -errno : fd;
 	}
-	if (mkdirat(dir, name, 0777) == 0) {
-		if (!syncs_as_a_whole(dir) && fsync(dir) != 0 && errno != EINVAL) {
+	if (mkdirat(dir, name, mode) == 0) {
+		if (!output_syncs_as_a_whole(dir) && fsync(dir) != 0 && errno != EINVAL) {
 			return -errno;
 		}
 	} else if (errno != EEXIST) {
@@ -93,7 +90,7 @@ static int open_each_component(int base, const char *path, bool create)
 		memcpy(name, path, len);
 		name[len] = '\0';
 		path += len + (path[len] == '/');
-		int next = open_component(dir, name, create);
+		int next = open_component(dir, name, 0777, create);
 		close(dir);
 		dir = next;
 		error = next < 0 ? next : 0;
@@ -256,6 +253,23 @@ static int check_allowed(int dir, const struct strlist *allowed)
 	return result;
 }
 
+/* Takes over both, also on failure: NULL. */
+static struct output_root *new_root(int anchor, char *missing)
+{
+	struct output_root *root = malloc(sizeof *root);
+	if (!root) {
+		free(missing);
+		close(anchor);
+		return NULL;
+	}
+	root->anchor = anchor;
+	root->missing = missing;
+	atomic_init(&root->dir, missing ? -1 : anchor);
+	pthread_mutex_init(&root->creating, NULL);
+	root->unnamed = access("/proc/self/fd", F_OK) == 0;
+	return root;
+}
+
 int output_root_open(const char *dir, const struct strlist *allowed, struct output_root **out,
         struct vega_error *err)
 {
@@ -272,26 +286,18 @@ int output_root_open(const char *dir, const struct strlist *allowed, struct outp
 		return vega_fail_errno(err, VEGA_FATAL, -anchor, "output directory %s", dir);
 	}
 	int code = 0;
-	struct output_root *root = NULL;
 	if (check_allowed(anchor, allowed) != 0) {
 		code = vega_fail(err, VEGA_FATAL,
 		        "%s: the output directory lies outside the allowed directories", dir);
 	} else if (faccessat(anchor, ".", W_OK | X_OK, AT_EACCESS) != 0) {
 		code = vega_fail_errno(err, VEGA_FATAL, errno, "output directory %s", dir);
-	} else if (!(root = malloc(sizeof *root))) {
-		code = vega_fail_nomem(err);
 	}
 	if (code) {
 		free(missing);
 		return fail(anchor, code);
 	}
-	root->anchor = anchor;
-	root->missing = missing;
-	atomic_init(&root->dir, missing ? -1 : anchor);
-	pthread_mutex_init(&root->creating, NULL);
-	root->unnamed = access("/proc/self/fd", F_OK) == 0;
-	*out = root;
-	return 0;
+	*out = new_root(anchor, missing);
+	return *out ? 0 : vega_fail_nomem(err);
 }
 
 void output_root_close(struct output_root *root)
@@ -326,6 +332,30 @@ static int root_dir(struct output_root *root, bool create)
 	}
 	pthread_mutex_unlock(&root->creating);
 	return dir;
+}
+
+int output_root_dir(struct output_root *root, const char *relative, bool create)
+{
+	int base = root_dir(root, create);
+	if (*relative && !relative_valid(relative)) {
+		return -EINVAL;
+	}
+	return base < 0 ? base : open_below(base, relative, create);
+}
+
+int output_root_enter(
+        struct output_root *root, const char *name, bool create, struct output_root **out)
+{
+	*out = NULL;
+	int base = root_dir(root, create);
+	int dir = base < 0 ? base : open_component(base, name, 0700, create);
+	if (dir >= 0 && create && fsync(base) != 0 && errno != EINVAL) {
+		return fail(dir, -errno);
+	}
+	if (dir >= 0) {
+		*out = new_root(dir, NULL);
+	}
+	return dir < 0 ? dir : *out ? 0 : -ENOMEM;
 }
 
 /* The directory that holds the relative path, and the last component. */
@@ -489,22 +519,28 @@ static int link_file(struct output_file *file, bool overwrite)
 	return renameat(file->dir, file->temporary, file->dir, file->name) == 0 ? 0 : -errno;
 }
 
+int output_rename(int from, const char *old, int to, const char *name)
+{
+	if (renameat2(from, old, to, name, RENAME_NOREPLACE) == 0) {
+		return 0;
+	}
+	if (errno != EINVAL && errno != ENOSYS) {
+		return -errno;
+	}
+	/* a file system without that flag */
+	if (linkat(from, old, to, name, 0) != 0) {
+		return -errno;
+	}
+	unlinkat(from, old, 0);
+	return 0;
+}
+
 static int rename_file(struct output_file *file, bool overwrite)
 {
 	int dir = file->dir;
-	if (renameat2(dir, file->temporary, dir, file->name, RENAME_NOREPLACE) == 0) {
-		return 0;
-	}
-	int error = errno;
-	if (error == EINVAL || error == ENOSYS) { /* a file system without that flag */
-		if (linkat(dir, file->temporary, dir, file->name, 0) == 0) {
-			unlinkat(dir, file->temporary, 0);
-			return 0;
-		}
-		error = errno;
-	}
-	if (error != EEXIST || !overwrite) {
-		return -error;
+	int error = output_rename(dir, file->temporary, dir, file->name);
+	if (error != -EEXIST || !overwrite) {
+		return error;
 	}
 	file->replaced = true;
 	return renameat(dir, file->temporary, dir, file->name) == 0 ? 0 : -errno;
@@ -531,7 +567,7 @@ static void sync_all(struct output_file *const *files, int *results, size_t coun
 		        (!tried || st.st_dev != device)) {
 			tried = true;
 			device = st.st_dev;
-			whole = syncs_as_a_whole(fd) && syncfs(fd) == 0;
+			whole = output_syncs_as_a_whole(fd) && syncfs(fd) == 0;
 		}
 		if (whole) {
 			results[i] = dirs ? 0 : write_error(fd);

@@ -1,0 +1,365 @@
+#include "fs/stage.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/parse.h"
+#include "base/strlist.h"
+#include "fs/output_internal.h"
+
+#define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+#define DISCARD_TRIES 8 /* while a process that lost its lease goes on writing */
+
+bool stage_parse(struct stage *stage, const char *text)
+{
+	size_t len = UUID_TEXT - 1;
+	*stage = (struct stage){.seq = 0};
+	if (strnlen(text, len + 1) <= len || text[len] != '.') {
+		return false;
+	}
+	memcpy(stage->id, text, len);
+	return uuid_valid(stage->id) && parse_u64(text + len + 1, &stage->seq, NULL) == 0 &&
+	       stage->seq > 0;
+}
+
+void stage_name(const struct stage *stage, char name[STAGE_NAME_MAX])
+{
+	snprintf(name, STAGE_NAME_MAX, ".vega-stage.%s.%llu", stage->id,
+	        (unsigned long long)stage->seq);
+}
+
+int stage_create(struct output_root *root, const struct stage *stage, struct output_root **staged)
+{
+	char name[STAGE_NAME_MAX];
+	stage_name(stage, name);
+	return output_root_enter(root, name, true, staged);
+}
+
+/* --- Visiting a stage: each directory's files, then what is below it ---------------------------
+ */
+
+struct visit {
+	/* path: of the directory, "" or "a/b" */
+	int (*file)(void *context, int dir, const char *path, const char *name);
+	int (*files_end)(void *context);                           /* of one directory */
+	int (*leave)(void *context, int parent, const char *name); /* all below it was visited */
+	void *context;
+};
+
+/* A directory on the way down to the one at hand. */
+struct level {
+	struct strlist below; /* its directories */
+	size_t next;          /* the one to visit then */
+	size_t path;          /* the length of its own path */
+};
+
+struct tree {
+	const struct visit *visit;
+	int dir; /* at hand */
+	struct buf path;
+	struct level *levels;
+	size_t depth, room;
+};
+
+static bool is_directory(int dir, const struct dirent *entry)
+{
+	struct stat st;
+	if (entry->d_type != DT_UNKNOWN) {
+		return entry->d_type == DT_DIR;
+	}
+	return fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int visit_entry(struct tree *tree, struct level *level, const struct dirent *entry)
+{
+	const char *name = entry->d_name;
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+		return 0;
+	}
+	if (is_directory(tree->dir, entry)) {
+		return strlist_add(&level->below, name) ? 0 : -ENOMEM;
+	}
+	const char *path = buf_cstr(&tree->path);
+	return path ? tree->visit->file(tree->visit->context, tree->dir, path, name) : -ENOMEM;
+}
+
+/* Visit the files of the directory at hand, and note its directories. */
+static int visit_files(struct tree *tree, struct level *level)
+{
+	int fd = openat(tree->dir, ".", OPEN_DIRECTORY);
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	if (!stream) {
+		int failed = errno;
+		if (fd >= 0) {
+			close(fd);
+		}
+		return -failed;
+	}
+	const struct dirent *entry;
+	int error = 0;
+	while (!error && (errno = 0, entry = readdir(stream))) {
+		error = visit_entry(tree, level, entry);
+	}
+	error = error || entry ? error : -errno;
+	closedir(stream);
+	int ended = tree->visit->files_end ? tree->visit->files_end(tree->visit->context) : 0;
+	return error ? error : ended;
+}
+
+/* Go into the directory that is open as dir (taken over). */
+static int descend(struct tree *tree, int dir, size_t path)
+{
+	if (tree->depth == tree->room) {
+		size_t room = tree->room ? tree->room * 2 : 16;
+		struct level *levels = realloc(tree->levels, room * sizeof *levels);
+		if (!levels) {
+			close(dir);
+			return -ENOMEM;
+		}
+		tree->levels = levels;
+		tree->room = room;
+	}
+	struct level *level = &tree->levels[tree->depth++];
+	*level = (struct level){.path = path};
+	if (tree->dir >= 0) {
+		close(tree->dir);
+	}
+	tree->dir = dir;
+	return visit_files(tree, level);
+}
+
+static int descend_to(struct tree *tree, const char *name)
+{
+	int dir = openat(tree->dir, name, OPEN_DIRECTORY);
+	if (dir < 0) {
+		return errno == ENOENT ? 0 : -errno; /* another process is publishing, too */
+	}
+	if (tree->path.len) {
+		buf_add_char(&tree->path, '/');
+	}
+	buf_add_str(&tree->path, name);
+	return descend(tree, dir, tree->path.len);
+}
+
+static int ascend(struct tree *tree)
+{
+	strlist_release(&tree->levels[--tree->depth].below);
+	if (tree->depth == 0) {
+		return 0;
+	}
+	const struct level *up = &tree->levels[tree->depth - 1];
+	int dir = openat(tree->dir, "..", OPEN_DIRECTORY);
+	if (dir < 0) {
+		return -errno;
+	}
+	close(tree->dir);
+	tree->dir = dir;
+	tree->path.len = up->path;
+	return tree->visit->leave(tree->visit->context, dir, up->below.items[up->next - 1]);
+}
+
+static int visit_tree(int top, const struct visit *visit)
+{
+	struct tree tree = {.visit = visit, .dir = -1};
+	int error = descend(&tree, top, 0);
+	while (!error && tree.depth) {
+		struct level *level = &tree.levels[tree.depth - 1];
+		error = level->next < level->below.count
+		                ? descend_to(&tree, level->below.items[level->next++])
+		                : ascend(&tree);
+	}
+	while (tree.depth) {
+		strlist_release(&tree.levels[--tree.depth].below);
+	}
+	if (tree.dir >= 0) {
+		close(tree.dir);
+	}
+	buf_release(&tree.path);
+	free(tree.levels);
+	return error;
+}
+
+/* A stage's directory, or -errno. */
+static int open_stage(struct output_root *root, const struct stage *stage)
+{
+	char name[STAGE_NAME_MAX];
+	stage_name(stage, name);
+	return output_root_dir(root, name, false);
+}
+
+/* --- Publishing ------------------------------------------------------------------------------- */
+
+struct publishing {
+	struct output_root *root;
+	const struct stage_publication *how;
+	int target; /* where the files of the directory at hand go; -1: not yet open */
+	bool whole; /* the file system is synced in the end, and not each directory */
+};
+
+/* What stands there is no fault of the moment. */
+static bool is_refusal(int error)
+{
+	switch (-error) {
+	case EEXIST:
+	case EISDIR:
+	case ENOTDIR:
+	case ELOOP:
+	case EXDEV:
+	case EACCES:
+	case EPERM:
+	case ENAMETOOLONG:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The name is taken: by the same, by what may be replaced, or by something else. */
+static int meet(int dir, const char *name, int target, bool overwrite)
+{
+	struct stat staged, there;
+	if (fstatat(dir, name, &staged, AT_SYMLINK_NOFOLLOW) != 0 ||
+	        fstatat(target, name, &there, AT_SYMLINK_NOFOLLOW) != 0) {
+		return -errno;
+	}
+	if (S_ISREG(there.st_mode) && there.st_mtim.tv_sec == staged.st_mtim.tv_sec &&
+	        there.st_mtim.tv_nsec == staged.st_mtim.tv_nsec) {
+		return 0;
+	}
+	if (!overwrite) {
+		return -EEXIST;
+	}
+	return renameat(dir, name, target, name) == 0 ? 0 : -errno;
+}
+
+static bool is_there(int dir, const char *name)
+{
+	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int publish_file(void *context, int dir, const char *path, const char *name)
+{
+	struct publishing *p = context;
+	if (p->how->stop && atomic_load_explicit(p->how->stop, memory_order_relaxed)) {
+		return -EINTR;
+	}
+	if (p->target < 0) {
+		p->target = output_root_dir(p->root, path, true);
+	}
+	int error = p->target < 0 ? p->target : output_rename(dir, name, p->target, name);
+	if (error == -EEXIST) {
+		error = meet(dir, name, p->target, p->how->overwrite);
+	}
+	if (error == -ENOENT && !is_there(dir, name)) {
+		return 0; /* another process has published it */
+	}
+	if (is_refusal(error)) {
+		char *holder = NULL;
+		if (asprintf(&holder, "%s%s", path, *path ? "/" : "") < 0) {
+			return -ENOMEM;
+		}
+		p->how->refused(p->how->context, holder, name, -error);
+		free(holder);
+		return 0;
+	}
+	return error;
+}
+
+static int publish_files_end(void *context)
+{
+	struct publishing *p = context;
+	int error = 0;
+	if (p->target >= 0) {
+		if (!p->whole && fsync(p->target) != 0 && errno != EINVAL) {
+			error = -errno;
+		}
+		close(p->target);
+		p->target = -1;
+	}
+	return error;
+}
+
+/* One that still holds a file stays. */
+static int publish_leave(void *context, int parent, const char *name)
+{
+	(void)context;
+	unlinkat(parent, name, AT_REMOVEDIR);
+	return 0;
+}
+
+int stage_publish(
+        struct output_root *root, const struct stage *stage, const struct stage_publication *how)
+{
+	int top = open_stage(root, stage);
+	if (top < 0) {
+		return top == -ENOENT ? 1 : top;
+	}
+	int base = output_root_dir(root, "", false);
+	if (base < 0) {
+		close(top);
+		return base;
+	}
+	struct publishing publishing = {
+	        .root = root, .how = how, .target = -1, .whole = output_syncs_as_a_whole(base)};
+	const struct visit visit = {.file = publish_file,
+	        .files_end = publish_files_end,
+	        .leave = publish_leave,
+	        .context = &publishing};
+	int error = visit_tree(top, &visit);
+	if (!error && publishing.whole && syncfs(base) != 0) {
+		error = -errno;
+	}
+	close(base);
+	return error;
+}
+
+/* --- Discarding ------------------------------------------------------------------------------- */
+
+static int discard_file(void *context, int dir, const char *path, const char *name)
+{
+	(void)context, (void)path;
+	return unlinkat(dir, name, 0) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+static int discard_directory(void *context, int parent, const char *name)
+{
+	(void)context;
+	return unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+static int discard_once(struct output_root *root, int base, const struct stage *stage)
+{
+	static const struct visit visit = {.file = discard_file, .leave = discard_directory};
+	char name[STAGE_NAME_MAX];
+	stage_name(stage, name);
+	int top = open_stage(root, stage);
+	if (top < 0) {
+		return top == -ENOENT ? 0 : top;
+	}
+	int error = visit_tree(top, &visit);
+	return error ? error : discard_directory(NULL, base, name);
+}
+
+int stage_discard(struct output_root *root, const struct stage *stage)
+{
+	int first = 0, base = output_root_dir(root, "", false);
+	if (base < 0) {
+		return base == -ENOENT ? 0 : base;
+	}
+	for (struct stage at = *stage; at.seq > 0; at.seq--) {
+		int error = -ENOTEMPTY;
+		for (int i = 0; error == -ENOTEMPTY && i < DISCARD_TRIES; i++) {
+			error = discard_once(root, base, &at);
+		}
+		first = first ? first : error;
+	}
+	close(base);
+	return first;
+}

@@ -1,0 +1,435 @@
+/* Stages: files that wait, are published once whoever does it and however often, or are removed. */
+#include "fs/stage.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/fd.h"
+#include "../tap.h"
+
+#define MANY 300 /* files, in 30 directories */
+
+static char top[64];
+static const struct stage first = {"01a20955-da8b-750b-9fb5-e54c84ad3c00", 1};
+static const struct stage second = {"01a20955-da8b-750b-9fb5-e54c84ad3c00", 2};
+static const struct stage other = {"01a20955-da8b-750b-9fb5-e54c84ad3c01", 1};
+static const struct file_meta meta = {
+        .have = META_ALL, .mode = S_IFREG | 0640, .mtime = {1000, 987654321}};
+
+static const char *at(const char *relative)
+{
+	static char paths[4][1024];
+	static unsigned turn;
+	char *path = paths[turn++ % 4];
+	snprintf(path, sizeof *paths, "%s/%s", top, relative);
+	return path;
+}
+
+/* However deep. */
+static bool remove_all(const char *path)
+{
+	char command[1100];
+	snprintf(command, sizeof command, "rm -rf '%s'", path);
+	return system(command) == 0;
+}
+
+/* An empty output directory, open. */
+static struct output_root *fresh(void)
+{
+	struct output_root *root = NULL;
+	struct vega_error err;
+	if (!remove_all(at("out")) || output_root_open(at("out"), NULL, &root, &err) != 0) {
+		printf("Bail out! no output directory\n");
+		exit(1);
+	}
+	return root;
+}
+
+static int put(struct output_root *root, const char *relative, const char *text)
+{
+	struct output_file file;
+	int error = output_begin(root, relative, &file);
+	if (error) {
+		return error;
+	}
+	error = fd_write_all(file.fd, text, strlen(text));
+	return error ? error : output_commit(&file, &meta, false);
+}
+
+/* What is staged under a name has that name as its content. */
+static bool stage_files(
+        struct output_root *root, const struct stage *stage, const char *const *names)
+{
+	struct output_root *staged;
+	bool fine = stage_create(root, stage, &staged) == 0;
+	for (; fine && *names; names++) {
+		fine = put(staged, *names, *names) == 0;
+	}
+	output_root_close(staged);
+	return fine;
+}
+
+static const char *content(const char *relative)
+{
+	static char text[256];
+	char path[512];
+	snprintf(path, sizeof path, "out/%s", relative);
+	int fd = open(at(path), O_RDONLY | O_NOFOLLOW);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (fd >= 0) {
+		close(fd);
+	}
+	text[got < 0 ? 0 : got] = '\0';
+	return got < 0 ? NULL : text;
+}
+
+static unsigned entries_in(const char *relative)
+{
+	unsigned count = 0;
+	DIR *dir = opendir(at(relative));
+	for (struct dirent *d; dir && (d = readdir(dir));) {
+		count += strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
+	}
+	if (dir) {
+		closedir(dir);
+	}
+	return count;
+}
+
+static const char *stage_at(const struct stage *stage)
+{
+	char name[STAGE_NAME_MAX], path[STAGE_NAME_MAX + 8];
+	stage_name(stage, name);
+	snprintf(path, sizeof path, "out/%s", name);
+	return at(path);
+}
+
+static unsigned entries_of(const struct stage *stage)
+{
+	return entries_in(stage_at(stage) + strlen(top) + 1);
+}
+
+static bool is_there(const struct stage *stage)
+{
+	return access(stage_at(stage), F_OK) == 0;
+}
+
+/* --- publishing ------------------------------------------------------------------------------- */
+
+static char refusals[1024];
+
+static void on_refused(void *context, const char *dir, const char *name, int errnum)
+{
+	size_t used = strlen(refusals);
+	(void)context;
+	snprintf(refusals + used, sizeof refusals - used, "%s|%s|%s;", dir, name,
+	        strerrorname_np(errnum));
+}
+
+static int publish(struct output_root *root, const struct stage *stage, bool overwrite)
+{
+	const struct stage_publication how = {.overwrite = overwrite, .refused = on_refused};
+	refusals[0] = '\0';
+	return stage_publish(root, stage, &how);
+}
+
+static void test_names(void)
+{
+	struct stage stage;
+	char name[STAGE_NAME_MAX];
+	ok(stage_parse(&stage, "01a20955-da8b-750b-9fb5-e54c84ad3c00.18446744073709551615"), "one");
+	stage_name(&stage, name);
+	is_str(name, ".vega-stage.01a20955-da8b-750b-9fb5-e54c84ad3c00.18446744073709551615",
+	        "its name");
+	static const char *const bad[] = {"", "x", "01a20955-da8b-750b-9fb5-e54c84ad3c00",
+	        "01a20955-da8b-750b-9fb5-e54c84ad3c00.", "01a20955-da8b-750b-9fb5-e54c84ad3c00.0",
+	        "01a20955-da8b-750b-9fb5-e54c84ad3c00.1/x",
+	        "../20955-da8b-750b-9fb5-e54c84ad3c00.1",
+	        "01a20955-da8b-750b-9fb5-e54c84ad3c00.18446744073709551616"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		ok(!stage_parse(&stage, bad[i]), "'%s' is none", bad[i]);
+	}
+}
+
+static void test_publish(void)
+{
+	static const char *const names[] = {"x", "a/y", "a/b/c/z", "-\n\xff\x1b[31m", NULL};
+	struct output_root *root = fresh();
+	struct stat st;
+	ok(stage_files(root, &first, names), "four files are staged");
+	stat(stage_at(&first), &st);
+	is_int(st.st_mode & 07777, 0700, "where nobody else looks");
+	is_int(entries_in("out"), 1, "and nothing is seen of them");
+	is_int(publish(root, &first, false), 0, "published");
+	for (size_t i = 0; names[i]; i++) {
+		is_str(content(names[i]), names[i], "one is in its place");
+	}
+	stat(at("out/a/y"), &st);
+	is_int(st.st_mode & 07777, 0640, "with its mode");
+	ok(st.st_mtim.tv_sec == 1000 && st.st_mtim.tv_nsec == 987654321, "and mtime");
+	is_int(st.st_nlink, 1, "moved");
+	stat(at("out/a/b"), &st);
+	is_int(st.st_mode & 07777, 0755, "in a directory like any");
+	ok(is_there(&first) && entries_of(&first) == 0, "the empty stage says that it was done");
+	is_int(publish(root, &first, false), 0, "so that once more does nothing");
+	unlink(at("out/x"));
+	is_int(publish(root, &first, false), 0, "nor does it");
+	is_str(content("x"), NULL, "bring back what was removed since");
+	is_int(publish(root, &second, false), 1, "a stage that is not there is told from it");
+	output_root_close(root);
+}
+
+static void test_refusals(void)
+{
+	static const char *const names[] = {
+	        "new", "differs", "same", "dir", "file/x", "link/x", "sub/differs", NULL};
+	struct output_root *root = fresh();
+	ok(stage_files(root, &first, names), "staged");
+	is_int(put(root, "differs", "before"), 0, "a file in the way");
+	is_int(put(root, "sub/differs", "before"), 0, "and another");
+	const struct timespec times[2] = {{.tv_sec = 5}, {.tv_sec = 5}};
+	utimensat(AT_FDCWD, at("out/differs"), times, 0);
+	utimensat(AT_FDCWD, at("out/sub/differs"), times, 0);
+	is_int(put(root, "same", "same already"), 0, "one of the same time");
+	mkdir(at("out/dir"), 0777);
+	is_int(put(root, "file", ""), 0, "a file where a directory goes");
+	mkdir(at("elsewhere"), 0777);
+	ok(symlink(at("elsewhere"), at("out/link")) == 0, "and a link where one goes");
+	for (int i = 0; i < 2; i++) {
+		is_int(publish(root, &first, false), 0, "the rest is published");
+		is_str(content("new"), "new", "what nothing is in the way of");
+		is_str(content("differs"), "before", "what is there is not replaced");
+		is_str(content("same"), "same already", "nor is what is the same");
+		is_int(entries_in("elsewhere"), 0, "no link is followed");
+		ok(strstr(refusals, "|differs|EEXIST;") && strstr(refusals, "|dir|EEXIST;") &&
+		                strstr(refusals, "sub/|differs|EEXIST;") &&
+		                strstr(refusals, "file/|x|ENOTDIR;") &&
+		                (strstr(refusals, "link/|x|ELOOP;") ||
+		                        strstr(refusals, "link/|x|ENOTDIR;")),
+		        "each is told, each time: %s", refusals);
+		ok(!strstr(refusals, "same") && !strstr(refusals, "new"), "and no other");
+	}
+	is_int(publish(root, &first, true), 0, "when replacing is wanted");
+	is_str(content("differs"), "differs", "it is done");
+	is_str(content("same"), "same already", "where it is needed");
+	ok(strstr(refusals, "|dir|EISDIR;"), "but a directory stays: %s", refusals);
+	is_int(entries_in("out/dir"), 0, "as it is");
+	is_int(stage_discard(root, &first), 0, "discard");
+	ok(!is_there(&first), "removes what was refused");
+	output_root_close(root);
+}
+
+static void test_stop(void)
+{
+	static const char *const names[] = {"x", "a/y", NULL};
+	struct output_root *root = fresh();
+	atomic_int stop = 15;
+	const struct stage_publication how = {.stop = &stop, .refused = on_refused};
+	ok(stage_files(root, &first, names), "staged");
+	is_int(stage_publish(root, &first, &how), -EINTR, "stopped");
+	is_int(entries_in("out"), 1, "before the first file");
+	is_int(publish(root, &first, false), 0, "another goes on");
+	is_str(content("a/y"), "a/y", "to the end");
+	output_root_close(root);
+}
+
+static void test_full_disk(void)
+{
+	static const char *const names[] = {"x", "d1/y", "d2/y", "d3/y", "d4/y", NULL};
+	struct output_root *root = fresh();
+	output_root_close(root);
+	mkdir(at("out"), 0777);
+	if (mount("tmpfs", at("out"), "tmpfs", 0, "size=1m,nr_inodes=11") != 0) {
+		ok(geteuid() != 0 && !getenv("CI"), "full disk # SKIP only root can mount");
+		return;
+	}
+	struct vega_error err;
+	is_int(output_root_open(at("out"), NULL, &root, &err), 0, "a small disk");
+	/* 1 root, 1 stage, 9 staged: no inode is left for a directory. */
+	ok(stage_files(root, &first, names), "staged");
+	is_int(publish(root, &first, false), -ENOSPC, "not all can be published");
+	is_str(refusals, "", "which nobody takes for a refusal");
+	ok(mount("tmpfs", at("out"), "tmpfs", MS_REMOUNT, "size=1m,nr_inodes=100") == 0, "room");
+	is_int(publish(root, &first, false), 0, "then the rest is published");
+	for (size_t i = 0; names[i]; i++) {
+		is_str(content(names[i]), names[i], "one is in its place");
+	}
+	output_root_close(root);
+	umount(at("out"));
+}
+
+/* --- more than one, and none ------------------------------------------------------------------ */
+
+static bool stage_many(struct output_root *root)
+{
+	static char text[MANY][32];
+	const char *names[MANY + 1] = {NULL};
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(text[i], sizeof text[i], "d%u/e%u/f%u", i % 6, i % 30, i);
+		names[i] = text[i];
+	}
+	return stage_files(root, &first, names);
+}
+
+static unsigned published(void)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < MANY; i++) {
+		char name[32];
+		snprintf(name, sizeof name, "d%u/e%u/f%u", i % 6, i % 30, i);
+		const char *text = content(name);
+		count += text && strcmp(text, name) == 0;
+	}
+	return count;
+}
+
+static pid_t publisher(struct output_root *root)
+{
+	fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0) {
+		_exit(publish(root, &first, false) == 0 && !refusals[0] ? 0 : 1);
+	}
+	return pid;
+}
+
+static void test_killed(void)
+{
+	struct output_root *root = fresh();
+	unsigned kills = 0, partly = 0;
+	int status = -1;
+	ok(stage_many(root), "many are staged");
+	for (useconds_t delay = 100; status != 0; delay += 100) {
+		pid_t pid = publisher(root);
+		usleep(delay);
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		kills += WIFSIGNALED(status);
+		unsigned now = published();
+		partly += now > 0 && now < MANY;
+	}
+	ok(kills > 0, "publishers were killed (%u, %u of them half way)", kills, partly);
+	is_int(published(), MANY, "and in the end all is published");
+	is_int(entries_of(&first), 0, "and nothing left");
+	output_root_close(root);
+}
+
+static void test_together(void)
+{
+	enum { PUBLISHERS = 4 };
+	struct output_root *root = fresh();
+	pid_t pids[PUBLISHERS];
+	unsigned well = 0;
+	ok(stage_many(root), "many are staged");
+	for (int i = 0; i < PUBLISHERS; i++) {
+		pids[i] = publisher(root);
+	}
+	for (int i = 0; i < PUBLISHERS; i++) {
+		int status;
+		waitpid(pids[i], &status, 0);
+		well += status == 0;
+	}
+	is_int(well, PUBLISHERS, "four publish at once");
+	is_int(published(), MANY, "all is published");
+	is_int(entries_of(&first), 0, "and nothing left");
+	output_root_close(root);
+}
+
+static void test_discard(void)
+{
+	static const char *const names[] = {"x", "a/b/y", NULL};
+	struct output_root *root = fresh(), *staged;
+	struct buf deep = BUF_INIT;
+	is_int(stage_discard(root, &second), 0, "no output directory, nothing to discard");
+	is_int(access(at("out"), F_OK), -1, "and none is made");
+	ok(stage_files(root, &first, names) && stage_files(root, &second, names) &&
+	                stage_files(root, &other, names),
+	        "three stages");
+	is_int(stage_discard(root, &first), 0, "discard the first");
+	ok(!is_there(&first) && is_there(&second) && is_there(&other), "the first is gone");
+	ok(stage_files(root, &first, names), "it is there again");
+	is_int(stage_discard(root, &second), 0, "discard the second");
+	ok(!is_there(&first) && !is_there(&second), "which takes the earlier one along");
+	ok(is_there(&other) && entries_of(&other) == 2, "but not another job's");
+	for (int i = 0; i < 3000; i++) {
+		buf_add_str(&deep, "d/");
+	}
+	buf_add_str(&deep, "x");
+	is_int(stage_create(root, &first, &staged), 0, "a stage");
+	is_int(put(staged, buf_cstr(&deep), "deep"), 0, "with a file deeper than a path is long");
+	output_root_close(staged);
+	is_int(publish(root, &first, false), 0, "which is published");
+	is_int(entries_of(&first), 0, "all of it");
+	is_int(stage_discard(root, &first), 0, "discard");
+	is_int(stage_create(root, &first, &staged), 0, "the same");
+	is_int(put(staged, deep.data, "deep"), 0, "staged");
+	is_int(stage_discard(root, &first), 0, "and discarded");
+	ok(!is_there(&first), "is gone");
+	buf_release(&deep);
+	output_root_close(staged);
+	output_root_close(root);
+}
+
+/* A process that lost its lease goes on as if nothing had happened. */
+static void test_zombie(void)
+{
+	struct output_root *root = fresh(), *staged;
+	struct output_file file;
+	is_int(stage_create(root, &first, &staged), 0, "a stage");
+	is_int(output_begin(staged, "a/x", &file), 0, "a file is being written");
+	is_int(stage_discard(root, &first), 0, "when the stage is discarded");
+	is_int(fd_write_all(file.fd, "x", 1), 0, "it can be written to");
+	is_int(output_commit(&file, &meta, false), -ENOENT, "but appears nowhere");
+	is_int(put(staged, "y", "y"), -ENOENT, "nor does a later one");
+	is_int(put(staged, "b/y", "y"), -ENOENT, "in a new directory either");
+	is_int(publish(root, &first, false), 1, "and there is nothing to publish");
+	is_int(entries_in("out"), 0, "nothing at all");
+	output_root_close(staged);
+	output_root_close(root);
+}
+
+static unsigned open_fds(void)
+{
+	unsigned count = 0;
+	DIR *dir = opendir("/proc/self/fd");
+	while (dir && readdir(dir)) {
+		count++;
+	}
+	if (dir) {
+		closedir(dir);
+	}
+	return count;
+}
+
+int main(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	snprintf(top, sizeof top, "%.40s/vega-stage.XXXXXX", tmp ? tmp : "/tmp");
+	if (!mkdtemp(top)) {
+		perror(top);
+		return 1;
+	}
+	umask(022);
+	unsigned before = open_fds();
+	test_names();
+	test_publish();
+	test_refusals();
+	test_stop();
+	test_full_disk();
+	test_killed();
+	test_together();
+	test_discard();
+	test_zombie();
+	is_int(open_fds(), before, "no descriptor leaked");
+	ok(remove_all(top), "nothing is left behind");
+	return done();
+}

@@ -73,6 +73,7 @@ CREATE TABLE IF NOT EXISTS vega.job_state (
 	attempt integer NOT NULL DEFAULT 0,
 	lease_seq bigint NOT NULL DEFAULT 0, -- the fence: only ever rises
 	finished_seq bigint,                 -- the lease that was ended last, by its holder
+	committed_seq bigint NOT NULL DEFAULT 0, -- the lease whose output files are to be published
 	worker text,
 	lease_until timestamptz,
 	started timestamptz,

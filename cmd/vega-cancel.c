@@ -32,8 +32,9 @@ static const struct option_row rows[] = {
 static const struct cmd_help help = {"vega-cancel [OPTION]... JOB...",
         "Cancel jobs: a PENDING one at once; one that is PROCESSING is asked to end, which its\n"
         "worker sees within a few seconds.",
-        "Exit status: 0 each job is cancelled or asked to end; 1 one does not exist, or had\n"
-        "already COMPLETED or FAILED; 2 usage; 5 the store cannot be reached."};
+        "Exit status: 0 each job is cancelled or asked to end; 1 one does not exist, is\n"
+        "publishing its files, or had already COMPLETED or FAILED; 2 usage; 5 the store cannot\n"
+        "be reached."};
 
 static int ask(struct store *store, const char *id, enum job_state *state)
 {

@@ -132,6 +132,9 @@ void job_to_json(const struct job *job, struct json *json)
 	json_member_u64(json, "attempt", job->attempt);
 	json_member_u64(json, "max_attempts", job->max_attempts);
 	json_member_u64(json, "lease_seq", job->lease_seq);
+	if (job->committed_seq) {
+		json_member_u64(json, "committed_seq", job->committed_seq);
+	}
 	member_str(json, "worker", job->worker);
 	member_time(json, "lease_until", job->lease_until);
 	member_time(json, "started", job->started);

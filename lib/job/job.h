@@ -50,9 +50,11 @@ struct job {
 
 	/* hot */
 	enum job_state state;
-	unsigned attempt;   /* how many were begun; 0 before the first */
-	uint64_t lease_seq; /* the fence: only ever rises, once a claim */
-	char *worker;       /* who holds or held it */
+	unsigned attempt;       /* how many were begun; 0 before the first */
+	uint64_t lease_seq;     /* the fence: only ever rises, once a claim */
+	uint64_t committed_seq; /* the lease whose staged output files are published, and nothing
+	                           else; 0: none yet */
+	char *worker;           /* who holds or held it */
 	struct vega_time lease_until, started, finished; /* {0,0}: not yet */
 	bool cancel_requested;
 	char *progress; /* the last progress record, JSON */

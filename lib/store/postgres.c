@@ -9,6 +9,8 @@ enum statement {
 	FIND_FIRST,
 	CLAIM,
 	HEARTBEAT = CLAIM + QUEUES_KINDS,
+	COMMIT,
+	FIND_COMMIT,
 	FINISH,
 	FIND_LEASE,
 	CANCEL,
@@ -26,7 +28,8 @@ _Static_assert(STATEMENTS <= 64, "postgres_query() keeps a bit for each");
 	"j.id, j.spec, j.submitter, j.queue, j.priority, j.max_attempts, j.idempotency_key," \
 	" j.labels, (extract(epoch FROM j.created) * 1000000)::bigint," \
 	" (extract(epoch FROM j.not_before) * 1000000)::bigint, s.state, s.attempt," \
-	" s.lease_seq, s.worker, (extract(epoch FROM s.lease_until) * 1000000)::bigint," \
+	" s.lease_seq, s.committed_seq, s.worker, (extract(epoch FROM s.lease_until) * " \
+	"1000000)::bigint," \
 	" (extract(epoch FROM s.started) * 1000000)::bigint," \
 	" (extract(epoch FROM s.finished) * 1000000)::bigint," \
 	" s.cancel_requested::integer, s.progress, s.error, j.nr"
@@ -254,7 +257,7 @@ static int postgres_submit(
 	"gone AS MATERIALIZED (" \
 	" SELECT s.nr, j.id, j.max_attempts FROM vega.job_state s JOIN vega.job j USING (nr)" \
 	" WHERE s.state = 'PROCESSING' AND s.lease_until <= now()" \
-	"  AND (s.cancel_requested OR s.attempt >= j.max_attempts)" \
+	"  AND (s.cancel_requested OR s.attempt >= j.max_attempts) AND s.committed_seq = 0" \
 	" FOR UPDATE OF s SKIP LOCKED),"
 #define BURIED \
 	"buried AS (" \
@@ -268,8 +271,8 @@ static int postgres_submit(
 	"expired AS MATERIALIZED (" \
 	" SELECT s.nr, s.priority FROM vega.job_state s JOIN vega.job j USING (nr)" \
 	" WHERE s.state = 'PROCESSING' AND s.lease_until <= now()" \
-	"  AND NOT s.cancel_requested AND s.attempt < j.max_attempts " queues \
-	" ORDER BY s.priority DESC, s.nr LIMIT $1::integer" \
+	"  AND (s.committed_seq > 0 OR NOT s.cancel_requested AND s.attempt < j.max_attempts)" \
+	"  " queues " ORDER BY s.priority DESC, s.nr LIMIT $1::integer" \
 	" FOR UPDATE OF s SKIP LOCKED),"
 #define READY(queues) \
 	"ready AS MATERIALIZED (" \
@@ -399,37 +402,58 @@ static int postgres_heartbeat(struct store *base, const char *worker, struct sto
 	return rc;
 }
 
-/* $3 is the outcome; state_after() in sqlite.c says the same in C. */
-#define STATE_AFTER \
-	"CASE WHEN $3 IN ('RETRY', 'RELEASED') AND s.cancel_requested THEN 'CANCELLED'" \
-	" WHEN $3 = 'RETRY' AND s.attempt >= j.max_attempts THEN 'FAILED'" \
-	" WHEN $3 IN ('RETRY', 'RELEASED') THEN 'PENDING' ELSE $3 END"
+/*
+ * $1 id, $2 lease, $3… the result. `from`: the rows, with their nr, that it belongs to.
+ */
+#define STORE_RESULT(from) \
+	" INSERT INTO vega.job_result AS r (nr, lease_seq, summary, records, records_uri," \
+	"  records_size, records_digest, stderr_tail, exit_code)" \
+	" SELECT nr, $2::bigint, $3::jsonb, $4::bytea, $5, $6::bigint, $7, $8, $9::integer" \
+	" FROM " from " ON CONFLICT (nr) DO UPDATE SET (lease_seq, summary, records, records_uri," \
+	"  records_size, records_digest, stderr_tail, exit_code) = (excluded.lease_seq," \
+	"  excluded.summary, excluded.records, excluded.records_uri, excluded.records_size," \
+	"  excluded.records_digest, excluded.stderr_tail, excluded.exit_code)"
 
-/* $1 id, $2 lease, $4 error, $5 what a retry after attempt 1, 2, … waits, $6… the result. */
-static const char finish_sql[] =
-        "WITH ended AS ("
-        " UPDATE vega.job_state s SET"
-        "  state = (" STATE_AFTER ")::vega.state,"
-        "  finished = CASE WHEN " STATE_AFTER " <> 'PENDING' THEN now() END,"
-        "  due = now() + CASE WHEN $3 = 'RETRY' THEN"
-        "   ($5::bigint[])[least(s.attempt, cardinality($5::bigint[]))]"
-        "    * interval '1 millisecond' ELSE interval '0' END,"
-        "  attempt = s.attempt - CASE WHEN $3 = 'RELEASED' THEN 1 ELSE 0 END,"
-        "  error = CASE WHEN $3 = 'RELEASED' THEN s.error ELSE $4 END,"
-        "  finished_seq = s.lease_seq, lease_until = NULL"
-        " FROM vega.job j WHERE j.id = $1::uuid AND s.nr = j.nr"
-        "  AND s.lease_seq = $2::bigint AND s.state = 'PROCESSING'"
-        " RETURNING s.nr, j.id, s.state),"
-        "result AS ("
-        " INSERT INTO vega.job_result AS r (nr, lease_seq, summary, records, records_uri,"
-        "  records_size, records_digest, stderr_tail, exit_code)"
-        " SELECT nr, $2::bigint, $6::jsonb, $7::bytea, $8, $9::bigint, $10, $11, $12::integer"
-        "  FROM ended WHERE $3 <> 'RELEASED'"
-        " ON CONFLICT (nr) DO UPDATE SET (lease_seq, summary, records, records_uri,"
-        "  records_size, records_digest, stderr_tail, exit_code) = (excluded.lease_seq,"
-        "  excluded.summary, excluded.records, excluded.records_uri, excluded.records_size,"
-        "  excluded.records_digest, excluded.stderr_tail, excluded.exit_code)) "
-        "SELECT state, " TELL_CHANGE " FROM ended";
+#define COMMITTED \
+	"committed AS (" \
+	" UPDATE vega.job_state s SET committed_seq = s.lease_seq" \
+	" FROM vega.job j WHERE j.id = $1::uuid AND s.nr = j.nr" \
+	"  AND s.lease_seq = $2::bigint AND s.state = 'PROCESSING'" \
+	"  AND s.committed_seq = 0 AND NOT s.cancel_requested" \
+	" RETURNING s.nr)," \
+	"result AS (" STORE_RESULT("committed") ")"
+static const char commit_sql[] = "WITH " COMMITTED " SELECT nr FROM committed";
+
+/* $10 is the outcome; state_after() in sqlite.c says the same in C. */
+#define STATE_AFTER \
+	"CASE WHEN s.committed_seq > 0 AND $10 <> 'COMPLETED' THEN 'PENDING'" \
+	" WHEN $10 IN ('RETRY', 'RELEASED') AND s.cancel_requested THEN 'CANCELLED'" \
+	" WHEN $10 = 'RETRY' AND s.attempt >= j.max_attempts THEN 'FAILED'" \
+	" WHEN $10 IN ('RETRY', 'RELEASED') THEN 'PENDING' ELSE $10 END"
+
+/* $11 error, $12 what a retry after attempt 1, 2, … waits. */
+#define ENDED \
+	"ended AS (" \
+	" UPDATE vega.job_state s SET" \
+	"  state = (" STATE_AFTER ")::vega.state," \
+	"  finished = CASE WHEN " STATE_AFTER " <> 'PENDING' THEN now() END," \
+	"  due = now() + CASE WHEN $10 = 'RETRY' THEN" \
+	"   ($12::bigint[])[least(s.attempt, cardinality($12::bigint[]))]" \
+	"    * interval '1 millisecond' ELSE interval '0' END," \
+	"  attempt = s.attempt - CASE WHEN $10 = 'RELEASED' THEN 1 ELSE 0 END," \
+	"  error = CASE WHEN $10 = 'RELEASED' THEN s.error ELSE $11 END," \
+	"  finished_seq = s.lease_seq, lease_until = NULL" \
+	" FROM vega.job j WHERE j.id = $1::uuid AND s.nr = j.nr" \
+	"  AND s.lease_seq = $2::bigint AND s.state = 'PROCESSING'" \
+	" RETURNING s.nr, j.id, s.state, s.committed_seq)," \
+	"result AS (" STORE_RESULT("ended WHERE $10 <> 'RELEASED' AND committed_seq = 0") "),"
+/* What publishing adds to the result that was committed. */
+#define ADDED \
+	"added AS (" \
+	" UPDATE vega.job_result r SET exit_code = greatest(r.exit_code, $9::integer)," \
+	"  stderr_tail = coalesce($8, r.stderr_tail)" \
+	" FROM ended e WHERE r.nr = e.nr AND e.committed_seq > 0 AND e.state = 'COMPLETED')"
+static const char finish_sql[] = "WITH " ENDED ADDED " SELECT state, " TELL_CHANGE " FROM ended";
 
 static const char *outcome_name(enum store_outcome outcome)
 {
@@ -462,30 +486,91 @@ static const char *retry_delays(struct buf *out)
 	return buf_cstr(out);
 }
 
+/* The parameters that commit and finish share. Text is the arena's, or borrowed. */
+static bool add_result(struct postgres_parameters *p, struct arena *arena,
+        const struct store_lease *lease, const struct store_result *result)
+{
+	const char *uri = result->records_uri, *tail = result->stderr_tail;
+	if (!store_clean(arena, &uri) || !store_clean(arena, &tail)) {
+		return false;
+	}
+	postgres_add_text(p, lease->id);
+	postgres_add_integer(p, (int64_t)lease->lease_seq);
+	postgres_add_text(p, result->summary);
+	postgres_add_bytes(p, result->records);
+	postgres_add_text(p, uri);
+	postgres_add_integer(p, (int64_t)result->records_size);
+	postgres_add_text(p, result->records_digest);
+	postgres_add_text(p, tail);
+	postgres_add_integer(p, result->exit_code);
+	return true;
+}
+
+static int lease_lost(const struct store_lease *lease, struct vega_error *err)
+{
+	return vega_fail(err, VEGA_LEASE_LOST,
+	        "lease %llu of job %s is no longer ours; its result is discarded",
+	        (unsigned long long)lease->lease_seq, lease->id);
+}
+
+/* No row was changed: an earlier call was not answered, a request to cancel came first, or the
+ * lease was lost. */
+static int settle_commit(
+        struct postgres_store *store, const struct store_lease *lease, struct vega_error *err)
+{
+	static const char sql[] =
+	        "SELECT (s.committed_seq = s.lease_seq)::integer" JOB_TABLES
+	        " WHERE j.id = $1::uuid AND s.lease_seq = $2::bigint AND s.state = 'PROCESSING'"
+	        "  AND s.committed_seq IN (0, s.lease_seq)";
+	struct postgres_parameters p = {0};
+	PGresult *reply = NULL;
+	postgres_add_text(&p, lease->id);
+	postgres_add_integer(&p, (int64_t)lease->lease_seq);
+	int rc = postgres_query(store, FIND_COMMIT, sql, &p, &reply, err);
+	if (rc == 0 && PQntuples(reply) == 0) {
+		rc = lease_lost(lease, err);
+	} else if (rc == 0 && !row_integer(reply, 0, 0)) {
+		rc = vega_fail(err, VEGA_NO, "cancellation of job %s was asked for", lease->id);
+	}
+	PQclear(reply);
+	return rc;
+}
+
+static int postgres_commit(struct store *base, const struct store_lease *lease,
+        const struct store_result *result, struct vega_error *err)
+{
+	struct postgres_store *store = handle(base);
+	struct arena arena = {0};
+	struct postgres_parameters p = {0};
+	PGresult *reply = NULL;
+	int rc = postgres_begin_call(store, err);
+	if (rc == 0 && !add_result(&p, &arena, lease, result)) {
+		rc = vega_fail_nomem(err);
+	}
+	rc = rc ? rc : postgres_query(store, COMMIT, commit_sql, &p, &reply, err);
+	if (rc == 0 && PQntuples(reply) == 0) {
+		rc = settle_commit(store, lease, err);
+	}
+	PQclear(reply);
+	arena_release(&arena);
+	return rc;
+}
+
 static int end_attempt(struct postgres_store *store, const struct store_lease *lease,
         const struct store_result *result, PGresult **reply, struct vega_error *err)
 {
 	struct arena arena = {0};
 	struct buf delays = BUF_INIT;
 	struct postgres_parameters p = {0};
-	const char *error = result->error, *uri = result->records_uri, *tail = result->stderr_tail;
+	const char *error = result->error;
 	int rc = 0;
-	if (!store_clean(&arena, &error) || !store_clean(&arena, &uri) ||
-	        !store_clean(&arena, &tail) || !retry_delays(&delays)) {
+	if (!add_result(&p, &arena, lease, result) || !store_clean(&arena, &error) ||
+	        !retry_delays(&delays)) {
 		rc = vega_fail_nomem(err);
 	} else {
-		postgres_add_text(&p, lease->id);
-		postgres_add_integer(&p, (int64_t)lease->lease_seq);
 		postgres_add_text(&p, outcome_name(result->outcome));
 		postgres_add_text(&p, error);
 		postgres_add_text(&p, delays.data);
-		postgres_add_text(&p, result->summary);
-		postgres_add_bytes(&p, result->records);
-		postgres_add_text(&p, uri);
-		postgres_add_integer(&p, (int64_t)result->records_size);
-		postgres_add_text(&p, result->records_digest);
-		postgres_add_text(&p, tail);
-		postgres_add_integer(&p, result->exit_code);
 		rc = postgres_query(store, FINISH, finish_sql, &p, reply, err);
 	}
 	buf_release(&delays);
@@ -509,9 +594,7 @@ static int settle(struct postgres_store *store, const struct store_lease *lease,
 		job_state_parse(PQgetvalue(reply, 0, 0), state);
 		*state = job_state_terminal(*state) ? *state : JOB_PENDING;
 	} else if (rc == 0) {
-		rc = vega_fail(err, VEGA_LEASE_LOST,
-		        "lease %llu of job %s is no longer ours; its result is discarded",
-		        (unsigned long long)lease->lease_seq, lease->id);
+		rc = lease_lost(lease, err);
 	}
 	PQclear(reply);
 	return rc;
@@ -546,10 +629,11 @@ static int postgres_cancel(
 	        "  finished = CASE WHEN s.state = 'PENDING' THEN now() END,"
 	        "  state = CASE WHEN s.state = 'PENDING' THEN 'CANCELLED' ELSE s.state END"
 	        " FROM vega.job j WHERE j.id = $1::uuid AND s.nr = j.nr"
-	        "  AND s.state IN ('PENDING', 'PROCESSING')"
+	        "  AND s.state IN ('PENDING', 'PROCESSING') AND s.committed_seq = 0"
 	        " RETURNING j.id, s.state) "
 	        "SELECT state, " TELL_CHANGE " FROM asked";
 	static const char find[] = "SELECT s.state" JOB_TABLES " WHERE j.id = $1::uuid";
+	enum job_state after = JOB_PENDING;
 	struct postgres_store *store = handle(base);
 	struct postgres_parameters p = {0};
 	PGresult *reply = NULL;
@@ -560,14 +644,22 @@ static int postgres_cancel(
 		postgres_add_text(&p, canonical);
 		rc = postgres_query(store, CANCEL, ask, &p, &reply, err);
 	}
-	if (rc == 0 && PQntuples(reply) == 0) {
+	bool asked = rc == 0 && PQntuples(reply) > 0;
+	if (rc == 0 && !asked) {
 		PQclear(reply);
 		rc = postgres_query(store, FIND_STATE, find, &p, &reply, err);
 	}
 	if (rc == 0 && PQntuples(reply) == 0) {
 		rc = vega_fail(err, VEGA_NO, "no job %s", id);
-	} else if (rc == 0 && state) {
-		job_state_parse(PQgetvalue(reply, 0, 0), state);
+	} else if (rc == 0) {
+		job_state_parse(PQgetvalue(reply, 0, 0), &after);
+	}
+	if (rc == 0 && !asked && !job_state_terminal(after)) {
+		rc = vega_fail(err, VEGA_NO,
+		        "job %s is publishing its files; it is too late to cancel it", id);
+	}
+	if (rc == 0 && state) {
+		*state = after;
 	}
 	PQclear(reply);
 	return rc;
@@ -740,6 +832,7 @@ const struct store_driver store_postgres = {
         .submit = postgres_submit,
         .claim = postgres_claim,
         .heartbeat = postgres_heartbeat,
+        .commit = postgres_commit,
         .finish = postgres_finish,
         .cancel = postgres_cancel,
         .get = postgres_get,

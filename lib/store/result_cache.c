@@ -6,7 +6,7 @@
 #include "base/seal.h"
 #include "store/store.h"
 
-#define KIND 0x4a4f4201u /* raise with every change of what follows the seal */
+#define KIND 0x4a4f4202u /* raise with every change of what follows the seal */
 #define VALUE_MAX ((size_t)1 << 20)
 #define EXPIRE_S (24 * 60 * 60)
 
@@ -38,7 +38,7 @@ static const size_t strings[] = {
 struct fixed {
 	char id[UUID_TEXT];
 	uint32_t parts;
-	uint64_t lease_seq;
+	uint64_t lease_seq, committed_seq;
 	int64_t times[5];
 	uint32_t nanoseconds[5];
 	int32_t priority, state, exit_code, cancel_requested;
@@ -74,6 +74,7 @@ static void pack(struct buf *value, const struct job *job, unsigned parts)
 	memcpy(fixed.id, job->id, sizeof fixed.id);
 	fixed.parts = parts;
 	fixed.lease_seq = job->lease_seq;
+	fixed.committed_seq = job->committed_seq;
 	for (size_t i = 0; i < 5; i++) {
 		fixed.times[i] = time_at(&copy, i)->sec;
 		fixed.nanoseconds[i] = time_at(&copy, i)->nsec;
@@ -157,6 +158,7 @@ static bool unpack(struct job *job, const struct buf *value, const char *id, uns
 	}
 	memcpy(job->id, fixed.id, sizeof job->id);
 	job->lease_seq = fixed.lease_seq;
+	job->committed_seq = fixed.committed_seq;
 	for (size_t i = 0; i < 5; i++) {
 		*time_at(job, i) = (struct vega_time){fixed.times[i], fixed.nanoseconds[i]};
 	}

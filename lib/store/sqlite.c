@@ -7,7 +7,8 @@
 
 #define JOB_COLUMNS \
 	"j.id, j.spec, j.submitter, j.queue, j.priority, j.max_attempts, j.idempotency_key," \
-	" j.labels, j.created, j.not_before, s.state, s.attempt, s.lease_seq, s.worker," \
+	" j.labels, j.created, j.not_before, s.state, s.attempt, s.lease_seq, s.committed_seq, " \
+	"s.worker," \
 	" s.lease_until, s.started, s.finished, s.cancel_requested, s.progress, s.error, j.nr"
 #define RESULT_COLUMNS \
 	", r.summary, r.records_uri, r.records_size, r.records_digest, r.stderr_tail, r.exit_code"
@@ -266,7 +267,8 @@ static int bury(struct sqlite_store *store, int64_t now, struct vega_error *err)
 	        "  j.max_attempts),"
 	        " lease_seq = s.lease_seq + 1, lease_until = NULL, finished = ?1"
 	        " FROM job j WHERE j.nr = s.nr AND s.state = 'PROCESSING' AND s.lease_until <= ?1"
-	        " AND (s.cancel_requested OR s.attempt >= j.max_attempts)",
+	        " AND (s.cancel_requested OR s.attempt >= j.max_attempts)"
+	        " AND s.committed_seq = 0",
 	        "i", now);
 	rc = rc ? rc : run(store, statement, err);
 	sqlite3_finalize(statement);
@@ -426,9 +428,9 @@ static int sqlite_heartbeat(struct store *base, const char *worker, struct store
 	return end(store, rc, err);
 }
 
-/* What finish() must know of a job. */
+/* What commit() and finish() must know of a job. */
 struct attempt {
-	int64_t nr, lease_seq, finished_seq, number, most;
+	int64_t nr, lease_seq, finished_seq, committed_seq, number, most;
 	enum job_state state;
 	bool cancel_requested;
 };
@@ -439,7 +441,7 @@ static int find_attempt(
 	sqlite3_stmt *statement;
 	int rc = prepare(store, &statement, err,
 	        "SELECT s.nr, s.lease_seq, s.finished_seq, s.attempt, j.max_attempts, s.state,"
-	        " s.cancel_requested" JOB_TABLES " WHERE j.id = lower(?)",
+	        " s.cancel_requested, s.committed_seq" JOB_TABLES " WHERE j.id = lower(?)",
 	        "s", id);
 	rc = rc ? rc : step(store, statement, err);
 	if (rc == 1) {
@@ -450,6 +452,7 @@ static int find_attempt(
 		a->most = sqlite3_column_int64(statement, 4);
 		job_state_parse((const char *)sqlite3_column_text(statement, 5), &a->state);
 		a->cancel_requested = sqlite3_column_int(statement, 6) != 0;
+		a->committed_seq = sqlite3_column_int64(statement, 7);
 	}
 	sqlite3_finalize(statement);
 	return rc;
@@ -458,6 +461,9 @@ static int find_attempt(
 /* The state that an outcome leads to; FINISH in postgres.c says the same in SQL. */
 static enum job_state state_after(enum store_outcome outcome, const struct attempt *a)
 {
+	if (a->committed_seq) {
+		return outcome == STORE_COMPLETED ? JOB_COMPLETED : JOB_PENDING;
+	}
 	switch (outcome) {
 	case STORE_COMPLETED:
 		return JOB_COMPLETED;
@@ -495,6 +501,24 @@ static int store_result(struct sqlite_store *store, struct arena *arena, const s
 	return rc;
 }
 
+/* Adds what publishing left to the result that was committed. */
+static int add_to_result(struct sqlite_store *store, struct arena *arena, const struct attempt *a,
+        const struct store_result *result, struct vega_error *err)
+{
+	sqlite3_stmt *statement = NULL;
+	const char *tail = result->stderr_tail;
+	if (!store_clean(arena, &tail)) {
+		return vega_fail_nomem(err);
+	}
+	int rc = prepare(store, &statement, err,
+	        "UPDATE job_result SET exit_code = max(exit_code, ?1),"
+	        " stderr_tail = coalesce(?2, stderr_tail) WHERE nr = ?3",
+	        "isi", (int64_t)result->exit_code, tail, a->nr);
+	rc = rc ? rc : run(store, statement, err);
+	sqlite3_finalize(statement);
+	return rc;
+}
+
 static int store_end(struct sqlite_store *store, const struct attempt *a, enum job_state state,
         const struct store_result *result, struct vega_error *err)
 {
@@ -513,12 +537,60 @@ static int store_end(struct sqlite_store *store, const struct attempt *a, enum j
 	                  "stiisi", job_state_name(state), job_state_terminal(state) ? now : 0,
 	                  now + delay, (int64_t)released, error, a->nr);
 	rc = rc ? rc : run(store, statement, err);
-	if (rc == 0 && !released) {
+	if (rc == 0 && a->committed_seq && state == JOB_COMPLETED) {
+		rc = add_to_result(store, &arena, a, result, err);
+	} else if (rc == 0 && !a->committed_seq && !released) {
 		rc = store_result(store, &arena, a, result, err);
 	}
 	sqlite3_finalize(statement);
 	arena_release(&arena);
 	return rc;
+}
+
+static int lease_lost(const struct store_lease *lease, struct vega_error *err)
+{
+	return vega_fail(err, VEGA_LEASE_LOST,
+	        "lease %llu of job %s is no longer ours; its result is discarded",
+	        (unsigned long long)lease->lease_seq, lease->id);
+}
+
+static int store_commit(struct sqlite_store *store, const struct attempt *a,
+        const struct store_result *result, struct vega_error *err)
+{
+	sqlite3_stmt *statement = NULL;
+	struct arena arena = {0};
+	int rc = prepare(store, &statement, err,
+	        "UPDATE job_state SET committed_seq = lease_seq WHERE nr = ?", "i", a->nr);
+	rc = rc ? rc : run(store, statement, err);
+	rc = rc ? rc : store_result(store, &arena, a, result, err);
+	sqlite3_finalize(statement);
+	arena_release(&arena);
+	return rc;
+}
+
+static int sqlite_commit(struct store *base, const struct store_lease *lease,
+        const struct store_result *result, struct vega_error *err)
+{
+	struct sqlite_store *store = handle(base);
+	struct attempt a = {0};
+	int64_t lease_seq = (int64_t)lease->lease_seq;
+	int rc = begin(store, err);
+	if (rc) {
+		return rc;
+	}
+	rc = find_attempt(store, lease->id, &a, err);
+	if (rc < 0) {
+		return end(store, rc, err);
+	}
+	if (rc == 0 || a.lease_seq != lease_seq || a.state != JOB_PROCESSING ||
+	        (a.committed_seq && a.committed_seq != lease_seq)) {
+		rc = lease_lost(lease, err);
+	} else if (a.cancel_requested) {
+		rc = vega_fail(err, VEGA_NO, "cancellation of job %s was asked for", lease->id);
+	} else {
+		rc = a.committed_seq ? 0 : store_commit(store, &a, result, err);
+	}
+	return end(store, rc, err);
 }
 
 static int sqlite_finish(struct store *base, const struct store_lease *lease,
@@ -543,10 +615,7 @@ static int sqlite_finish(struct store *base, const struct store_lease *lease,
 		return end(store, 0, err);
 	}
 	if (rc == 0 || a.lease_seq != lease_seq || a.state != JOB_PROCESSING) {
-		rc = vega_fail(err, VEGA_LEASE_LOST,
-		        "lease %llu of job %s is no longer ours; its result is discarded",
-		        (unsigned long long)lease->lease_seq, lease->id);
-		return end(store, rc, err);
+		return end(store, lease_lost(lease, err), err);
 	}
 	enum job_state after = state_after(result->outcome, &a);
 	if (state) {
@@ -570,6 +639,9 @@ static int sqlite_cancel(
 	rc = find_attempt(store, canonical, &a, err);
 	if (rc == 0) {
 		rc = vega_fail(err, VEGA_NO, "no job %s", id);
+	} else if (rc == 1 && a.committed_seq && !job_state_terminal(a.state)) {
+		rc = vega_fail(err, VEGA_NO,
+		        "job %s is publishing its files; it is too late to cancel it", id);
 	} else if (rc == 1) {
 		rc = prepare(store, &statement, err,
 		        "UPDATE job_state SET cancel_requested = 1,"
@@ -702,6 +774,7 @@ const struct store_driver store_sqlite = {
         .submit = sqlite_submit,
         .claim = sqlite_claim,
         .heartbeat = sqlite_heartbeat,
+        .commit = sqlite_commit,
         .finish = sqlite_finish,
         .cancel = sqlite_cancel,
         .get = sqlite_get,

@@ -47,7 +47,8 @@ const char sqlite_schema[] =
         "  (state IN ('PENDING', 'PROCESSING', 'COMPLETED', 'FAILED', 'CANCELLED')),"
         " attempt INTEGER NOT NULL DEFAULT 0,"
         " lease_seq INTEGER NOT NULL DEFAULT 0,"
-        " finished_seq INTEGER," /* the lease that finish() ended last */
+        " finished_seq INTEGER,"                     /* the lease that finish() ended last */
+        " committed_seq INTEGER NOT NULL DEFAULT 0," /* the lease that commit() named */
         " worker TEXT,"
         " lease_until INTEGER,"
         " started INTEGER,"

@@ -132,6 +132,7 @@ int store_read_job(
 	job->not_before = point(row, COLUMN_NOT_BEFORE);
 	job->attempt = (unsigned)integer(row, COLUMN_ATTEMPT);
 	job->lease_seq = (uint64_t)integer(row, COLUMN_LEASE_SEQ);
+	job->committed_seq = (uint64_t)integer(row, COLUMN_COMMITTED_SEQ);
 	job->lease_until = point(row, COLUMN_LEASE_UNTIL);
 	job->started = point(row, COLUMN_STARTED);
 	job->finished = point(row, COLUMN_FINISHED);

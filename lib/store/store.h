@@ -115,7 +115,7 @@ struct store_driver {
 	 * highest priority then oldest first, and raise each lease_seq. An expired job whose
 	 * attempts are used up becomes FAILED, one with cancel_requested CANCELLED. Fills
 	 * jobs[0…max-1] (with spec); the caller releases them. Returns how many, or a negative
-	 * code.
+	 * code. A job with committed_seq > 0 is never given up for its attempts: see commit().
 	 */
 	int (*claim)(struct store *store, const struct store_claim *claim, struct job *jobs,
 	        struct vega_error *err);
@@ -123,6 +123,18 @@ struct store_driver {
 	/* Renew all leases of a worker in one statement, and learn of cancellations and losses. */
 	int (*heartbeat)(struct store *store, const char *worker, struct store_lease *leases,
 	        size_t count, uint64_t lease_ms, struct vega_error *err);
+
+	/*
+	 * An attempt that has staged its output files is over: store its result (the outcome is
+	 * not looked at) and mark the job as committed by this lease, fenced as finish() is. From
+	 * now on its files may be published, and the job can only become COMPLETED: a request to
+	 * cancel is refused, and any other end of an attempt than STORE_COMPLETED makes it
+	 * PENDING, however many there were. That finish() keeps the result stored here, with the
+	 * greater exit code and the newer stderr_tail. VEGA_LEASE_LOST; VEGA_NO: cancellation was
+	 * asked for first, and nothing was stored. Repeating it changes nothing.
+	 */
+	int (*commit)(struct store *store, const struct store_lease *lease,
+	        const struct store_result *result, struct vega_error *err);
 
 	/* End an attempt, fenced: VEGA_LEASE_LOST when the lease is no longer ours (and then
 	 * nothing was stored). With STORE_RETRY or STORE_RELEASED and a pending cancel request the
@@ -132,7 +144,8 @@ struct store_driver {
 	        const struct store_result *result, enum job_state *state, struct vega_error *err);
 
 	/* PENDING: CANCELLED at once. PROCESSING: ask. Terminal: unchanged. *state is the state
-	 * afterwards. VEGA_NO: no such job; VEGA_USAGE: not an id. */
+	 * afterwards. VEGA_NO: no such job, or it is committed and too late; VEGA_USAGE: not an
+	 * id. */
 	int (*cancel)(
 	        struct store *store, const char *id, enum job_state *state, struct vega_error *err);
 

@@ -5,6 +5,7 @@
 #include "contract.h"
 
 static struct vega_error err;
+static const struct store_result no_result = {.outcome = STORE_COMPLETED};
 
 enum operation {
 	CLAIM,
@@ -16,12 +17,13 @@ enum operation {
 	FINISH_RELEASED,
 	CANCEL,
 	SUBMIT_AGAIN,
+	COMMIT,
 	OPERATIONS,
 };
 
 static const char *const operation_names[OPERATIONS] = {"claim", "heartbeat", "finish COMPLETED",
         "finish FAILED", "finish RETRY", "finish CANCELLED", "finish RELEASED", "cancel",
-        "submit again"};
+        "submit again", "commit"};
 
 /* What a job was before the operation: its state and how it got there. */
 struct subject {
@@ -31,23 +33,31 @@ struct subject {
 	bool cancelled;    /* asked for */
 	int outcome;       /* of finish, or -1 */
 	unsigned attempts; /* at most; 0: the default */
+	bool committed;
 	/* Where each operation leads: Pending, Running, Completed, Failed, X: cancelled. */
 	const char *wanted;
 };
 
 static const struct subject subjects[] = {
-        {"PENDING", JOB_PENDING, 0, false, -1, 0, "RPPPPPPXP"},
-        {"PENDING again", JOB_PENDING, 60000, false, STORE_RELEASED, 0, "RPPPPPPXP"},
-        {"PROCESSING", JOB_PROCESSING, 60000, false, -1, 0, "RRCFPXPRR"},
-        {"PROCESSING, last attempt", JOB_PROCESSING, 60000, false, -1, 1, "RRCFFXPRR"},
-        {"PROCESSING, to be cancelled", JOB_PROCESSING, 60000, true, -1, 0, "RRCFXXXRR"},
-        {"expired", JOB_PROCESSING, 1, false, -1, 0, "RRCFPXPRR"},
-        {"expired, last attempt", JOB_PROCESSING, 1, false, -1, 1, "FRCFFXPRR"},
-        {"expired, to be cancelled", JOB_PROCESSING, 1, true, -1, 0, "XRCFXXXRR"},
-        {"COMPLETED", JOB_COMPLETED, 60000, false, STORE_COMPLETED, 0, "CCCCCCCCC"},
-        {"FAILED", JOB_FAILED, 60000, false, STORE_FAILED, 0, "FFFFFFFFF"},
-        {"CANCELLED, before it ran", JOB_CANCELLED, 0, true, -1, 0, "XXXXXXXXX"},
-        {"CANCELLED, while it ran", JOB_CANCELLED, 60000, true, STORE_CANCELLED, 0, "XXXXXXXXX"},
+        {"PENDING", JOB_PENDING, 0, false, -1, 0, false, "RPPPPPPXPP"},
+        {"PENDING again", JOB_PENDING, 60000, false, STORE_RELEASED, 0, false, "RPPPPPPXPP"},
+        {"PROCESSING", JOB_PROCESSING, 60000, false, -1, 0, false, "RRCFPXPRRR"},
+        {"PROCESSING, last attempt", JOB_PROCESSING, 60000, false, -1, 1, false, "RRCFFXPRRR"},
+        {"PROCESSING, to be cancelled", JOB_PROCESSING, 60000, true, -1, 0, false, "RRCFXXXRRR"},
+        {"expired", JOB_PROCESSING, 1, false, -1, 0, false, "RRCFPXPRRR"},
+        {"expired, last attempt", JOB_PROCESSING, 1, false, -1, 1, false, "FRCFFXPRRR"},
+        {"expired, to be cancelled", JOB_PROCESSING, 1, true, -1, 0, false, "XRCFXXXRRR"},
+        {"COMPLETED", JOB_COMPLETED, 60000, false, STORE_COMPLETED, 0, false, "CCCCCCCCCC"},
+        {"FAILED", JOB_FAILED, 60000, false, STORE_FAILED, 0, false, "FFFFFFFFFF"},
+        {"CANCELLED, before it ran", JOB_CANCELLED, 0, true, -1, 0, false, "XXXXXXXXXX"},
+        {"CANCELLED, while it ran", JOB_CANCELLED, 60000, true, STORE_CANCELLED, 0, false,
+                "XXXXXXXXXX"},
+        {"committed", JOB_PROCESSING, 60000, false, -1, 0, true, "RRCPPPPRRR"},
+        {"committed, last attempt", JOB_PROCESSING, 60000, false, -1, 1, true, "RRCPPPPRRR"},
+        {"committed, expired, last attempt", JOB_PROCESSING, 1, false, -1, 1, true, "RRCPPPPRRR"},
+        {"committed, PENDING", JOB_PENDING, 60000, false, STORE_RELEASED, 1, true, "RPPPPPPPPP"},
+        {"committed, COMPLETED", JOB_COMPLETED, 60000, false, STORE_COMPLETED, 1, true,
+                "CCCCCCCCCC"},
 };
 
 static struct store_lease make(
@@ -60,6 +70,9 @@ static struct store_lease make(
 	memcpy(lease.id, r->id, UUID_TEXT);
 	if (s->lease_ms) {
 		lease = take_for(store, queue, s->lease_ms);
+	}
+	if (s->committed) {
+		store->driver->commit(store, &lease, &no_result, &err);
 	}
 	if (s->cancelled) {
 		store->driver->cancel(store, r->id, NULL, &err);
@@ -93,6 +106,9 @@ static int operate(struct store *store, enum operation operation, const char *qu
 		break;
 	case CANCEL:
 		store->driver->cancel(store, r->id, &state, &err);
+		break;
+	case COMMIT:
+		store->driver->commit(store, lease, &no_result, &err);
 		break;
 	case SUBMIT_AGAIN:
 		submit(store, r);

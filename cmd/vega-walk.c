@@ -29,6 +29,8 @@ struct arguments {
 	struct option_number spec_fd, progress_every;
 	struct strlist allow_root;
 	bool refuse_commands;
+	char *stage;
+	bool publish, discard;
 };
 
 static const char *const format_names[] = {"text", "ndjson", "json", "csv", NULL};
@@ -52,6 +54,9 @@ static const struct option_row rows[] = {
         {"progress-every", 0, OPT_NUMBER, FIELD(progress_every), 0, "MS", NULL, NULL, NULL},
         {"allow-root", 0, OPT_LIST, FIELD(allow_root), 0, "DIR", NULL, NULL, NULL},
         {"refuse-commands", 0, OPT_FLAG, FIELD(refuse_commands), 0, NULL, NULL, NULL, NULL},
+        {"stage", 0, OPT_TEXT, FIELD(stage), 0, "ID.SEQ", NULL, NULL, NULL},
+        {"publish", 0, OPT_FLAG, FIELD(publish), 0, NULL, NULL, NULL, NULL},
+        {"discard", 0, OPT_FLAG, FIELD(discard), 0, NULL, NULL, NULL, NULL},
 };
 
 static const struct cmd_help help = {
@@ -142,7 +147,8 @@ static int read_spec(struct spec *spec, const struct arguments *args, struct veg
 	                           "cannot read the specification from descriptor %" PRIu64, fd)
 	                 : spec_parse_json(spec, json.data ? json.data : "", json.len, err);
 	buf_release(&json);
-	if (!code && args->refuse_commands && spec->command.count) {
+	bool runs = !args->publish && !args->discard;
+	if (!code && args->refuse_commands && runs && spec->command.count) {
 		code = vega_fail(err, VEGA_USAGE,
 		        "this worker runs no commands of jobs (%s); start one with vega-run "
 		        "--commands",
@@ -174,6 +180,24 @@ static struct format_options output_options(const struct arguments *args, const 
 	};
 }
 
+/* Walk, or end what a walk for a job began. */
+static int carry_out(const struct arguments *args, const struct spec *spec,
+        struct engine_config *config, struct vega_error *err)
+{
+	struct stage stage;
+	if (args->stage) {
+		if (!stage_parse(&stage, args->stage)) {
+			return vega_fail(err, VEGA_USAGE, "--stage %s: say ID.SEQ", args->stage);
+		}
+		config->stage = &stage;
+	} else if (args->publish || args->discard) {
+		return vega_fail(err, VEGA_USAGE, "--publish and --discard need --stage");
+	}
+	return args->publish   ? engine_publish(spec, config, err)
+	       : args->discard ? engine_discard(spec, config, err)
+	                       : run_spec(spec, config, err);
+}
+
 static int run(const struct arguments *args, const struct spec *spec)
 {
 	struct screen screen = {0};
@@ -203,7 +227,7 @@ static int run(const struct arguments *args, const struct spec *spec)
 		screen.live = true;
 		signal_every(200);
 	}
-	int code = run_spec(spec, &config, &err);
+	int code = carry_out(args, spec, &config, &err);
 	signal_every(0);
 	wipe(&screen);
 	if (code && err.sys == EPIPE) {

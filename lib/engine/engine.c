@@ -378,11 +378,12 @@ static struct walk_config walk_settings(struct run *run)
 
 static int open_ops(struct run *run, struct vega_error *err)
 {
+	const struct op_output output = {
+	        .allowed = run->config->allowed, .stage = run->config->stage};
 	int code = 0;
 	for (unsigned i = 0; i < run->op_count && !code; i++) {
 		if (run->op[i]->open) {
-			code = run->op[i]->open(
-			        run->spec, run->config->allowed, &run->self[i], err);
+			code = run->op[i]->open(run->spec, &output, &run->self[i], err);
 		}
 	}
 	return code;

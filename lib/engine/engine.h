@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "fs/stage.h"
 #include "record/format.h"
 #include "spec/spec.h"
 
@@ -22,6 +23,8 @@ struct engine_config {
 	int fd;                        /* where the records go: 1 */
 	const struct strlist *allowed; /* --allow-root; NULL or empty: anywhere */
 	const char *cache_url;         /* NULL: none */
+	const struct stage *stage;     /* output goes there, for engine_publish(); NULL: at once to
+	                                  its place */
 
 	/*
 	 * Non-zero ends the run soon: what is known is printed, marked incomplete. A signal
@@ -54,5 +57,21 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 /* All checks of run_spec() that come before the walk, for vega-submit: regexes compile, roots can
  * be opened, the output directory is usable. */
 int engine_check(const struct spec *spec, const struct strlist *allowed, struct vega_error *err);
+
+/*
+ * What becomes of a stage (see fs/stage.h) that a run of this spec has filled. Both do nothing for
+ * a spec that writes no files, and use of the configuration `allowed`, `stage` and, for publishing,
+ * `stop` and `message`.
+ *
+ * Publish it: 0; VEGA_PARTIAL: what stood in the place of some files was left alone, each was
+ * named, and all others are published; VEGA_INTERRUPTED or VEGA_FATAL: not all is published, try
+ * again.
+ */
+int engine_publish(
+        const struct spec *spec, const struct engine_config *config, struct vega_error *err);
+
+/* Remove it, and those of the job's earlier leases. VEGA_FATAL. */
+int engine_discard(
+        const struct spec *spec, const struct engine_config *config, struct vega_error *err);
 
 #endif

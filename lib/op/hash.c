@@ -35,10 +35,10 @@ static unsigned hash_want(const struct spec *spec)
 	return 0;
 }
 
-static int hash_open(
-        const struct spec *spec, const struct strlist *allowed, void **self, struct vega_error *err)
+static int hash_open(const struct spec *spec, const struct op_output *output, void **self,
+        struct vega_error *err)
 {
-	(void)allowed;
+	(void)output;
 	*self = NULL;
 	return spec->algo == SPEC_SHA256 ? sha256_load(err) : 0;
 }

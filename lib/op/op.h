@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "fs/stage.h"
 #include "record/record.h"
 #include "record/sink.h"
 #include "spec/spec.h"
@@ -38,6 +39,12 @@ struct op_thread {
 	const atomic_int *stop; /* non-zero: end long work soon */
 };
 
+/* Where output may go. */
+struct op_output {
+	const struct strlist *allowed; /* beneath one of these; NULL or empty: anywhere */
+	const struct stage *stage;     /* written there, and not published; NULL: published */
+};
+
 #define OP_RESULT_MAX 64
 
 struct op {
@@ -51,9 +58,8 @@ struct op {
 	/* The meta_fields that it needs for this spec. */
 	unsigned (*want)(const struct spec *spec);
 
-	/* Once, before any thread: check and prepare. `allowed` (may be NULL): output must lie
-	 * beneath one of these. May be NULL (self is NULL then). */
-	int (*open)(const struct spec *spec, const struct strlist *allowed, void **self,
+	/* Once, before any thread: check and prepare. May be NULL (self is NULL then). */
+	int (*open)(const struct spec *spec, const struct op_output *output, void **self,
 	        struct vega_error *err);
 
 	/* A thread's accumulator; NULL: no memory. The op_thread outlives it. */

@@ -92,10 +92,10 @@ static unsigned summarize_want(const struct spec *spec)
 	return META_SIZE | META_MTIME | META_OWNER | META_IDENTITY;
 }
 
-static int summarize_open(
-        const struct spec *spec, const struct strlist *allowed, void **self, struct vega_error *err)
+static int summarize_open(const struct spec *spec, const struct op_output *output, void **self,
+        struct vega_error *err)
 {
-	(void)allowed;
+	(void)output;
 	struct summarizer *s = calloc(1, sizeof *s);
 	if (!s || !(s->links = links_new())) {
 		free(s);

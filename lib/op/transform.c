@@ -26,6 +26,7 @@
 struct transform {
 	const struct spec *spec;
 	struct output_root *root;
+	struct output_root *target; /* where files are written: the root, or a job's stage in it */
 	struct pending *pending;
 	struct claims *claims; /* while planning */
 };
@@ -111,6 +112,9 @@ static void transform_close(void *self)
 		return;
 	}
 	pending_free(transform->pending);
+	if (transform->target != transform->root) {
+		output_root_close(transform->target);
+	}
 	output_root_close(transform->root);
 	claims_free(transform->claims);
 	free(transform);
@@ -143,8 +147,22 @@ static int check_apart(const struct transform *transform, struct vega_error *err
 	return 0;
 }
 
-static int transform_open(
-        const struct spec *spec, const struct strlist *allowed, void **self, struct vega_error *err)
+/* Write to a stage of its own; those of earlier attempts, whose leases have ended, go. */
+static int enter_stage(
+        struct transform *transform, const struct stage *stage, struct vega_error *err)
+{
+	struct stage earlier = *stage;
+	earlier.seq--;
+	stage_discard(
+	        transform->root, &earlier); /* what could not be removed is tried again later */
+	int error = stage_create(transform->root, stage, &transform->target);
+	return error ? vega_fail_errno(err, VEGA_FATAL, -error, "cannot make a stage in --out %s",
+	                       transform->spec->out)
+	             : 0;
+}
+
+static int transform_open(const struct spec *spec, const struct op_output *output, void **self,
+        struct vega_error *err)
 {
 	struct transform *transform = calloc(1, sizeof *transform);
 	if (!transform) {
@@ -153,10 +171,14 @@ static int transform_open(
 	transform->spec = spec;
 	int rc = spec->command.count ? filter_check(&spec->command, err) : 0;
 	if (rc == 0) {
-		rc = output_root_open(spec->out, allowed, &transform->root, err);
+		rc = output_root_open(spec->out, output->allowed, &transform->root, err);
+		transform->target = transform->root;
 	}
 	if (rc == 0) {
 		rc = check_apart(transform, err);
+	}
+	if (rc == 0 && output->stage) {
+		rc = enter_stage(transform, output->stage, err);
 	}
 	transform->claims = rc ? NULL : claims_new();
 	transform->pending = rc ? NULL : pending_new();
@@ -309,10 +331,10 @@ static int refuse_output(
 enum existing { ABSENT, CURRENT, SAME_FILE, DIFFERENT, UNREADABLE };
 
 /* What stands where the output goes. *there is valid unless ABSENT; *error is set if UNREADABLE. */
-static enum existing look_at_output(struct transform *transform, const char *relative,
+static enum existing look_at_output(struct output_root *root, const char *relative,
         const struct file_meta *input, struct file_meta *there, int *error)
 {
-	int rc = output_stat(transform->root, relative, there);
+	int rc = output_stat(root, relative, there);
 	if (rc) {
 		*error = -rc;
 		return rc == -ENOENT ? ABSENT : UNREADABLE;
@@ -342,7 +364,7 @@ static void conclude(struct transform_thread *t, const struct pending_file *file
 	struct file_meta there;
 	int error = -result;
 	/* Somebody was faster, perhaps with the same. */
-	if (error == EEXIST && look_at_output(t->transform, file->output + file->relative,
+	if (error == EEXIST && look_at_output(t->transform->target, file->output + file->relative,
 	                               &file->meta, &there, &error) == CURRENT) {
 		outcome.status = "current";
 		outcome.output_bytes = there.size;
@@ -397,7 +419,7 @@ static int may_write(
 	struct file_meta there;
 	struct outcome outcome = {.output = t->output.data, .status = "current"};
 	int error = 0;
-	switch (look_at_output(t->transform, relative_output(t), meta, &there, &error)) {
+	switch (look_at_output(t->transform->root, relative_output(t), meta, &there, &error)) {
 	case ABSENT:
 		return 1;
 	case CURRENT:
@@ -434,7 +456,7 @@ static int transform_begin_file(
 	if (may <= 0) {
 		return may;
 	}
-	int error = output_begin(t->transform->root, relative_output(t), &t->file);
+	int error = output_begin(t->transform->target, relative_output(t), &t->file);
 	if (error) {
 		return refuse_output(t, entry, -error, NULL);
 	}

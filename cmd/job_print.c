@@ -19,6 +19,10 @@ int print_buf(struct buf *out, struct vega_error *err)
 int job_verdict(const struct job *job, struct vega_error *err)
 {
 	if (job->state == JOB_COMPLETED && job->exit_code == vega_exit_status(VEGA_PARTIAL)) {
+		if (job->error) {
+			return vega_fail(
+			        err, VEGA_PARTIAL, "job %s completed, but %s", job->id, job->error);
+		}
 		return vega_fail(err, VEGA_PARTIAL,
 		        "job %s completed, but not for every entry; --records names the others",
 		        job->id);

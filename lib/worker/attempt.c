@@ -7,24 +7,62 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
+#include "spec/spec.h"
+
 #define BLOCKS_AT_ONCE 4 /* of one child, before the others have their turn */
 
-int attempt_begin(struct attempt *attempt, struct job *job, const struct child_command *command,
-        const char *spool_dir, uint64_t now, uint64_t lease_end, struct vega_error *err)
+/* What cannot be read here is refused by the child too. */
+static bool writes_files(const char *json)
 {
-	*attempt = (struct attempt){
-	        .phase = ATTEMPT_RUNNING, .job = *job, .began = now, .lease_end = lease_end};
+	struct spec spec;
+	spec_init(&spec);
+	bool writes = spec_parse_json(&spec, json, strlen(json), NULL) == 0 &&
+	              (spec.operations & SPEC_TRANSFORM);
+	spec_release(&spec);
+	return writes;
+}
+
+void attempt_begin(struct attempt *attempt, struct job *job, const char *spool_dir, uint64_t now,
+        uint64_t lease_end)
+{
+	*attempt = (struct attempt){.phase = ATTEMPT_OVER,
+	        .step = job->committed_seq ? STEP_PUBLISH : STEP_WALK,
+	        .staged = job->committed_seq || writes_files(job->spec),
+	        .commit = job->committed_seq ? COMMIT_DONE : COMMIT_NONE,
+	        .job = *job,
+	        .began = now,
+	        .lease_end = lease_end,
+	        .child = {.out = -1, .err = -1}};
 	*job = (struct job){.spec = NULL};
 	snprintf(attempt->lease.id, sizeof attempt->lease.id, "%s", attempt->job.id);
 	attempt->lease.lease_seq = attempt->job.lease_seq;
 	spool_init(&attempt->spool, spool_dir, attempt->job.id, attempt->job.lease_seq);
 	stream_init(&attempt->stream, &attempt->spool);
-	int code = child_start(&attempt->child, command, attempt->job.spec, err);
-	if (code < 0) {
-		attempt->phase = ATTEMPT_OVER;
-		attempt->result = (struct store_result){.outcome = STORE_RELEASED};
-	}
-	return code;
+}
+
+bool attempt_holds_lease(const struct attempt *attempt)
+{
+	return attempt->phase != ATTEMPT_FREE && attempt->ending != ENDING_LOST &&
+	       attempt->step != STEP_DISCARD;
+}
+
+bool attempt_to_commit(const struct attempt *attempt)
+{
+	return attempt->staged && attempt->commit != COMMIT_DONE &&
+	       attempt->result.outcome == STORE_COMPLETED;
+}
+
+void attempt_committed(struct attempt *attempt)
+{
+	attempt->commit = COMMIT_DONE;
+	attempt->job.committed_seq = attempt->lease.lease_seq;
+}
+
+bool attempt_to_discard(const struct attempt *attempt)
+{
+	bool published = attempt->stored && attempt->result.outcome == STORE_COMPLETED;
+	return attempt->staged && attempt->step != STEP_DISCARD &&
+	       (attempt->commit == COMMIT_NONE || published);
 }
 
 /* --- the verdict ------------------------------------------------------------------------------ */
@@ -106,18 +144,40 @@ static void keep(struct attempt *attempt)
 	attempt->result.records_digest = spool->digest;
 }
 
+/* A job that is committed can only be completed, now or later. */
+static void conclude_publishing(struct attempt *attempt, int code)
+{
+	if (code == 0) {
+		verdict(attempt, STORE_COMPLETED, NULL);
+	} else if (code == 3) {
+		verdict(attempt, STORE_COMPLETED, child_last_message(&attempt->child));
+	} else if (attempt->ending == ENDING_RELEASE) {
+		verdict(attempt, STORE_RELEASED, NULL);
+	} else {
+		verdict(attempt, STORE_RETRY, failure(attempt));
+	}
+}
+
 static void conclude(struct attempt *attempt)
 {
 	int status = attempt->child.status;
 	bool exited = WIFEXITED(status);
 	int code = exited ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	bool whole = attempt->stream.summary && attempt->stream.complete && !attempt->stream.broken;
+	if (attempt->step == STEP_DISCARD) {
+		return; /* the verdict is stored */
+	}
+	free(attempt->stderr_tail);
 	attempt->stderr_tail = child_stderr_tail(&attempt->child);
-	attempt->result.exit_code = code;
+	if (attempt->step == STEP_WALK || code != 0) {
+		attempt->result.exit_code = code;
+	}
 	if (attempt->ending == ENDING_LOST) {
 		return; /* nothing is stored or kept */
 	}
-	if (attempt->ending == ENDING_CANCEL) {
+	if (attempt->step == STEP_PUBLISH) {
+		conclude_publishing(attempt, code);
+	} else if (attempt->ending == ENDING_CANCEL) {
 		verdict(attempt, STORE_CANCELLED, NULL);
 	} else if (attempt->ending == ENDING_BROKEN) {
 		verdict(attempt, STORE_RETRY, clean_text(attempt->why.text));
@@ -139,12 +199,42 @@ void attempt_refused(struct attempt *attempt, const char *why)
 	attempt->refused = true;
 }
 
+/* --- the steps -------------------------------------------------------------------------------- */
+
+int attempt_start(struct attempt *attempt, enum attempt_step step,
+        const struct child_command *command, uint64_t now, struct vega_error *err)
+{
+	static const char *const step_options[] = {
+	        [STEP_PUBLISH] = "--publish", [STEP_DISCARD] = "--discard"};
+	char stage[64 + UUID_TEXT];
+	const char *options[CHILD_OPTIONS_MAX + 1] = {stage, step_options[step]};
+	uint64_t seq = step == STEP_PUBLISH ? attempt->job.committed_seq : attempt->lease.lease_seq;
+	snprintf(stage, sizeof stage, "--stage=%s.%llu", attempt->job.id, (unsigned long long)seq);
+	if (!attempt->staged) {
+		options[0] = NULL;
+	}
+	child_release(&attempt->child);
+	attempt->step = step;
+	attempt->phase = ATTEMPT_RUNNING;
+	attempt->kill_at = step == STEP_DISCARD ? now + ATTEMPT_DISCARD_MS : 0;
+	int code = child_start(&attempt->child, command, options, attempt->job.spec, err);
+	if (code < 0) {
+		attempt->phase = ATTEMPT_OVER;
+		if (step != STEP_DISCARD) {
+			verdict(attempt, STORE_RELEASED, NULL);
+		}
+	} else if (step == STEP_PUBLISH) {
+		attempt->ending = ENDING_NONE; /* what ended the walk does not end this */
+	}
+	return code;
+}
+
 /* --- running ---------------------------------------------------------------------------------- */
 
 void attempt_stop(
         struct attempt *attempt, enum attempt_ending ending, const char *why, uint64_t now)
 {
-	if (attempt->phase == ATTEMPT_FREE || ending <= attempt->ending) {
+	if (!attempt_holds_lease(attempt) || ending <= attempt->ending) {
 		return;
 	}
 	attempt->ending = ending;
@@ -182,7 +272,7 @@ void attempt_tick(struct attempt *attempt, uint64_t now)
 
 static void take(struct attempt *attempt, const char *bytes, size_t len, uint64_t now)
 {
-	if (attempt->ending > ENDING_RELEASE) {
+	if (attempt->ending > ENDING_RELEASE || attempt->step != STEP_WALK) {
 		return; /* read so that the child can end, but of no use */
 	}
 	stream_add(&attempt->stream, bytes, len);
@@ -257,11 +347,12 @@ bool attempt_reap(struct attempt *attempt, char *block, size_t size, uint64_t no
 	return true;
 }
 
-void attempt_clear(struct attempt *attempt, bool stored)
+void attempt_clear(struct attempt *attempt)
 {
+	bool completed = attempt->stored && attempt->result.outcome == STORE_COMPLETED;
 	child_release(&attempt->child);
 	stream_release(&attempt->stream);
-	if (stored && attempt->result.outcome == STORE_COMPLETED) {
+	if (completed || attempt->commit != COMMIT_NONE) {
 		spool_release(&attempt->spool);
 	} else {
 		spool_discard(&attempt->spool);

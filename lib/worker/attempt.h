@@ -3,6 +3,12 @@
  *
  * FREE ──begin──► RUNNING ──the child ended──► OVER ──stored, or lost──► FREE
  *
+ * A job that writes files has up to three children, one a step, so that its files appear exactly
+ * once although it may be attempted many times (fs/stage.h, store.h's commit()): one walks and
+ * leaves the files in a stage; when the store has committed the result, one publishes them, of this
+ * worker or, if it is lost, of the next; and when the job's state is stored, or the lease is lost
+ * before the commit, one removes what is left of the stage.
+ *
  * Times are CLOCK_BOOTTIME milliseconds. Nothing here talks to the store.
  */
 #ifndef VEGA_WORKER_ATTEMPT_H
@@ -15,8 +21,9 @@
 #include "worker/spool.h"
 #include "worker/stream.h"
 
-#define ATTEMPT_GRACE_MS 5000   /* between SIGTERM and SIGKILL */
-#define ATTEMPT_LINGER_MS 10000 /* from the end of stdout to the end of the process */
+#define ATTEMPT_GRACE_MS 5000    /* between SIGTERM and SIGKILL */
+#define ATTEMPT_LINGER_MS 10000  /* from the end of stdout to the end of the process */
+#define ATTEMPT_DISCARD_MS 60000 /* for removing a stage */
 
 enum attempt_phase { ATTEMPT_FREE, ATTEMPT_RUNNING, ATTEMPT_OVER };
 
@@ -30,8 +37,20 @@ enum attempt_ending {
 	ENDING_LOST, /* the lease is not ours any more, or is about to end */
 };
 
+enum attempt_step { STEP_WALK, STEP_PUBLISH, STEP_DISCARD };
+
+enum attempt_commit {
+	COMMIT_NONE,
+	COMMIT_UNKNOWN, /* the store was asked, and did not answer */
+	COMMIT_DONE,
+};
+
 struct attempt {
 	enum attempt_phase phase;
+	enum attempt_step step;
+	bool staged; /* it writes files */
+	enum attempt_commit commit;
+	bool stored; /* its result is */
 	struct job job;
 	struct store_lease lease;
 	uint64_t lease_end; /* from when the last good claim or heartbeat was sent */
@@ -49,12 +68,29 @@ struct attempt {
 	char *error, *stderr_tail;
 };
 
-/*
- * Take over *job (zeroed here) and start its child. When that fails the attempt is OVER, to be
- * released: it is this worker that cannot work.
+/* Take over *job (zeroed here). The first step is STEP_WALK, or for a committed job STEP_PUBLISH.
  */
-int attempt_begin(struct attempt *attempt, struct job *job, const struct child_command *command,
-        const char *spool_dir, uint64_t now, uint64_t lease_end, struct vega_error *err);
+void attempt_begin(struct attempt *attempt, struct job *job, const char *spool_dir, uint64_t now,
+        uint64_t lease_end);
+
+/*
+ * Start the child of a step. When that fails the attempt is OVER, and to be released: it is this
+ * worker that cannot work.
+ */
+int attempt_start(struct attempt *attempt, enum attempt_step step,
+        const struct child_command *command, uint64_t now, struct vega_error *err);
+
+/* Is it running, or to be stored, under a lease that is ours? */
+bool attempt_holds_lease(const struct attempt *attempt);
+
+/* Its files are staged, and it succeeded: the store must commit() it. */
+bool attempt_to_commit(const struct attempt *attempt);
+
+/* The store has committed it: its files are to be published. */
+void attempt_committed(struct attempt *attempt);
+
+/* May its stages be removed? Not while somebody is to publish them. */
+bool attempt_to_discard(const struct attempt *attempt);
 
 /* The child's stdout or stderr is readable: take a few blocks. */
 void attempt_read_out(struct attempt *attempt, char *block, size_t size, uint64_t now);
@@ -79,7 +115,7 @@ bool attempt_reap(struct attempt *attempt, char *block, size_t size, uint64_t no
 /* The store refused the result: from now on it says RETRY, with this as its error. */
 void attempt_refused(struct attempt *attempt, const char *why);
 
-/* FREE again. A spooled file stays only when the job was COMPLETED with it. */
-void attempt_clear(struct attempt *attempt, bool stored);
+/* FREE again. A spooled file stays only when the store has it, or may have it. */
+void attempt_clear(struct attempt *attempt);
 
 #endif

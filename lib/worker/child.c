@@ -154,7 +154,8 @@ static int open_spec(const char *spec)
 }
 
 /* In the new process: only calls that are safe after fork(). */
-static _Noreturn void become(const struct child_command *command, const int fds[], pid_t worker)
+static _Noreturn void become(
+        const struct child_command *command, char **argv, const int fds[], pid_t worker)
 {
 	sigset_t none;
 	sigemptyset(&none);
@@ -167,7 +168,7 @@ static _Noreturn void become(const struct child_command *command, const int fds[
 	if (fine) {
 		close_range(4, ~0U, CLOSE_RANGE_CLOEXEC);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		execve(command->path, command->argv.items, command->envp.items);
+		execve(command->path, argv, command->envp.items);
 	}
 	int failed = errno;
 	ssize_t told = write(fds[FD_REPORT], &failed, sizeof failed);
@@ -184,8 +185,22 @@ static int await_exec(int report)
 	return got == (ssize_t)sizeof failed ? failed : 0;
 }
 
-int child_start(struct child *child, const struct child_command *command, const char *spec,
-        struct vega_error *err)
+/* The command's arguments, borrowed, and the options; NULL: no memory. */
+static char **join_arguments(const struct child_command *command, const char *const *options)
+{
+	size_t count = command->argv.count;
+	char **argv = calloc(count + CHILD_OPTIONS_MAX + 1, sizeof *argv);
+	if (argv) {
+		memcpy(argv, command->argv.items, count * sizeof *argv);
+	}
+	for (size_t i = 0; argv && options[i]; i++) {
+		argv[count + i] = (char *)(uintptr_t)options[i];
+	}
+	return argv;
+}
+
+int child_start(struct child *child, const struct child_command *command,
+        const char *const *options, const char *spec, struct vega_error *err)
 {
 	int fds[FD_COUNT] = {-1, -1, -1, -1, -1}, report = -1, failed = 0;
 	*child = (struct child){.out = -1, .err = -1};
@@ -194,6 +209,11 @@ int child_start(struct child *child, const struct child_command *command, const 
 	fds[FD_ERR] = open_pipe(&child->err, O_NONBLOCK);
 	fds[FD_SPEC] = open_spec(spec);
 	fds[FD_REPORT] = open_pipe(&report, 0);
+	char **argv = join_arguments(command, options);
+	if (!argv) {
+		failed = ENOMEM;
+		goto out;
+	}
 	for (int i = 0; i < FD_COUNT; i++) {
 		if (fds[i] < 0) {
 			failed = errno ? errno : EIO;
@@ -209,7 +229,7 @@ int child_start(struct child *child, const struct child_command *command, const 
 		goto out;
 	}
 	if (child->pid == 0) {
-		become(command, fds, worker);
+		become(command, argv, fds, worker);
 	}
 	close(fds[FD_REPORT]);
 	fds[FD_REPORT] = -1;
@@ -223,6 +243,7 @@ out:
 	if (report >= 0) {
 		close(report);
 	}
+	free(argv);
 	if (failed) {
 		child_release(child);
 		return vega_fail_errno(err, VEGA_FATAL, failed, "cannot run %s", command->path);

@@ -39,9 +39,12 @@ struct child {
 	struct buf tail; /* the end of stderr: CHILD_TAIL_MAX bytes at least, when there were */
 };
 
-/* VEGA_FATAL with errno in err->sys when it could not be started. */
-int child_start(struct child *child, const struct child_command *command, const char *spec,
-        struct vega_error *err);
+#define CHILD_OPTIONS_MAX 2
+
+/* `options`: up to CHILD_OPTIONS_MAX more than the command's, ended by NULL. VEGA_FATAL with errno
+ * in err->sys when it could not be started. */
+int child_start(struct child *child, const struct child_command *command,
+        const char *const *options, const char *spec, struct vega_error *err);
 
 /*
  * Read what is there, once, into block: the number of bytes, 0 at the end (*fd is then closed and

@@ -1,6 +1,5 @@
 #include "worker/worker_internal.h"
 
-#include <errno.h>
 #include <string.h>
 
 #define BACKOFF_FIRST_MS 250
@@ -21,14 +20,8 @@ static void start(struct worker *w, struct job *job, uint64_t lease_end)
 	w->claims++;
 	worker_report(w, DETAIL, "%s started: attempt %u of %u", job->id, job->attempt,
 	        job->max_attempts);
-	int code = attempt_begin(
-	        attempt, job, &w->command, w->spool_dir, worker_now(), lease_end, &err);
-	if (code == 0 && (!worker_watch(w, attempt->child.out, i, EVENT_OUT) ||
-	                         !worker_watch(w, attempt->child.err, i, EVENT_ERR))) {
-		code = vega_fail_errno(&err, VEGA_FATAL, errno, "cannot watch a child");
-		attempt_stop(attempt, ENDING_RELEASE, NULL, worker_now());
-	}
-	if (code == 0) {
+	attempt_begin(attempt, job, w->spool_dir, worker_now(), lease_end);
+	if (worker_start(w, attempt, attempt->step, &err) == 0) {
 		w->start_failures = 0;
 		return;
 	}

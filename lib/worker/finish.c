@@ -1,10 +1,21 @@
 #include "worker/worker_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
-static void drop(struct worker *w, struct attempt *attempt, bool stored)
+/* Nothing is left to be stored: when its stage is removed, it is forgotten. */
+static void drop(struct worker *w, struct attempt *attempt)
 {
-	attempt_clear(attempt, stored);
+	struct vega_error err;
+	if (attempt_to_discard(attempt)) {
+		if (worker_start(w, attempt, STEP_DISCARD, &err) == 0) {
+			return;
+		}
+		worker_report(
+		        w, TROUBLE, "%s: its stage is left behind: %s", attempt->job.id, err.text);
+	}
+	attempt_clear(attempt);
 	w->running--;
 	if (!w->start_failures) {
 		w->claim_at = 0;
@@ -14,8 +25,10 @@ static void drop(struct worker *w, struct attempt *attempt, bool stored)
 static void report_lost(struct worker *w, struct attempt *attempt, const char *why)
 {
 	w->counts->lost++;
-	worker_report(w, TROUBLE, "%s lost: %s; its result is discarded", attempt->job.id, why);
-	drop(w, attempt, false);
+	worker_report(w, TROUBLE, "%s lost: %s; %s", attempt->job.id, why,
+	        attempt->commit == COMMIT_NONE ? "its result is discarded"
+	                                       : "if it is committed, it is published later");
+	drop(w, attempt);
 }
 
 static void report_completed(struct worker *w, const struct attempt *attempt)
@@ -24,8 +37,16 @@ static void report_completed(struct worker *w, const struct attempt *attempt)
 	buf_printf(&text, "%s completed in ", attempt->job.id);
 	format_duration(&text, (worker_now() - attempt->began) * 1000000);
 	buf_add_str(&text, ": ");
-	format_counted(&text, (unsigned __int128)attempt->stream.entries, "entry", "entries");
-	buf_add_str(&text, attempt->result.exit_code == 3 ? ", some could not be read" : "");
+	if (attempt->error) {
+		buf_add_str(&text, attempt->error);
+	} else if (!attempt->stream.summary) {
+		buf_add_str(&text, "published what another worker had committed");
+	} else {
+		format_counted(
+		        &text, (unsigned __int128)attempt->stream.entries, "entry", "entries");
+		buf_add_str(
+		        &text, attempt->result.exit_code == 3 ? ", some could not be read" : "");
+	}
 	worker_report(w, NEWS, "%s", buf_cstr(&text) ? text.data : attempt->job.id);
 	buf_release(&text);
 }
@@ -76,7 +97,43 @@ static void cache_result(struct worker *w, const char *id)
 	}
 }
 
-static void store_result(struct worker *w, struct attempt *attempt)
+static void publish(struct worker *w, struct attempt *attempt)
+{
+	struct vega_error err;
+	attempt_committed(attempt);
+	worker_report(w, DETAIL, "%s committed", attempt->job.id);
+	if (worker_start(w, attempt, STEP_PUBLISH, &err) < 0) {
+		worker_report(
+		        w, TROUBLE, "%s cannot be published now: %s", attempt->job.id, err.text);
+	} else if (w->signals > 1) {
+		attempt_kill(attempt);
+	}
+}
+
+static void commit(struct worker *w, struct attempt *attempt)
+{
+	struct vega_error err;
+	int code = w->store->driver->commit(w->store, &attempt->lease, &attempt->result, &err);
+	if (code == VEGA_UNAVAILABLE) {
+		attempt->commit = COMMIT_UNKNOWN;
+		worker_store_away(w, &err);
+		return;
+	}
+	worker_store_back(w);
+	if (code == 0) {
+		publish(w, attempt);
+	} else if (code == VEGA_NO) {
+		attempt->commit = COMMIT_NONE;
+		attempt_stop(attempt, ENDING_CANCEL, NULL, worker_now());
+	} else if (code == VEGA_LEASE_LOST) {
+		report_lost(w, attempt, "its lease was taken over");
+	} else {
+		attempt->commit = COMMIT_NONE;
+		attempt_refused(attempt, err.text);
+	}
+}
+
+static void finish(struct worker *w, struct attempt *attempt)
 {
 	struct vega_error err;
 	enum job_state state;
@@ -92,8 +149,9 @@ static void store_result(struct worker *w, struct attempt *attempt)
 	} else if (code == 0) {
 		char id[UUID_TEXT];
 		memcpy(id, attempt->job.id, sizeof id);
+		attempt->stored = true;
 		report_stored(w, attempt, state);
-		drop(w, attempt, true);
+		drop(w, attempt);
 		if (job_state_terminal(state)) {
 			cache_result(w, id);
 		}
@@ -104,11 +162,27 @@ static void store_result(struct worker *w, struct attempt *attempt)
 	}
 }
 
+static void forget_discarded(struct worker *w, struct attempt *attempt)
+{
+	int status = attempt->child.status;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		char *why = child_last_message(&attempt->child);
+		worker_report(w, TROUBLE, "%s: its stage is left behind: %s", attempt->job.id,
+		        why ? why : "vega-walk did not remove it");
+		free(why);
+	}
+	drop(w, attempt);
+}
+
 void worker_finish(struct worker *w)
 {
 	for (unsigned i = 0; i < w->config->jobs; i++) {
 		struct attempt *attempt = &w->attempts[i];
 		if (attempt->phase != ATTEMPT_OVER) {
+			continue;
+		}
+		if (attempt->step == STEP_DISCARD) {
+			forget_discarded(w, attempt);
 			continue;
 		}
 		if (attempt->ending == ENDING_LOST) {
@@ -118,7 +192,7 @@ void worker_finish(struct worker *w)
 		worker_tend(w);
 		worker_heartbeat(w);
 		if (attempt->ending != ENDING_LOST && worker_store_ready(w)) {
-			store_result(w, attempt);
+			(attempt_to_commit(attempt) ? commit : finish)(w, attempt);
 		}
 		/* A worker that is to stop does not wait for the store longer than it may. */
 		if (attempt->phase == ATTEMPT_OVER && w->failures && worker_stopping(w) &&

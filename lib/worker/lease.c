@@ -88,18 +88,13 @@ static void lease_answered(struct worker *w, struct attempt *attempt,
 	}
 }
 
-static bool holds_lease(const struct attempt *attempt)
-{
-	return attempt->phase != ATTEMPT_FREE && attempt->ending != ENDING_LOST;
-}
-
 /* The leases held, in the order of their attempts, in w->leases; returns how many. */
 static size_t gather_leases(struct worker *w, bool with_progress)
 {
 	size_t count = 0;
 	for (unsigned i = 0; i < w->config->jobs; i++) {
 		const struct attempt *attempt = &w->attempts[i];
-		if (holds_lease(attempt)) {
+		if (attempt_holds_lease(attempt)) {
 			w->leases[count] = attempt->lease;
 			w->leases[count++].progress =
 			        with_progress && attempt->stream.progress_is_new
@@ -144,7 +139,7 @@ void worker_heartbeat(struct worker *w)
 	uint64_t now = worker_now();
 	const struct store_lease *answer = w->leases;
 	for (unsigned i = 0; i < w->config->jobs; i++) {
-		if (holds_lease(&w->attempts[i])) {
+		if (attempt_holds_lease(&w->attempts[i])) {
 			lease_answered(w, &w->attempts[i], answer++, sent, now);
 		}
 	}

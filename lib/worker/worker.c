@@ -67,6 +67,19 @@ bool worker_watch(struct worker *w, int fd, unsigned index, unsigned kind)
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
+int worker_start(
+        struct worker *w, struct attempt *attempt, enum attempt_step step, struct vega_error *err)
+{
+	unsigned index = (unsigned)(attempt - w->attempts);
+	int code = attempt_start(attempt, step, &w->command, worker_now(), err);
+	if (code == 0 && (!worker_watch(w, attempt->child.out, index, EVENT_OUT) ||
+	                         !worker_watch(w, attempt->child.err, index, EVENT_ERR))) {
+		code = vega_fail_errno(err, VEGA_FATAL, errno, "cannot watch a child");
+		attempt_stop(attempt, ENDING_RELEASE, NULL, worker_now());
+	}
+	return code;
+}
+
 /* --- the loop --------------------------------------------------------------------------------- */
 
 static void take_signal(struct worker *w, int number)
@@ -129,7 +142,7 @@ static uint64_t next_event(const struct worker *w)
 	for (unsigned i = 0; i < w->config->jobs; i++) {
 		const struct attempt *attempt = &w->attempts[i];
 		if (attempt->phase == ATTEMPT_RUNNING) {
-			if (attempt->ending != ENDING_LOST) {
+			if (attempt_holds_lease(attempt)) {
 				next = least(next, attempt->lease_end - worker_margin(w));
 			}
 			next = attempt->kill_at ? least(next, attempt->kill_at) : next;

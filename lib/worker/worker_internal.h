@@ -76,6 +76,10 @@ bool worker_stopping(const struct worker *w);
 void worker_give_up(struct worker *w, const struct vega_error *err);
 bool worker_watch(struct worker *w, int fd, unsigned index, unsigned kind);
 
+/* Start a step of an attempt, and watch its child. When that fails the attempt will be released. */
+int worker_start(
+        struct worker *w, struct attempt *attempt, enum attempt_step step, struct vega_error *err);
+
 /* --- lease.c --- */
 
 /* A store call failed with VEGA_UNAVAILABLE, or did not: the next ones wait with growing, jittered

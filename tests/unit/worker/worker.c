@@ -31,7 +31,7 @@ struct row {
 	const char *spec;
 	enum job_state state;
 	unsigned attempt, max_attempts;
-	uint64_t lease_seq, due, lease_end;
+	uint64_t lease_seq, committed_seq, due, lease_end;
 	bool cancel;
 	char *progress, *error, *summary, *records, *uri, *digest, *tail;
 	uint64_t records_size;
@@ -43,6 +43,7 @@ static struct row rows[JOBS_MAX];
 static size_t row_count;
 static unsigned beats, opens, unavailable; /* the next so many calls fail */
 static bool refuse_summary, refuse_progress, steal_at_beat, steal_at_finish;
+static bool steal_at_commit, forget_commit; /* it is done, but its reply is lost */
 static uint64_t retry_delay, away_until, away_after_claim, away_at_finish;
 static unsigned most_processing;
 
@@ -107,7 +108,8 @@ static int fake_claim(struct store *store, const struct store_claim *claim, stru
 		        .state = JOB_PROCESSING,
 		        .attempt = row->attempt,
 		        .max_attempts = row->max_attempts,
-		        .lease_seq = row->lease_seq};
+		        .lease_seq = row->lease_seq,
+		        .committed_seq = row->committed_seq};
 		memcpy(jobs[count++].id, row->id, UUID_TEXT);
 	}
 	for (size_t i = 0; i < row_count; i++) {
@@ -157,6 +159,47 @@ static int fake_heartbeat(struct store *store, const char *worker, struct store_
 	return 0;
 }
 
+static void keep_result(struct row *row, const struct store_result *result)
+{
+	set(&row->summary, result->summary);
+	set(&row->records, result->records);
+	set(&row->uri, result->records_uri);
+	set(&row->digest, result->records_digest);
+	set(&row->tail, result->stderr_tail);
+	row->records_size = result->records_size;
+	row->exit_code = result->exit_code;
+}
+
+static int fake_commit(struct store *store, const struct store_lease *lease,
+        const struct store_result *result, struct vega_error *err)
+{
+	(void)store;
+	struct row *row = find_row(lease->id);
+	int code = down(err);
+	if (code) {
+		return code;
+	}
+	row->lease_seq += steal_at_commit;
+	if (fenced(row, lease)) {
+		return vega_fail(err, VEGA_LEASE_LOST, "fenced out");
+	}
+	if (row->cancel) {
+		return vega_fail(err, VEGA_NO, "cancelled");
+	}
+	if (refuse_summary && result->summary) {
+		return vega_fail(err, VEGA_FATAL, "what summary is this");
+	}
+	row->committed_seq = row->lease_seq;
+	keep_result(row, result);
+	if (forget_commit) {
+		forget_commit = false;
+		row->lease_seq++;
+		row->lease_end = now_ms() + 300;
+		return vega_fail(err, VEGA_UNAVAILABLE, "no reply");
+	}
+	return 0;
+}
+
 static int fake_finish(struct store *store, const struct store_lease *lease,
         const struct store_result *result, enum job_state *state, struct vega_error *err)
 {
@@ -181,13 +224,16 @@ static int fake_finish(struct store *store, const struct store_lease *lease,
 	}
 	row->finishes++;
 	set(&row->error, result->error);
-	set(&row->summary, result->summary);
-	set(&row->records, result->records);
-	set(&row->uri, result->records_uri);
-	set(&row->digest, result->records_digest);
-	set(&row->tail, result->stderr_tail);
-	row->records_size = result->records_size;
-	row->exit_code = result->exit_code;
+	if (row->committed_seq && result->outcome != STORE_COMPLETED) {
+		row->due = now_ms() + retry_delay;
+		*state = row->state = JOB_PENDING;
+		return 0;
+	}
+	if (row->committed_seq) {
+		row->exit_code = result->exit_code;
+	} else {
+		keep_result(row, result);
+	}
 	switch (result->outcome) {
 	case STORE_COMPLETED:
 		row->state = JOB_COMPLETED;
@@ -273,6 +319,7 @@ static const struct store_driver fake_driver = {
         .scheme = "fake",
         .claim = fake_claim,
         .heartbeat = fake_heartbeat,
+        .commit = fake_commit,
         .finish = fake_finish,
         .get = fake_get,
         .list = fake_list,
@@ -331,6 +378,7 @@ static void reset(void)
 	memset(rows, 0, sizeof rows);
 	row_count = beats = opens = unavailable = most_processing = 0;
 	refuse_summary = refuse_progress = steal_at_beat = steal_at_finish = false;
+	steal_at_commit = forget_commit = false;
 	retry_delay = away_until = away_after_claim = away_at_finish = lost_at = 0;
 	log_text[0] = '\0';
 	config = (struct worker_config){.walk_path = walk,
@@ -826,6 +874,168 @@ static void test_cannot_start(void)
 	is_int(work(), VEGA_FATAL, "no place for records");
 }
 
+/* --- jobs that write files -------------------------------------------------------------------- */
+
+#define TRANSFORM \
+	"{\"v\":1,\"operations\":[\"transform\"],\"roots\":[\"/in\"]," \
+	"\"options\":{\"to\":\"gzip\",\"out\":\"/out\"}}"
+
+/* Notes its step and stage in the file "steps", then does as the file of the step says. */
+#define STEP_WALK_SCRIPT \
+	"#!/bin/bash\nstep=walk\n" \
+	"for option; do case $option in\n" \
+	"--publish | --discard) step=${option#--} ;; --stage=*) stage=${option##*.} ;; esac; " \
+	"done\n" \
+	"echo -n \"$step $stage, \" >> $TMPDIR/steps\nsource $TMPDIR/do.$step\n"
+
+static void script(const char *step, const char *text)
+{
+	snprintf(file, sizeof file, "%s/do.%s", directory, step);
+	int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	ok(fd >= 0 && fd_write_all(fd, text, strlen(text)) == 0, "what to do in %s", step);
+	close(fd);
+}
+
+/* What was started, for which stage. */
+static const char *steps(void)
+{
+	static char text[256];
+	snprintf(file, sizeof file, "%s/steps", directory);
+	int fd = open(file, O_RDONLY);
+	ssize_t got = read(fd, text, sizeof text - 1);
+	text[got < 0 ? 0 : got] = '\0';
+	close(fd);
+	unlink(file);
+	return text;
+}
+
+static struct row *stage_job(const char *walking, const char *publishing)
+{
+	reset();
+	script("walk", walking);
+	script("publish", publishing);
+	script("discard", "exit 0\n");
+	return submit(TRANSFORM);
+}
+
+static void test_staged(void)
+{
+	struct row *row = stage_job("echo '{\"type\":\"entry\"}'\n" SAY_SUMMARY, "exit 0\n");
+	is_int(work(), 0, "a job that writes files");
+	is_str(steps(), "walk 1, publish 1, discard 1, ", "is published and cleaned up after");
+	is_int(row->state, JOB_COMPLETED, "completed");
+	is_int(row->committed_seq, 1, "after its commit");
+	is_str(row->summary, SUMMARY, "with the summary of the walk");
+	is_int(row->finishes, 1, "ended once");
+	is_int(counts.completed, 1, "counted once");
+
+	row = stage_job(SAY_SUMMARY, "echo 'vega-walk: 1 file is in the way' >&2; exit 3\n");
+	work();
+	is_int(row->state, JOB_COMPLETED, "what cannot be published");
+	is_int(row->exit_code, 3, "makes it partial");
+	is_str(row->error, "vega-walk: 1 file is in the way", "and says why");
+	is_str(steps(), "walk 1, publish 1, discard 1, ", "and is cleaned up after");
+
+	row = stage_job(SAY_SUMMARY "exit 3\n", "exit 0\n");
+	work();
+	is_int(row->exit_code, 3, "a walk that was partial stays so");
+	steps();
+}
+
+static void test_staged_failures(void)
+{
+	struct row *row = stage_job("exit 1\n", "exit 0\n");
+	work();
+	is_int(row->state, JOB_FAILED, "a walk that fails");
+	is_str(steps(), "walk 1, discard 1, ", "publishes nothing");
+	is_int(row->committed_seq, 0, "and is not committed");
+
+	row = stage_job(SAY_SUMMARY "kill -KILL $$\n", "exit 0\n");
+	work();
+	is_str(steps(), "walk 1, discard 1, ", "nor does one that is killed after its summary");
+
+	row = stage_job(SAY_SUMMARY, "mkdir $TMPDIR/once 2>&- && kill -KILL $$\nexit 0\n");
+	work();
+	is_int(row->state, JOB_COMPLETED, "publishing is tried again");
+	is_str(steps(), "walk 1, publish 1, publish 1, discard 2, ", "until it is done");
+	snprintf(file, sizeof file, "%s/once", directory);
+	rmdir(file);
+
+	row = stage_job(SAY_SUMMARY, "exit 0\n");
+	script("discard", "echo 'vega-walk: no' >&2; exit 2\n");
+	work();
+	is_int(row->state, JOB_COMPLETED, "a stage that cannot be removed");
+	ok(logged("its stage is left behind: vega-walk: no"), "is told of: %s", log_text);
+	steps();
+
+	row = stage_job(SAY_SUMMARY, "exit 0\n");
+	refuse_summary = true;
+	work();
+	is_int(row->state, JOB_FAILED, "a result that the store refuses");
+	is_str(steps(), "walk 1, discard 1, ", "publishes nothing");
+}
+
+static void test_commit(void)
+{
+	struct row *row = stage_job(SAY_SUMMARY, "exit 0\n");
+	row->cancel = true;
+	work();
+	is_int(row->state, JOB_CANCELLED, "cancelled before the commit");
+	is_str(steps(), "walk 1, discard 1, ", "nothing is published");
+
+	row = stage_job(SAY_SUMMARY, "exit 0\n");
+	away_after_claim = 400;
+	work();
+	is_int(row->state, JOB_COMPLETED, "the store is away at the commit");
+	is_str(steps(), "walk 1, publish 1, discard 1, ", "which is made when it is back");
+
+	row = stage_job(SAY_SUMMARY, "exit 0\n");
+	steal_at_commit = true;
+	config.mode = WORKER_ONCE;
+	work();
+	is_int(row->state, JOB_PROCESSING, "the lease is lost at the commit");
+	is_str(steps(), "walk 1, discard 1, ", "nothing is published");
+	is_int(counts.lost, 1, "it is lost");
+
+	/* Then it may have been committed: the stage is the next worker's. */
+	row = stage_job(
+	        "printf '{\"type\":\"entry\",\"x\":\"%0100000d\"}\\n' 0\n" SAY_SUMMARY, "exit 0\n");
+	forget_commit = true;
+	config.mode = WORKER_ONCE;
+	work();
+	is_str(steps(), "walk 1, ", "the lease is lost after a commit without a reply");
+	ok(row->uri != NULL, "its records are in a file");
+	ok(row->uri && access(strchr(row->uri + 7, '/'), F_OK) == 0, "which is kept");
+	config.mode = WORKER_DRAIN;
+	while (now_ms() < row->lease_end) {
+		poll(NULL, 0, 10);
+	}
+	work();
+	is_int(row->state, JOB_COMPLETED, "the next claim ends the job");
+	is_str(steps(), "publish 1, discard 3, ", "by publishing what was committed");
+	ok(logged("published what another worker had committed"), "and says so: %s", log_text);
+	unlink(strchr(row->uri + 7, '/'));
+}
+
+static void test_staged_signal(void)
+{
+	struct row *row = stage_job(SAY_SUMMARY "kill -TERM $PPID; sleep 0.1\n", "exit 0\n");
+	work();
+	is_int(signal_seen, SIGTERM, "stopped at the end of a walk");
+	ok(row->state == JOB_PENDING || row->state == JOB_COMPLETED, "it is given back or ended");
+	const char *got = steps();
+	ok(strcmp(got, row->state == JOB_PENDING ? "walk 1, discard 1, "
+	                                         : "walk 1, publish 1, discard 1, ") == 0,
+	        "and cleaned up after: %s", got);
+
+	row = stage_job(SAY_SUMMARY,
+	        "trap 'exit 143' TERM; kill -TERM $PPID\nwhile :; do sleep 0.05; done\n");
+	work();
+	is_int(row->state, JOB_PENDING, "stopped while it publishes, it is given back");
+	is_str(steps(), "walk 1, publish 1, ", "with its stage");
+	is_int(row->committed_seq, 1, "for another to publish");
+}
+
 int main(void)
 {
 	if (!mkdtemp(directory)) {
@@ -855,7 +1065,17 @@ int main(void)
 	test_many();
 	test_closed_stdout();
 	test_cannot_start();
+	write_walk(STEP_WALK_SCRIPT);
+	test_staged();
+	test_staged_failures();
+	test_commit();
+	test_staged_signal();
 	reset();
+	static const char *const scripts[] = {"walk", "publish", "discard"};
+	for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+		snprintf(file, sizeof file, "%s/do.%s", directory, scripts[i]);
+		unlink(file);
+	}
 	unlink(walk);
 	rmdir(spool_dir);
 	ok(rmdir(directory) == 0, "no file is left");

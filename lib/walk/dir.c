@@ -210,7 +210,10 @@ static int step_down(struct walk_thread *t, struct walk_dir *dir, int above)
 {
 	struct file_meta meta;
 	int handle = dir->backend->open_dir(above, walk_dir_name(dir), &meta);
-	if ((handle == -EMFILE || handle == -ENFILE) && relieve_locked(t, dir)) {
+	for (unsigned try = 0; (handle == -EMFILE || handle == -ENFILE) && try < 200; try++) {
+		if (!relieve_locked(t, dir)) {
+			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+		}
 		handle = dir->backend->open_dir(above, walk_dir_name(dir), &meta);
 	}
 	if (handle >= 0 && dir->ino && (meta.ino != dir->ino || meta.dev != dir->dev)) {

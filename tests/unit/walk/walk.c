@@ -310,7 +310,7 @@ static void test_few_handles(void)
 	bushy();
 	for (unsigned i = 0; i < TEAMS; i++) {
 		run.threads = team[i];
-		for (fake.emfile_every = 2; fake.emfile_every < 9; fake.emfile_every++) {
+		for (fake.emfile_every = 3; fake.emfile_every < 9; fake.emfile_every++) {
 			walk();
 			sound("each n-th open finds no handle");
 			is_int(run.ledger.errors, 0, "and is tried again");

@@ -240,11 +240,28 @@ static int run(const struct arguments *args, const struct spec *spec)
 	return status;
 }
 
+static bool wait_policy_is_ours; /* and not for filters to inherit */
+
+/*
+ * Threads that have nothing to do should sleep: by default libgomp lets them spin for milliseconds,
+ * on processors that others could use. It reads this once, in its own constructor, which comes
+ * after this one where it is linked statically; elsewhere the user's environment decides.
+ */
+__attribute__((constructor(101))) static void let_idle_threads_sleep(void)
+{
+	if (!getenv("OMP_WAIT_POLICY")) {
+		wait_policy_is_ours = setenv("OMP_WAIT_POLICY", "passive", 0) == 0;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments args = {0};
 	struct spec spec;
 	struct vega_error err;
+	if (wait_policy_is_ours) {
+		unsetenv("OMP_WAIT_POLICY");
+	}
 	cmd_begin("vega-walk");
 	setlocale(LC_CTYPE, "");
 	spec_init(&spec);

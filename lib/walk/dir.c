@@ -18,6 +18,9 @@
 
 #define PIN ((uint64_t)1 << 32)
 
+/* How often, a millisecond apart, an opening waits for others to close their handles. */
+#define HANDLE_TRIES 1000u
+
 static inline int word_handle(uint64_t word)
 {
 	return (int)(uint32_t)word - 1;
@@ -196,7 +199,8 @@ static int open_child(struct walk_thread *t, struct walk_dir *parent, int handle
 		dir_drop_anchor(t);
 		opened = parent->backend->open_dir(handle, name, meta);
 	}
-	for (unsigned try = 0; (opened == -EMFILE || opened == -ENFILE) && try < 200; try++) {
+	for (unsigned try = 0; (opened == -EMFILE || opened == -ENFILE) && try < HANDLE_TRIES;
+	        try++) {
 		if (!relieve(t, parent)) {
 			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 		}
@@ -210,7 +214,8 @@ static int step_down(struct walk_thread *t, struct walk_dir *dir, int above)
 {
 	struct file_meta meta;
 	int handle = dir->backend->open_dir(above, walk_dir_name(dir), &meta);
-	for (unsigned try = 0; (handle == -EMFILE || handle == -ENFILE) && try < 200; try++) {
+	for (unsigned try = 0; (handle == -EMFILE || handle == -ENFILE) && try < HANDLE_TRIES;
+	        try++) {
 		if (!relieve_locked(t, dir)) {
 			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 		}

@@ -24,24 +24,9 @@ struct linux_dirent64 {
 	char d_name[];
 };
 
-static enum file_type type_of_dirent(uint8_t d_type)
+static inline enum file_type type_of_dirent(uint8_t d_type)
 {
-	static const uint8_t types[16] = {
-	        [DT_REG] = FILE_REGULAR,
-	        [DT_DIR] = FILE_DIRECTORY,
-	        [DT_LNK] = FILE_SYMLINK,
-	        [DT_FIFO] = FILE_FIFO,
-	        [DT_SOCK] = FILE_SOCKET,
-	        [DT_BLK] = FILE_BLOCK,
-	        [DT_CHR] = FILE_CHAR,
-	};
-	return types[d_type & 15];
-}
-
-/* The type bits of a mode are the DT_ values, shifted (IFTODT). */
-static enum file_type type_of_mode(uint32_t mode)
-{
-	return type_of_dirent((uint8_t)((mode & S_IFMT) >> 12));
+	return file_type_of_mode((uint32_t)d_type << 12);
 }
 
 static void fill_meta(struct file_meta *meta, const struct statx *sx)
@@ -252,7 +237,7 @@ static void local_stat(int dir, struct fs_entry *entry, struct file_meta *meta, 
 		}
 		entry[i].error = -stat_at(dir, entry[i].name, AT_SYMLINK_NOFOLLOW, mask, &meta[i]);
 		if (entry[i].error == 0) {
-			entry[i].type = (uint8_t)type_of_mode(meta[i].mode);
+			entry[i].type = (uint8_t)file_type_of_mode(meta[i].mode);
 			meta[i].have = want;
 		}
 	}

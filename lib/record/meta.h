@@ -26,6 +26,22 @@ static inline char file_type_letter(enum file_type type)
 	return "?fdlpsbc"[type];
 }
 
+/* By the type bits of a mode (inode(7)); shifted down by 12 they are the DT_ values of a listing.
+ */
+static inline enum file_type file_type_of_mode(uint32_t mode)
+{
+	static const uint8_t types[16] = {
+	        [1] = FILE_FIFO,
+	        [2] = FILE_CHAR,
+	        [4] = FILE_DIRECTORY,
+	        [6] = FILE_BLOCK,
+	        [8] = FILE_REGULAR,
+	        [10] = FILE_SYMLINK,
+	        [12] = FILE_SOCKET,
+	};
+	return (enum file_type)types[mode >> 12 & 15];
+}
+
 /* Groups of fields; they are also what a caller asks a backend to fill. */
 enum meta_fields {
 	META_SIZE = 1, /* size, allocated */

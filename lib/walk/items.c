@@ -200,18 +200,6 @@ static const char *base_name(const char *path, size_t *len)
 	return path + start;
 }
 
-static enum file_type type_of(const struct file_meta *meta)
-{
-	static const uint8_t types[16] = {[1] = FILE_FIFO,
-	        [2] = FILE_CHAR,
-	        [4] = FILE_DIRECTORY,
-	        [6] = FILE_BLOCK,
-	        [8] = FILE_REGULAR,
-	        [10] = FILE_SYMLINK,
-	        [12] = FILE_SOCKET};
-	return (enum file_type)types[meta->mode >> 12 & 15];
-}
-
 static void refuse_root(struct walk_thread *t, const char *path, int errnum)
 {
 	struct walk *walk = t->walk;
@@ -258,7 +246,7 @@ void item_run_root(struct walk_thread *t, size_t index)
 	        .name = name ? name : path,
 	        .name_len = (uint32_t)strlen(name ? name : path),
 	        .is_root = true,
-	        .type = type_of(&meta),
+	        .type = file_type_of_mode(meta.mode),
 	        .meta = &meta,
 	        .ino = meta.ino,
 	};

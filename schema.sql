@@ -30,8 +30,8 @@ BEGIN
 		RAISE 'VegaFS needs a database with the encoding UTF8, not %',
 			current_setting('server_encoding');
 	END IF;
-	IF found > 1 THEN
-		RAISE 'the schema vega was made by a newer VegaFS (version %, this is 1)', found
+	IF found > 2 THEN
+		RAISE 'the schema vega was made by a newer VegaFS (version %, this is 2)', found
 			USING HINT = 'Install the schema.sql of that VegaFS.';
 	END IF;
 	IF found IS NULL THEN
@@ -56,6 +56,11 @@ CREATE TABLE IF NOT EXISTS vega.job (
 	created timestamptz NOT NULL DEFAULT now(),
 	not_before timestamptz
 );
+-- Since version 2: what an attempt may use.
+ALTER TABLE vega.job
+	ADD COLUMN IF NOT EXISTS timeout_ms bigint CHECK (timeout_ms > 0),
+	ADD COLUMN IF NOT EXISTS memory_bytes bigint CHECK (memory_bytes > 0), -- of each process
+	ADD COLUMN IF NOT EXISTS output_bytes bigint CHECK (output_bytes > 0);
 CREATE UNIQUE INDEX IF NOT EXISTS job_idempotency
 	ON vega.job (submitter, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS job_labels
@@ -104,8 +109,23 @@ CREATE TABLE IF NOT EXISTS vega.job_result (
 	exit_code integer NOT NULL DEFAULT 0
 );
 
+-- Since version 2: each worker process that was seen, and when.
+CREATE TABLE IF NOT EXISTS vega.worker (
+	name text PRIMARY KEY,
+	host text NOT NULL,
+	pid integer NOT NULL,
+	version text NOT NULL,
+	started timestamptz NOT NULL DEFAULT now(),
+	seen timestamptz NOT NULL DEFAULT now(),
+	lease_ms bigint NOT NULL,
+	jobs integer NOT NULL,    -- how many at a time
+	running integer NOT NULL, -- how many when it was seen
+	queues jsonb NOT NULL DEFAULT '[]'
+) WITH (fillfactor = 70);
+
 INSERT INTO vega.schema_version (version)
-	SELECT 1 WHERE NOT EXISTS (SELECT FROM vega.schema_version);
+	SELECT 2 WHERE NOT EXISTS (SELECT FROM vega.schema_version);
+UPDATE vega.schema_version SET version = 2, installed = now() WHERE version < 2;
 
 -- For people: one row a job.
 CREATE OR REPLACE VIEW vega.jobs AS

@@ -98,6 +98,26 @@ static void member_time(struct json *json, const char *key, struct vega_time whe
 	}
 }
 
+static void limit_members(const struct job_limits *limits, struct json *json)
+{
+	const struct {
+		const char *key;
+		uint64_t value;
+	} members[] = {{"timeout_ms", limits->timeout_ms}, {"memory_bytes", limits->memory_bytes},
+	        {"output_bytes", limits->output_bytes}};
+	if (!limits->timeout_ms && !limits->memory_bytes && !limits->output_bytes) {
+		return;
+	}
+	json_key(json, "limits");
+	json_object_begin(json);
+	for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+		if (members[i].value) {
+			json_member_u64(json, members[i].key, members[i].value);
+		}
+	}
+	json_object_end(json);
+}
+
 static void result_members(const struct job *job, struct json *json)
 {
 	if (job->summary || job->stderr_tail || job->exit_code) {
@@ -126,6 +146,7 @@ void job_to_json(const struct job *job, struct json *json)
 	member_str(json, "submitter", job->submitter);
 	member_str(json, "idempotency_key", job->idempotency_key);
 	member_raw(json, "labels", job->labels);
+	limit_members(&job->limits, json);
 	member_raw(json, "spec", job->spec);
 	member_time(json, "created", job->created);
 	member_time(json, "not_before", job->not_before);

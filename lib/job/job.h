@@ -34,6 +34,13 @@ bool job_transition_allowed(enum job_state from, enum job_state to);
  * 10 min. Both stores use it. */
 uint64_t job_retry_delay_ms(unsigned attempt);
 
+/* What one attempt of a job may use; 0: no limit. Set by the submitter, kept by the worker. */
+struct job_limits {
+	uint64_t timeout_ms;
+	uint64_t memory_bytes; /* of each process */
+	uint64_t output_bytes; /* records and files together */
+};
+
 /* A job as the store returns it. Strings are owned (job_release()); those that are not known are
  * NULL. */
 struct job {
@@ -46,6 +53,7 @@ struct job {
 	unsigned max_attempts;
 	char *idempotency_key;
 	char *labels; /* a JSON object of strings */
+	struct job_limits limits;
 	struct vega_time created, not_before;
 
 	/* hot */

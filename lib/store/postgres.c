@@ -26,7 +26,8 @@ _Static_assert(STATEMENTS <= 64, "postgres_query() keeps a bit for each");
 /* Times leave as microseconds. */
 #define JOB_COLUMNS \
 	"j.id, j.spec, j.submitter, j.queue, j.priority, j.max_attempts, j.idempotency_key," \
-	" j.labels, (extract(epoch FROM j.created) * 1000000)::bigint," \
+	" j.labels, j.timeout_ms, j.memory_bytes, j.output_bytes, (extract(epoch FROM j.created) " \
+	"* 1000000)::bigint," \
 	" (extract(epoch FROM j.not_before) * 1000000)::bigint, s.state, s.attempt," \
 	" s.lease_seq, s.committed_seq, s.worker, (extract(epoch FROM s.lease_until) * " \
 	"1000000)::bigint," \
@@ -142,13 +143,15 @@ static int read_jobs(const PGresult *result, struct job *jobs, struct vega_error
 	"WITH input AS MATERIALIZED (" \
 	" SELECT * FROM ROWS FROM (json_to_recordset($1::json) AS (id uuid, spec json," \
 	"  queue text, priority integer, max_attempts integer, key text, labels jsonb," \
-	"  not_before bigint)) WITH ORDINALITY AS i (id, spec, queue, priority," \
-	"  max_attempts, key, labels, not_before, n))," \
+	"  not_before bigint, timeout_ms bigint, memory_bytes bigint, output_bytes bigint))" \
+	" WITH ORDINALITY AS i (id, spec, queue, priority, max_attempts, key, labels," \
+	"  not_before, timeout_ms, memory_bytes, output_bytes, n))," \
 	"fresh AS (" \
 	" INSERT INTO vega.job (id, spec, queue, priority, max_attempts, idempotency_key, labels," \
-	"  not_before)" \
+	"  not_before, timeout_ms, memory_bytes, output_bytes)" \
 	" SELECT id, spec, queue, priority, max_attempts, key, labels," \
-	"  timestamptz 'epoch' + not_before * interval '1 microsecond' FROM input ORDER BY n" \
+	"  timestamptz 'epoch' + not_before * interval '1 microsecond', timeout_ms," \
+	"  memory_bytes, output_bytes FROM input ORDER BY n" \
 	" ON CONFLICT DO NOTHING RETURNING nr, id, queue, priority, not_before)," \
 	"state AS (" \
 	" INSERT INTO vega.job_state (nr, queue, priority, due)" \
@@ -156,6 +159,14 @@ static int read_jobs(const PGresult *result, struct job *jobs, struct vega_error
 	"told AS (SELECT " TELL_READY " WHERE EXISTS (SELECT FROM fresh)) " \
 	"SELECT f.id, (SELECT count(*) FROM told)" \
 	" FROM input i LEFT JOIN fresh f ON f.id = i.id ORDER BY i.n"
+
+static void add_limit(struct json *json, const char *name, uint64_t limit)
+{
+	if (limit) {
+		json_key(json, name);
+		json_i64(json, store_limit(limit));
+	}
+}
 
 static void add_request(struct json *json, const struct store_request *request)
 {
@@ -178,6 +189,9 @@ static void add_request(struct json *json, const struct store_request *request)
 		json_key(json, "not_before");
 		json_i64(json, store_time_us(request->not_before));
 	}
+	add_limit(json, "timeout_ms", request->limits.timeout_ms);
+	add_limit(json, "memory_bytes", request->limits.memory_bytes);
+	add_limit(json, "output_bytes", request->limits.output_bytes);
 	json_object_end(json);
 }
 

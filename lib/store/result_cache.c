@@ -6,7 +6,7 @@
 #include "base/seal.h"
 #include "store/store.h"
 
-#define KIND 0x4a4f4202u /* raise with every change of what follows the seal */
+#define KIND 0x4a4f4203u /* raise with every change of what follows the seal */
 #define VALUE_MAX ((size_t)1 << 20)
 #define EXPIRE_S (24 * 60 * 60)
 
@@ -39,6 +39,7 @@ struct fixed {
 	char id[UUID_TEXT];
 	uint32_t parts;
 	uint64_t lease_seq, committed_seq;
+	struct job_limits limits;
 	int64_t times[5];
 	uint32_t nanoseconds[5];
 	int32_t priority, state, exit_code, cancel_requested;
@@ -75,6 +76,7 @@ static void pack(struct buf *value, const struct job *job, unsigned parts)
 	fixed.parts = parts;
 	fixed.lease_seq = job->lease_seq;
 	fixed.committed_seq = job->committed_seq;
+	fixed.limits = job->limits;
 	for (size_t i = 0; i < 5; i++) {
 		fixed.times[i] = time_at(&copy, i)->sec;
 		fixed.nanoseconds[i] = time_at(&copy, i)->nsec;
@@ -159,6 +161,7 @@ static bool unpack(struct job *job, const struct buf *value, const char *id, uns
 	memcpy(job->id, fixed.id, sizeof job->id);
 	job->lease_seq = fixed.lease_seq;
 	job->committed_seq = fixed.committed_seq;
+	job->limits = fixed.limits;
 	for (size_t i = 0; i < 5; i++) {
 		*time_at(job, i) = (struct vega_time){fixed.times[i], fixed.nanoseconds[i]};
 	}

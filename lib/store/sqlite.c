@@ -7,7 +7,8 @@
 
 #define JOB_COLUMNS \
 	"j.id, j.spec, j.submitter, j.queue, j.priority, j.max_attempts, j.idempotency_key," \
-	" j.labels, j.created, j.not_before, s.state, s.attempt, s.lease_seq, s.committed_seq, " \
+	" j.labels, j.timeout_ms, j.memory_bytes, j.output_bytes, j.created, j.not_before, " \
+	"s.state, s.attempt, s.lease_seq, s.committed_seq, " \
 	"s.worker," \
 	" s.lease_until, s.started, s.finished, s.cancel_requested, s.progress, s.error, j.nr"
 #define RESULT_COLUMNS \
@@ -177,8 +178,9 @@ static int prepare_submission(
 	s->now = now_us();
 	int rc = prepare(store, &s->job, err,
 	        "INSERT INTO job (id, spec, submitter, queue, priority, max_attempts,"
-	        " idempotency_key, labels, created, not_before)"
-	        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+	        " idempotency_key, labels, created, not_before, timeout_ms, memory_bytes,"
+	        " output_bytes)"
+	        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 	        "");
 	rc = rc ? rc
 	        : prepare(store, &s->state, err,
@@ -210,8 +212,10 @@ static int submit_one(struct sqlite_store *store, struct submission *s, struct a
 	        !store_clean(arena, &queue)) {
 		return vega_fail_nomem(err);
 	}
-	rc = rebind(store, s->job, err, "ssssiissit", id, request->spec, submitter, queue, priority,
-	        attempts, key, labels, s->now, not_before);
+	rc = rebind(store, s->job, err, "ssssiissitttt", id, request->spec, submitter, queue,
+	        priority, attempts, key, labels, s->now, not_before,
+	        store_limit(request->limits.timeout_ms), store_limit(request->limits.memory_bytes),
+	        store_limit(request->limits.output_bytes));
 	rc = rc ? rc : run(store, s->job, err);
 	if (rc) {
 		return rc;

@@ -21,6 +21,21 @@
 #define APPLICATION_ID 0x56656761 /* "Vega" */
 #define SMALLEST_PAGE 512         /* SQLite takes a smaller file for an empty one */
 
+/* One row for each worker process that was seen: see struct store_worker. */
+#define WORKER_TABLE \
+	"CREATE TABLE worker (" \
+	" name TEXT PRIMARY KEY," \
+	" host TEXT NOT NULL," \
+	" pid INTEGER NOT NULL," \
+	" version TEXT NOT NULL," \
+	" started INTEGER NOT NULL," \
+	" seen INTEGER NOT NULL," \
+	" lease_ms INTEGER NOT NULL," \
+	" jobs INTEGER NOT NULL," \
+	" running INTEGER NOT NULL," \
+	" queues TEXT NOT NULL" \
+	") STRICT;"
+
 /* The embedded twin of schema.sql. Times are microseconds since 1970. */
 const char sqlite_schema[] =
         "CREATE TABLE job ("
@@ -35,6 +50,9 @@ const char sqlite_schema[] =
         " labels TEXT NOT NULL,"
         " created INTEGER NOT NULL,"
         " not_before INTEGER,"
+        " timeout_ms INTEGER,"
+        " memory_bytes INTEGER,"
+        " output_bytes INTEGER,"
         " UNIQUE (submitter, idempotency_key)"
         ") STRICT;"
         "CREATE INDEX job_created ON job (created);"
@@ -72,7 +90,13 @@ const char sqlite_schema[] =
         " records_digest TEXT,"
         " stderr_tail TEXT,"
         " exit_code INTEGER NOT NULL"
-        ") STRICT;";
+        ") STRICT;" WORKER_TABLE;
+
+const char *const sqlite_upgrades[STORE_SCHEMA_VERSION] = {
+        [1] = "ALTER TABLE job ADD COLUMN timeout_ms INTEGER;"
+              "ALTER TABLE job ADD COLUMN memory_bytes INTEGER;"
+              "ALTER TABLE job ADD COLUMN output_bytes INTEGER;" WORKER_TABLE,
+};
 
 /* File systems on which several hosts may open one file while SQLite's locks are not, or not
  * reliably, seen by all of them. FUSE is allowed: it is the root of many containers. */
@@ -373,6 +397,21 @@ static int check_file(struct sqlite_store *store, struct vega_error *err)
 	return 0;
 }
 
+/* All steps in one transaction; whoever comes second finds it done. */
+static int upgrade(struct sqlite_store *store, struct vega_error *err)
+{
+	char mark[48];
+	int64_t version = 0;
+	int rc = sqlite_run(store, "BEGIN IMMEDIATE", err);
+	rc = rc ? rc : sqlite_integer(store, "PRAGMA user_version", &version, err);
+	for (; rc == 0 && version < STORE_SCHEMA_VERSION; version++) {
+		rc = sqlite_run(store, sqlite_upgrades[version], err);
+	}
+	snprintf(mark, sizeof mark, "PRAGMA user_version = %d", STORE_SCHEMA_VERSION);
+	rc = rc ? rc : sqlite_run(store, mark, err);
+	return rc ? rc : sqlite_run(store, "COMMIT", err);
+}
+
 static int check_identity(struct sqlite_store *store, struct vega_error *err)
 {
 	int64_t application, version;
@@ -394,12 +433,12 @@ static int check_identity(struct sqlite_store *store, struct vega_error *err)
 		        "install that version",
 		        store->path, (long long)version, STORE_SCHEMA_VERSION);
 	}
-	if (version < STORE_SCHEMA_VERSION) {
+	if (version < 1) {
 		return vega_fail(err, VEGA_FATAL,
 		        "sqlite:%s has the schema version %lld, which never was; it is damaged",
 		        store->path, (long long)version);
 	}
-	return 0;
+	return version < STORE_SCHEMA_VERSION ? upgrade(store, err) : 0;
 }
 
 /* Durable when it returns: FULL also syncs the truncation of the rollback journal. */

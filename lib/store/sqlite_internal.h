@@ -22,6 +22,9 @@ struct sqlite_store {
 
 extern const char sqlite_schema[];
 
+/* What turns a store of version n into one of version n + 1. */
+extern const char *const sqlite_upgrades[STORE_SCHEMA_VERSION];
+
 /* Opens what `path` names, after creating it when nothing is there. sqlite_file_close() is needed
  * even after a failure. */
 int sqlite_file_open(struct sqlite_store *store, const char *path, struct vega_error *err);

@@ -128,6 +128,11 @@ int store_read_job(
 	memcpy(job->id, id, UUID_TEXT);
 	job->priority = (int)integer(row, COLUMN_PRIORITY);
 	job->max_attempts = (unsigned)integer(row, COLUMN_MAX_ATTEMPTS);
+	job->limits = (struct job_limits){
+	        .timeout_ms = (uint64_t)integer(row, COLUMN_TIMEOUT),
+	        .memory_bytes = (uint64_t)integer(row, COLUMN_MEMORY),
+	        .output_bytes = (uint64_t)integer(row, COLUMN_OUTPUT),
+	};
 	job->created = point(row, COLUMN_CREATED);
 	job->not_before = point(row, COLUMN_NOT_BEFORE);
 	job->attempt = (unsigned)integer(row, COLUMN_ATTEMPT);
@@ -207,6 +212,11 @@ int64_t store_time_us(struct vega_time when)
 	const int64_t first = -62135596800, last = 253402300799; /* 0001-01-01, 9999-12-31 */
 	int64_t sec = when.sec < first ? first : when.sec > last ? last : when.sec;
 	return sec * 1000000 + when.nsec / 1000;
+}
+
+int64_t store_limit(uint64_t limit)
+{
+	return limit < INT64_MAX ? (int64_t)limit : INT64_MAX;
 }
 
 int64_t store_span_us(uint64_t ms)

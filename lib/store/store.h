@@ -20,7 +20,7 @@
 #include "base/strlist.h"
 #include "job/job.h"
 
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 
 struct store_driver;
 struct store {
@@ -37,6 +37,7 @@ struct store_request {
 	unsigned max_attempts;       /* 0: JOB_MAX_ATTEMPTS_DEFAULT */
 	const char *idempotency_key; /* unique per submitter */
 	const char *labels;          /* JSON object; NULL: {} */
+	struct job_limits limits;
 	struct vega_time not_before; /* {0,0}: now */
 	/* out */
 	char stored_id[UUID_TEXT]; /* id, or the first job's id for a repeated idempotency key */

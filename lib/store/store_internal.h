@@ -20,6 +20,9 @@ enum store_column {
 	COLUMN_MAX_ATTEMPTS,
 	COLUMN_IDEMPOTENCY_KEY,
 	COLUMN_LABELS,
+	COLUMN_TIMEOUT,
+	COLUMN_MEMORY,
+	COLUMN_OUTPUT,
 	COLUMN_CREATED,
 	COLUMN_NOT_BEFORE,
 	COLUMN_STATE,
@@ -67,6 +70,9 @@ enum store_queues store_queues(const struct strlist *queues, struct buf *paramet
 
 /* Microseconds since 1970, as far as both stores can hold them (years 1 to 9999). */
 int64_t store_time_us(struct vega_time when);
+
+/* A limit as both stores can hold it. */
+int64_t store_limit(uint64_t limit);
 
 /* A length of time in microseconds; what is longer than a thousand years is cut to that. */
 int64_t store_span_us(uint64_t ms);

@@ -242,20 +242,60 @@ static void knows_its_schema(void)
 	refuses(contract_url, VEGA_FATAL, "newer VegaFS", "a newer schema");
 	run("UPDATE vega.schema_version SET version = 0");
 	refuses(contract_url, VEGA_FATAL, "schema.sql", "an older schema");
-	run("UPDATE vega.schema_version SET version = 1");
+	run("UPDATE vega.schema_version SET version = 2");
 	run("CREATE DATABASE bare");
 	char url[400];
 	snprintf(url, sizeof url, "%s&dbname=bare", contract_url);
 	refuses(url, VEGA_FATAL, "schema.sql", "no schema");
 }
 
-/* The first line that psql says of schema.sql, or its exit status. */
-static char *load_schema(const char *database)
+/* The first line that psql says of a schema, or its exit status. */
+static char *load(const char *database, const char *file)
 {
 	char command[600];
-	snprintf(command, sizeof command,
-	        "psql -X -q -d '%s&dbname=%s' -f schema.sql 2>&1; echo $?", contract_url, database);
+	snprintf(command, sizeof command, "psql -X -q -d '%s&dbname=%s' -f %s 2>&1; echo $?",
+	        contract_url, database, file);
 	return line_of(command);
+}
+
+static char *load_schema(const char *database)
+{
+	return load(database, "schema.sql");
+}
+
+/* A word for the columns of a database's tables. */
+static char *columns(const char *database)
+{
+	char command[700];
+	snprintf(command, sizeof command,
+	        "psql -X -At -d '%s&dbname=%s' -c \"SELECT table_name, column_name, "
+	        "ordinal_position,"
+	        " data_type, is_nullable, column_default FROM information_schema.columns"
+	        " WHERE table_schema = 'vega' ORDER BY 1, 3\" | cksum",
+	        contract_url, database);
+	return line_of(command);
+}
+
+static void schema_is_upgraded(void)
+{
+	run("CREATE DATABASE older");
+	char *said = load("older", "tests/fixtures/postgres-1.sql");
+	is_str(said, "0", "a schema of version 1");
+	free(said);
+	said = load_schema("older");
+	is_str(said, "0", "becomes one of today");
+	free(said);
+	char *got = columns("older"), *wanted = columns("vega");
+	is_str(got, wanted, "with its columns");
+	free(got);
+	free(wanted);
+	char url[400];
+	snprintf(url, sizeof url, "%s&dbname=older", contract_url);
+	struct store *store = NULL;
+	struct store_request r = request("upgraded");
+	is_int(store_open(url, 0, &store, &err), 0, "it can be opened");
+	is_int(store->driver->submit(store, &r, 1, &err), 0, "and used");
+	close_store(store);
 }
 
 static void schema_is_idempotent(void)
@@ -267,7 +307,7 @@ static void schema_is_idempotent(void)
 	said = load_schema("vega");
 	ok(strstr(said, "newer VegaFS"), "it refuses a newer one: %s", said);
 	free(said);
-	run("UPDATE vega.schema_version SET version = 1");
+	run("UPDATE vega.schema_version SET version = 2");
 	run("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0");
 	said = load_schema("ascii");
 	ok(strstr(said, "UTF8"), "and another encoding: %s", said);
@@ -304,7 +344,7 @@ static void checks(void)
 {
 	static void (*const all[])(void) = {survives_a_crash, keeps_its_word_over_crashes,
 	        reconnects, waits_for_a_lock, stands_in_line, knows_its_schema,
-	        schema_is_idempotent, hides_passwords, knows_mistakes};
+	        schema_is_idempotent, schema_is_upgraded, hides_passwords, knows_mistakes};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i]();
 	}

@@ -16,6 +16,8 @@ static void submit_keeps_what_was_said(struct store *store)
 	r.idempotency_key = "key 1";
 	r.labels = "{\"team\":\"x\"}";
 	r.not_before = (struct vega_time){.sec = 4102444800, .nsec = 123456000};
+	r.limits = (struct job_limits){
+	        .timeout_ms = 1, .memory_bytes = 1 << 20, .output_bytes = INT64_MAX};
 	submit(store, &r);
 	same(r.stored_id, r.id, "submit tells the id");
 	check(!r.existed, "a new job did not exist");
@@ -27,6 +29,9 @@ static void submit_keeps_what_was_said(struct store *store)
 	equal(job.max_attempts, 5, "max_attempts");
 	same(job.idempotency_key, "key 1", "idempotency key");
 	check(strstr(job.labels, "\"team\"") && strstr(job.labels, "\"x\""), "labels");
+	check(job.limits.timeout_ms == 1 && job.limits.memory_bytes == 1 << 20 &&
+	                job.limits.output_bytes == INT64_MAX,
+	        "limits");
 	equal(job.not_before.sec, 4102444800, "not_before, seconds");
 	equal(job.not_before.nsec, 123456000, "not_before, microseconds");
 	check(llabs(job.created.sec - (long long)time(NULL)) < 60, "created is now");
@@ -48,6 +53,8 @@ static void submit_has_defaults(struct store *store)
 	same(job.queue, "default", "no queue is the default queue");
 	equal(job.max_attempts, JOB_MAX_ATTEMPTS_DEFAULT, "attempts by default");
 	same(job.labels, "{}", "no labels");
+	check(!job.limits.timeout_ms && !job.limits.memory_bytes && !job.limits.output_bytes,
+	        "no limits");
 	check(job.not_before.sec == 0 && job.not_before.nsec == 0 && !job.idempotency_key,
 	        "no start and no key");
 	job_release(&job);

@@ -162,6 +162,45 @@ static void is_never_made_again(void)
 	refuses(VEGA_FATAL, "no regular file", "a directory");
 }
 
+/* A word for the columns of the store's tables. */
+static char *columns(void)
+{
+	char command[600];
+	snprintf(command, sizeof command,
+	        "for table in job job_state job_result worker; do"
+	        " sqlite3 %s \"PRAGMA table_info($table)\"; done | cksum",
+	        path);
+	return line_of(command);
+}
+
+static void upgrades(void)
+{
+	static const char old_job[] =
+	        "INSERT INTO job (nr, id, spec, submitter, queue, priority, max_attempts, labels,"
+	        " created) VALUES (1, '01a20919-5b78-7163-8ed0-628c66594237', '{}', 'me', 'old', 0,"
+	        " 3, '{}', 1);"
+	        "INSERT INTO job_state (nr, queue, priority, due) VALUES (1, 'old', 0, 1)";
+	char command[500];
+	struct job job;
+	begin_with_job("current");
+	char *wanted = columns();
+	begin("older");
+	snprintf(command, sizeof command, "sqlite3 %s < tests/fixtures/sqlite-1.sql", path);
+	free(line_of(command));
+	sql(old_job);
+	is_int(together(5, open_and_submit, NULL), 5, "5 processes upgrade a store of version 1");
+	struct store *store = open_store();
+	is_int(count_jobs(store), 6, "in which everything is");
+	is_int(claim(store, "w", "old", 1, 1000, &job), 1, "the old job can be claimed");
+	ok(!job.limits.timeout_ms, "and has no limits");
+	job_release(&job);
+	close_store(store);
+	char *got = columns();
+	is_str(got, wanted, "its columns are those of a new store");
+	free(got);
+	free(wanted);
+}
+
 static void notices_damage(void)
 {
 	begin_with_job("damaged");
@@ -310,7 +349,7 @@ static void survives_a_full_disk(void)
 static void checks(void)
 {
 	static void (*const all[])(void) = {is_private, is_made_once, follows_links,
-	        is_never_made_again, notices_damage, needs_to_write, waits_for_a_lock,
+	        is_never_made_again, upgrades, notices_damage, needs_to_write, waits_for_a_lock,
 	        notices_another_file, survives_a_full_disk};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i]();

@@ -64,6 +64,7 @@ static void json(void)
 	        .max_attempts = 3,
 	        .idempotency_key = strdup("k"),
 	        .labels = strdup("{\"a\":\"b\"}"),
+	        .limits = {.timeout_ms = 60000, .output_bytes = 18446744073709551615u},
 	        .created = {.sec = 1},
 	        .not_before = {.sec = 2, .nsec = 500000000},
 	        .state = JOB_COMPLETED,
@@ -86,6 +87,7 @@ static void json(void)
 	        "{\"type\":\"job\",\"v\":1,\"id\":\"01a20919-5b78-7163-8ed0-628c66594237\","
 	        "\"state\":\"COMPLETED\",\"queue\":\"q\\\"\\n\xef\xbf\xbd\",\"priority\":-5,"
 	        "\"submitter\":\"me\",\"idempotency_key\":\"k\",\"labels\":{\"a\":\"b\"},"
+	        "\"limits\":{\"timeout_ms\":60000,\"output_bytes\":18446744073709551615},"
 	        "\"spec\":{\"v\":1},\"created\":\"1970-01-01T00:00:01Z\","
 	        "\"not_before\":\"1970-01-01T00:00:02.500000000Z\",\"attempt\":2,"
 	        "\"max_attempts\":3,\"lease_seq\":18446744073709551615,\"worker\":\"w\","

@@ -42,7 +42,8 @@ static const struct option_row rows[] = {
         {"max-attempts", 0, OPT_NUMBER, FIELD(max_attempts), 0, "N", NULL, JOB,
                 "give up after N failed attempts (default: 3)"},
         {"idempotency-key", 0, OPT_TEXT, FIELD(idempotency_key), 0, "KEY", NULL, JOB,
-                "if you have submitted a job with KEY before, submit nothing and print its id"},
+                "if you have submitted this with KEY before, submit nothing and print that job's "
+                "id"},
         {"label", 0, OPT_LIST, FIELD(label), 0, "K=V", NULL, JOB,
                 "label the job, for vega-status --label; repeat for more"},
         {"files0-from", 0, OPT_TEXT, FIELD(files0_from), 0, "FILE", NULL, SUBMISSION,

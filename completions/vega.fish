@@ -74,7 +74,7 @@ complete -c vega-submit -l queue -x -d 'put the job in the queue NAME (default: 
 complete -c vega-submit -l priority -x -d 'jobs of higher N run first; may be negative (default: 0)'
 complete -c vega-submit -l after -x -d 'do not run before TIME: a date, @SECONDS, or a length of time from now (90min)'
 complete -c vega-submit -l max-attempts -x -d 'give up after N failed attempts (default: 3)'
-complete -c vega-submit -l idempotency-key -x -d 'if you have submitted a job with KEY before, submit nothing and print its id'
+complete -c vega-submit -l idempotency-key -x -d 'if you have submitted this with KEY before, submit nothing and print that job\'s id'
 complete -c vega-submit -l label -x -d 'label the job, for vega-status --label; repeat for more'
 complete -c vega-submit -l files0-from -r -F -d 'read the roots, separated by NUL bytes, from FILE (\'-\': standard input)'
 complete -c vega-submit -l root -x -a '(__fish_complete_directories)' -d 'refuse roots and outputs that are not beneath DIR; repeat for alternatives (default: $VEGA_ROOTS, separated by colons)'

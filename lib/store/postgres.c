@@ -138,7 +138,8 @@ static int read_jobs(const PGresult *result, struct job *jobs, struct vega_error
 	return count;
 }
 
-/* A job that is there already, by its id or by its submitter's key, is left alone. */
+/* A job that is there already, by its id or by its submitter's key, is left alone. `clash`: a key
+ * is for one spec. */
 #define SUBMIT_SQL \
 	"WITH input AS MATERIALIZED (" \
 	" SELECT * FROM ROWS FROM (json_to_recordset($1::json) AS (id uuid, spec json," \
@@ -146,19 +147,27 @@ static int read_jobs(const PGresult *result, struct job *jobs, struct vega_error
 	"  not_before bigint, timeout_ms bigint, memory_bytes bigint, output_bytes bigint))" \
 	" WITH ORDINALITY AS i (id, spec, queue, priority, max_attempts, key, labels," \
 	"  not_before, timeout_ms, memory_bytes, output_bytes, n))," \
+	"clash AS MATERIALIZED (" \
+	" SELECT i.n, j.id FROM input i JOIN vega.job j ON j.submitter = session_user" \
+	"  AND j.idempotency_key = i.key WHERE j.id <> i.id AND j.spec::text <> i.spec::text" \
+	" UNION ALL SELECT n, first FROM (" \
+	"  SELECT n, spec::text, first_value(id) OVER key AS first," \
+	"   first_value(spec::text) OVER key AS first_spec" \
+	"  FROM input WHERE key IS NOT NULL WINDOW key AS (PARTITION BY key ORDER BY n)) k" \
+	"  WHERE spec <> first_spec)," \
 	"fresh AS (" \
 	" INSERT INTO vega.job (id, spec, queue, priority, max_attempts, idempotency_key, labels," \
 	"  not_before, timeout_ms, memory_bytes, output_bytes)" \
 	" SELECT id, spec, queue, priority, max_attempts, key, labels," \
 	"  timestamptz 'epoch' + not_before * interval '1 microsecond', timeout_ms," \
-	"  memory_bytes, output_bytes FROM input ORDER BY n" \
+	"  memory_bytes, output_bytes FROM input WHERE NOT EXISTS (SELECT FROM clash) ORDER BY n" \
 	" ON CONFLICT DO NOTHING RETURNING nr, id, queue, priority, not_before)," \
 	"state AS (" \
 	" INSERT INTO vega.job_state (nr, queue, priority, due)" \
 	" SELECT nr, queue, priority, coalesce(not_before, now()) FROM fresh)," \
 	"told AS (SELECT " TELL_READY " WHERE EXISTS (SELECT FROM fresh)) " \
-	"SELECT f.id, (SELECT count(*) FROM told)" \
-	" FROM input i LEFT JOIN fresh f ON f.id = i.id ORDER BY i.n"
+	"SELECT f.id, c.id, (SELECT count(*) FROM told)" \
+	" FROM input i LEFT JOIN fresh f ON f.id = i.id LEFT JOIN clash c USING (n) ORDER BY n"
 
 static void add_limit(struct json *json, const char *name, uint64_t limit)
 {
@@ -212,19 +221,24 @@ static int submit_json(
 	return buf_cstr(out) ? 0 : vega_fail_nomem(err);
 }
 
-/* Fills stored_id from rows of one id a request; returns how many are not known (NULL). */
-static size_t note_ids(const PGresult *result, struct store_request *requests, size_t count)
+/* Fills stored_id from rows of two ids a request, its own and that of a clash, which is an error.
+ * Counts those that are not known (NULL). */
+static int note_ids(const PGresult *result, struct store_request *requests, size_t count,
+        size_t *unknown, struct vega_error *err)
 {
-	size_t unknown = 0;
+	*unknown = 0;
 	for (size_t i = 0; i < count; i++) {
+		if (!PQgetisnull(result, (int)i, 1)) {
+			return store_key_taken(&requests[i], PQgetvalue(result, (int)i, 1), err);
+		}
 		if (PQgetisnull(result, (int)i, 0)) {
-			unknown++;
+			++*unknown;
 			continue;
 		}
 		memcpy(requests[i].stored_id, PQgetvalue(result, (int)i, 0), UUID_TEXT);
 		requests[i].existed = strcasecmp(requests[i].stored_id, requests[i].id) != 0;
 	}
-	return unknown;
+	return 0;
 }
 
 /*
@@ -236,11 +250,13 @@ static int postgres_submit(
         struct store *base, struct store_request *requests, size_t count, struct vega_error *err)
 {
 	static const char find_first[] =
-	        "SELECT coalesce((SELECT j.id FROM vega.job j WHERE j.id = i.id),"
-	        " (SELECT j.id FROM vega.job j WHERE j.submitter = session_user"
-	        "  AND j.idempotency_key = i.key))"
-	        " FROM ROWS FROM (json_to_recordset($1::json) AS (id uuid, key text))"
-	        " WITH ORDINALITY AS i (id, key, n) ORDER BY i.n";
+	        "SELECT coalesce(j.id, k.id),"
+	        " CASE WHEN j.id IS NULL AND k.spec::text <> i.spec::text THEN k.id END"
+	        " FROM ROWS FROM (json_to_recordset($1::json) AS (id uuid, key text, spec json))"
+	        "  WITH ORDINALITY AS i (id, key, spec, n)"
+	        " LEFT JOIN vega.job j ON j.id = i.id"
+	        " LEFT JOIN vega.job k ON k.submitter = session_user"
+	        "  AND k.idempotency_key = i.key ORDER BY i.n";
 	struct postgres_store *store = handle(base);
 	struct buf json = BUF_INIT;
 	size_t unknown = count;
@@ -251,11 +267,11 @@ static int postgres_submit(
 		PGresult *result = NULL;
 		postgres_add_text(&p, json.data);
 		rc = postgres_query(store, SUBMIT, SUBMIT_SQL, &p, &result, err);
-		unknown = rc ? unknown : note_ids(result, requests, count);
+		rc = rc ? rc : note_ids(result, requests, count, &unknown, err);
 		PQclear(result);
 		if (rc == 0 && unknown > 0) {
 			rc = postgres_query(store, FIND_FIRST, find_first, &p, &result, err);
-			unknown = rc ? unknown : note_ids(result, requests, count);
+			rc = rc ? rc : note_ids(result, requests, count, &unknown, err);
 			PQclear(result);
 		}
 	}

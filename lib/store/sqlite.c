@@ -188,7 +188,8 @@ static int prepare_submission(
 	                  "");
 	return rc ? rc
 	          : prepare(store, &s->first, err,
-	                    "SELECT id FROM job WHERE id = ?1 UNION ALL SELECT id FROM job"
+	                    "SELECT id, 1 FROM job WHERE id = ?1 UNION ALL"
+	                    " SELECT id, spec = ?4 FROM job"
 	                    " WHERE submitter = ?2 AND idempotency_key = ?3 LIMIT 1",
 	                    "");
 }
@@ -228,15 +229,17 @@ static int submit_one(struct sqlite_store *store, struct submission *s, struct a
 		        not_before ? not_before : s->now);
 		return rc ? rc : run(store, s->state, err);
 	}
-	rc = rebind(store, s->first, err, "sss", id, submitter, key);
+	rc = rebind(store, s->first, err, "ssss", id, submitter, key, request->spec);
 	rc = rc ? rc : step(store, s->first, err);
 	if (rc == 1) {
 		const char *first = (const char *)sqlite3_column_text(s->first, 0);
 		snprintf(request->stored_id, UUID_TEXT, "%s", first);
 		request->existed = strcmp(first, id) != 0;
+		bool same_spec = sqlite3_column_int(s->first, 1);
 		sqlite3_reset(s->first);
+		rc = same_spec ? 0 : store_key_taken(request, request->stored_id, err);
 	}
-	return rc < 0 ? rc : 0;
+	return rc;
 }
 
 static int sqlite_submit(

@@ -177,6 +177,14 @@ bool store_clean(struct arena *arena, const char **text)
 	return *text != NULL;
 }
 
+int store_key_taken(const struct store_request *request, const char *first, struct vega_error *err)
+{
+	return vega_fail(err, VEGA_USAGE,
+	        "the idempotency key '%s' was used for job %s, which is not the same "
+	        "specification; use another key",
+	        request->idempotency_key, first);
+}
+
 int store_id(const char *id, char canonical[UUID_TEXT], struct vega_error *err)
 {
 	if (!uuid_valid(id)) {

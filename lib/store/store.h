@@ -35,7 +35,7 @@ struct store_request {
 	const char *queue;     /* NULL: "default" */
 	int priority;
 	unsigned max_attempts;       /* 0: JOB_MAX_ATTEMPTS_DEFAULT */
-	const char *idempotency_key; /* unique per submitter */
+	const char *idempotency_key; /* unique per submitter, and for one spec */
 	const char *labels;          /* JSON object; NULL: {} */
 	struct job_limits limits;
 	struct vega_time not_before; /* {0,0}: now */
@@ -106,8 +106,11 @@ struct store_driver {
 	int (*open)(
 	        const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err);
 
-	/* All or none. Durable when it returns. A job that is there already, by its id or by its
-	 * submitter's key, is left as it is. */
+	/*
+	 * All or none. Durable when it returns. A job that is there already, by its id or by its
+	 * submitter's key, is left as it is. VEGA_USAGE names a key that was used for another spec,
+	 * and the job. (PostgreSQL: when that is stored while this runs, the rest is stored.)
+	 */
 	int (*submit)(struct store *store, struct store_request *requests, size_t count,
 	        struct vega_error *err);
 

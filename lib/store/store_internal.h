@@ -60,6 +60,9 @@ int store_read_job(
  * stays NULL. False: no memory. */
 bool store_clean(struct arena *arena, const char **text);
 
+/* The key of this request was used for the job `first`, which has another spec. */
+int store_key_taken(const struct store_request *request, const char *first, struct vega_error *err);
+
 /* The canonical, lower-case form of an id; VEGA_USAGE names what is not one. */
 int store_id(const char *id, char canonical[UUID_TEXT], struct vega_error *err);
 

@@ -67,7 +67,10 @@ refused() {
 
 @test "a repeated idempotency key gives the first job's id" {
 	id=$(vega-submit --idempotency-key nightly .)
-	[[ $(vega-submit --idempotency-key nightly find .) == "$id" ]]
+	[[ $(vega-submit --idempotency-key nightly --priority 3 .) == "$id" ]]
+	expect 2 vega-submit --idempotency-key nightly find .
+	[[ ! -s $out ]]
+	matches "^vega-submit: the idempotency key 'nightly' was used for job $id, which is not the same specification; " "$err"
 	[[ $(vega-submit --idempotency-key other .) != "$id" ]]
 	(($(stored) == 2))
 	for i in {1..10}; do
@@ -215,7 +218,9 @@ refused() {
 	expect 0 vega-status --format=json "$id"
 	cmp <(jq -S .spec "$out") <(jq -S . wanted)
 	[[ $(jq -c '[.queue, .priority, .labels, .state]' "$out") == '["q",-5,{"a":"b"},"PENDING"]' ]]
-	[[ $(vega-submit --idempotency-key k .) == "$id" ]]
+	[[ $(vega-submit --files0-from=roots --idempotency-key k find --newer-than 2026-01-31) == "$id" ]]
+	expect 2 vega-submit --idempotency-key k .
+	matches "the idempotency key 'k' was used for job $id" "$err"
 	stop_postgres
 	expect 5 vega-submit .
 	[[ ! -s $out ]]

@@ -86,6 +86,33 @@ static void submit_is_idempotent(struct store *store)
 	equal(count_queue(store, "twice"), 4, "jobs without a key are their own");
 }
 
+/* What a client that repeats a key with something else gets is an error, not another's job. */
+static void a_key_is_for_one_spec(struct store *store)
+{
+	struct store_request first = request("key"), other = request("key");
+	first.idempotency_key = other.idempotency_key = "one spec";
+	submit(store, &first);
+	other.spec = "{\"v\":1,\"operations\":[\"find\"],\"roots\":[\"/other\"]}";
+	equal(D(store)->submit(store, &other, 1, &err), VEGA_USAGE, "a key with another spec");
+	check(strstr(err.text, first.id) && strstr(err.text, "one spec"),
+	        "names the key and the first job");
+	struct store_request batch[3] = {request("key"), other, request("key")};
+	equal(D(store)->submit(store, batch, 3, &err), VEGA_USAGE, "so it does in a batch");
+	struct store_request pair[2] = {request("key"), other};
+	pair[0].idempotency_key = pair[1].idempotency_key = "two specs";
+	equal(D(store)->submit(store, pair, 2, &err), VEGA_USAGE, "two specs in one batch");
+	check(strstr(err.text, "two specs"), "name their key");
+	equal(count_queue(store, "key"), 1, "and nothing was stored");
+	other.submitter = "someone else";
+	if (strcmp(contract_store, "sqlite") == 0) { /* PostgreSQL stamps its own */
+		equal(D(store)->submit(store, &other, 1, &err), 0, "another's key is another key");
+	}
+	other = first;
+	other.spec = "{}";
+	equal(D(store)->submit(store, &other, 1, &err), 0, "the same id is the same call");
+	same(other.stored_id, first.id, "and the first job stands");
+}
+
 static void submit_stores_all_or_none(struct store *store)
 {
 	struct store_request pair[2] = {request("none"), request("none")};
@@ -627,12 +654,12 @@ static void next_due_tells(struct store *store)
 static void checks(void)
 {
 	static void (*const all[])(struct store *) = {submit_keeps_what_was_said,
-	        submit_has_defaults, submit_is_idempotent, submit_stores_all_or_none,
-	        submit_takes_a_thousand, strange_bytes_survive, claim_takes_the_right_ones,
-	        claim_looks_into_its_queues, heartbeat_renews, finish_keeps_the_result,
-	        finish_is_fenced, finish_retries, finish_releases, finish_heeds_cancellation,
-	        expired_leases_are_taken_over, expired_jobs_are_buried, cancel_cancels, get_finds,
-	        list_filters, list_pages, next_due_tells};
+	        submit_has_defaults, submit_is_idempotent, a_key_is_for_one_spec,
+	        submit_stores_all_or_none, submit_takes_a_thousand, strange_bytes_survive,
+	        claim_takes_the_right_ones, claim_looks_into_its_queues, heartbeat_renews,
+	        finish_keeps_the_result, finish_is_fenced, finish_retries, finish_releases,
+	        finish_heeds_cancellation, expired_leases_are_taken_over, expired_jobs_are_buried,
+	        cancel_cancels, get_finds, list_filters, list_pages, next_due_tells};
 	struct store *store = open_store();
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i](store);

@@ -1,3 +1,8 @@
+/*
+ * An inode is a record of bytes: its link written as varints (LEB128, signed ones in zigzag), and
+ * its name. Records lie in blocks, and a table finds them: open addressing, 4 bytes that say where,
+ * and 1 of the hash, so that a probe seldom needs to look at a record.
+ */
 #include "op/links.h"
 
 #include <pthread.h>
@@ -5,11 +10,19 @@
 #include <string.h>
 
 #define SHARDS 64u
+#define BLOCK ((size_t)16 << 10)
+#define NUMBERS_MAX 70u /* bytes of a record before its name: seven varints */
+#define SPARE_MAX 128u  /* longer records that were given up are not used again */
 
 struct shard {
 	_Alignas(128) pthread_mutex_t lock;
-	struct link *slots; /* open addressing, a power of two, at most 3/4 full */
+	uint32_t *place; /* of each slot's record: block * BLOCK + offset */
+	uint8_t *tag;    /* of each slot; 0: free */
 	size_t count, cap;
+	uint8_t **block;
+	size_t block_count, block_cap, used; /* bytes of the last block */
+	uint32_t *spare; /* by length, place + 1 of a record given up, which begins with the next */
+	uintptr_t base;  /* a directory's address: records say how far theirs is from it */
 };
 
 struct links {
@@ -24,6 +37,17 @@ static uint64_t mix(uint64_t x)
 	return x ^ (x >> 31);
 }
 
+static uint64_t hash_of(uint64_t dev, uint64_t ino)
+{
+	return mix(ino ^ mix(dev));
+}
+
+static uint8_t tag_of(uint64_t hash)
+{
+	uint8_t tag = (uint8_t)(hash >> 8);
+	return tag ? tag : 1;
+}
+
 struct links *links_new(void)
 {
 	struct links *links = aligned_alloc(128, sizeof *links);
@@ -36,68 +60,246 @@ struct links *links_new(void)
 	return links;
 }
 
-static struct link *slot_for(
-        struct link *slots, size_t cap, uint64_t dev, uint64_t ino, uint64_t hash)
+/* --- Records ------------------------------------------------------------------------------------
+ */
+
+static uint8_t *put(uint8_t *at, uint64_t value)
 {
-	size_t at = (size_t)(hash >> 6) & (cap - 1);
-	while (slots[at].dir && (slots[at].ino != ino || slots[at].dev != dev)) {
-		at = (at + 1) & (cap - 1);
+	while (value >= 0x80) {
+		*at++ = (uint8_t)(value | 0x80);
+		value >>= 7;
 	}
-	return &slots[at];
+	*at++ = (uint8_t)value;
+	return at;
 }
 
-static bool make_room(struct shard *shard)
+static const uint8_t *get(const uint8_t *at, uint64_t *value)
 {
-	if ((shard->count + 1) * 4 <= shard->cap * 3) {
+	unsigned shift = 0;
+	for (*value = 0; *at & 0x80; shift += 7) {
+		*value |= (uint64_t)(*at++ & 0x7f) << shift;
+	}
+	*value |= (uint64_t)*at++ << shift;
+	return at;
+}
+
+static uint64_t zigzag(int64_t value)
+{
+	return (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0);
+}
+
+static int64_t unzigzag(uint64_t value)
+{
+	return (int64_t)(value >> 1 ^ (value & 1 ? UINT64_MAX : 0));
+}
+
+/* In units of their alignment. */
+static int64_t distance(const struct shard *shard, const struct walk_dir *dir)
+{
+	return (int64_t)((uintptr_t)dir - shard->base) / (int64_t) _Alignof(struct walk_dir);
+}
+
+static size_t encode_numbers(const struct shard *shard, const struct link *link, uint8_t *out)
+{
+	uint8_t *at = put(out, link->dev);
+	at = put(at, link->ino);
+	at = put(at, zigzag(distance(shard, link->dir)));
+	at = put(at, link->size);
+	at = put(at, link->allocated);
+	at = put(at, zigzag(link->mtime.sec));
+	at = put(at, link->mtime.nsec);
+	return (size_t)(at - out);
+}
+
+static const uint8_t *decode_key(const uint8_t *record, struct link *link)
+{
+	return get(get(record, &link->dev), &link->ino);
+}
+
+/* Returns its length. */
+static size_t decode(const struct shard *shard, const uint8_t *record, struct link *link)
+{
+	uint64_t away, sec, nsec;
+	const uint8_t *at = get(decode_key(record, link), &away);
+	at = get(get(at, &link->size), &link->allocated);
+	at = get(get(at, &sec), &nsec);
+	uintptr_t dir = shard->base + (uintptr_t)unzigzag(away) * _Alignof(struct walk_dir);
+	link->dir = (struct walk_dir *)dir;
+	link->mtime.sec = unzigzag(sec);
+	link->mtime.nsec = (uint32_t)nsec;
+	link->name = (const char *)at;
+	return (size_t)(at - record) + strlen(link->name) + 1;
+}
+
+static uint8_t *record_at(const struct shard *shard, uint32_t place)
+{
+	return shard->block[place / BLOCK] + place % BLOCK;
+}
+
+static bool add_block(struct shard *shard)
+{
+	if (shard->block_count == shard->block_cap) {
+		size_t cap = shard->block_cap ? shard->block_cap * 2 : 4;
+		uint8_t **list = reallocarray(shard->block, cap, sizeof *list);
+		if (!list) {
+			return false;
+		}
+		shard->block = list;
+		shard->block_cap = cap;
+	}
+	uint8_t *block = shard->block_count < UINT32_MAX / BLOCK ? malloc(BLOCK) : NULL;
+	if (block) {
+		shard->block[shard->block_count++] = block;
+		shard->used = 0;
+	}
+	return block != NULL;
+}
+
+/* Room for a record of that length. */
+static bool record_new(struct shard *shard, size_t len, uint32_t *place)
+{
+	if (shard->spare && len < SPARE_MAX && shard->spare[len]) {
+		*place = shard->spare[len] - 1;
+		memcpy(&shard->spare[len], record_at(shard, *place), sizeof *shard->spare);
 		return true;
 	}
-	size_t cap = shard->cap ? shard->cap * 2 : 16;
-	struct link *slots = calloc(cap, sizeof *slots);
-	if (!slots) {
+	bool room = shard->block_count && BLOCK - shard->used >= len;
+	if (len > BLOCK || (!room && !add_block(shard))) {
 		return false;
 	}
-	for (size_t i = 0; i < shard->cap; i++) {
-		const struct link *old = &shard->slots[i];
-		if (old->dir) {
-			*slot_for(slots, cap, old->dev, old->ino, mix(old->ino ^ mix(old->dev))) =
-			        *old;
+	*place = (uint32_t)((shard->block_count - 1) * BLOCK + shard->used);
+	shard->used += len;
+	return true;
+}
+
+static void record_give_up(struct shard *shard, size_t len, uint32_t place)
+{
+	if (!shard->spare) {
+		shard->spare = calloc(SPARE_MAX, sizeof *shard->spare);
+	}
+	if (shard->spare && len < SPARE_MAX) {
+		memcpy(record_at(shard, place), &shard->spare[len], sizeof *shard->spare);
+		shard->spare[len] = place + 1;
+	}
+}
+
+/* --- The table ----------------------------------------------------------------------------------
+ */
+
+/* Of a hash whose low bits chose the shard and the tag. */
+static size_t first_slot(uint64_t hash, size_t cap)
+{
+	return (size_t)((hash >> 32) * cap >> 32);
+}
+
+/* The inode's slot, or the free one where it belongs. */
+static size_t find_slot(const struct shard *shard, uint64_t hash, uint64_t dev, uint64_t ino)
+{
+	size_t at = first_slot(hash, shard->cap);
+	for (uint8_t tag = tag_of(hash); shard->tag[at]; at = at + 1 < shard->cap ? at + 1 : 0) {
+		struct link link;
+		if (shard->tag[at] != tag) {
+			continue;
+		}
+		decode_key(record_at(shard, shard->place[at]), &link);
+		if (link.ino == ino && link.dev == dev) {
+			break;
 		}
 	}
-	free(shard->slots);
-	shard->slots = slots;
+	return at;
+}
+
+/* At most 7/8 full, and half as large again when it is. */
+static bool make_room(struct shard *shard)
+{
+	if ((shard->count + 1) * 8 <= shard->cap * 7) {
+		return true;
+	}
+	struct shard old = *shard;
+	size_t cap = old.cap ? old.cap + old.cap / 2 : 16;
+	uint32_t *memory = calloc(cap, sizeof *shard->place + sizeof *shard->tag);
+	if (!memory) {
+		return false;
+	}
+	shard->place = memory;
+	shard->tag = (uint8_t *)(memory + cap);
 	shard->cap = cap;
+	for (size_t i = 0; i < old.cap; i++) {
+		struct link link;
+		if (!old.tag[i]) {
+			continue;
+		}
+		decode_key(record_at(shard, old.place[i]), &link);
+		size_t at = first_slot(hash_of(link.dev, link.ino), cap);
+		while (shard->tag[at]) {
+			at = at + 1 < cap ? at + 1 : 0;
+		}
+		shard->tag[at] = old.tag[i];
+		shard->place[at] = old.place[i];
+	}
+	free(old.place);
 	return true;
+}
+
+/* Put the link's record into a slot, in place of the one there, if there is one (old_len > 0). */
+static bool set_record(struct shard *shard, size_t slot, const struct link *link, size_t old_len)
+{
+	uint8_t numbers[NUMBERS_MAX];
+	size_t head = encode_numbers(shard, link, numbers), name = strlen(link->name) + 1;
+	uint32_t place = shard->place[slot];
+	if (head + name != old_len) {
+		if (!record_new(shard, head + name, &place)) {
+			return false;
+		}
+		if (old_len) {
+			record_give_up(shard, old_len, shard->place[slot]);
+		}
+	}
+	memcpy(record_at(shard, place), numbers, head);
+	memcpy(record_at(shard, place) + head, link->name, name);
+	shard->place[slot] = place;
+	return true;
+}
+
+/* As links_add(), with the lock held. `dropped` is a directory that is not held any more. */
+static int add_locked(
+        struct shard *shard, uint64_t hash, const struct link *link, struct walk_dir **dropped)
+{
+	if (!make_room(shard)) {
+		return VEGA_NOMEM;
+	}
+	struct link old = {0};
+	size_t slot = find_slot(shard, hash, link->dev, link->ino), old_len = 0;
+	bool first = !shard->tag[slot];
+	if (first && !shard->base) {
+		shard->base = (uintptr_t)link->dir;
+	}
+	if (!first) {
+		old_len = decode(shard, record_at(shard, shard->place[slot]), &old);
+		if (walk_path_compare(link->dir, link->name, old.dir, old.name) >= 0) {
+			return 0;
+		}
+	}
+	if (!set_record(shard, slot, link, old_len)) {
+		return VEGA_NOMEM;
+	}
+	walk_dir_hold(link->dir);
+	*dropped = old.dir;
+	shard->tag[slot] = tag_of(hash);
+	shard->count += first;
+	return first;
 }
 
 int links_add(struct links *links, const struct walk_entry *entry)
 {
 	const struct file_meta *meta = entry->meta;
-	uint64_t hash = mix(meta->ino ^ mix(meta->dev));
+	const struct link link = {meta->dev, meta->ino, entry->dir, entry->name, meta->size,
+	        meta->allocated, meta->mtime};
+	uint64_t hash = hash_of(meta->dev, meta->ino);
 	struct shard *shard = &links->shard[hash % SHARDS];
 	struct walk_dir *dropped = NULL;
-	int result = 0;
 	pthread_mutex_lock(&shard->lock);
-	struct link *link = make_room(shard)
-	                            ? slot_for(shard->slots, shard->cap, meta->dev, meta->ino, hash)
-	                            : NULL;
-	bool first = link && !link->dir;
-	if (link &&
-	        (first || walk_path_compare(entry->dir, entry->name, link->dir, link->name) < 0)) {
-		char *name = strdup(entry->name);
-		if (name) {
-			dropped = link->dir;
-			free(link->name);
-			walk_dir_hold(entry->dir);
-			*link = (struct link){meta->dev, meta->ino, entry->dir, name, meta->size,
-			        meta->allocated, meta->mtime};
-			shard->count += first;
-			result = first;
-		} else {
-			result = VEGA_NOMEM;
-		}
-	} else if (!link) {
-		result = VEGA_NOMEM;
-	}
+	int result = add_locked(shard, hash, &link, &dropped);
 	pthread_mutex_unlock(&shard->lock);
 	walk_dir_drop(entry->thread, dropped);
 	return result;
@@ -110,12 +312,12 @@ void links_settle(struct links *links, struct walk_thread *first,
 	for (unsigned i = 0; i < SHARDS; i++) {
 		struct shard *shard = &links->shard[i];
 		for (size_t at = 0; at < shard->cap; at++) {
-			struct link *link = &shard->slots[at];
-			if (link->dir) {
-				charge(context, first, link);
-				walk_dir_drop(first, link->dir);
-				free(link->name);
-				link->dir = NULL;
+			if (shard->tag[at]) {
+				struct link link;
+				decode(shard, record_at(shard, shard->place[at]), &link);
+				shard->tag[at] = 0;
+				charge(context, first, &link);
+				walk_dir_drop(first, link.dir);
 			}
 		}
 	}
@@ -127,8 +329,14 @@ void links_free(struct links *links)
 		return;
 	}
 	for (unsigned i = 0; i < SHARDS; i++) {
-		free(links->shard[i].slots);
-		pthread_mutex_destroy(&links->shard[i].lock);
+		struct shard *shard = &links->shard[i];
+		for (size_t at = 0; at < shard->block_count; at++) {
+			free(shard->block[at]);
+		}
+		free(shard->block);
+		free(shard->place);
+		free(shard->spare);
+		pthread_mutex_destroy(&shard->lock);
 	}
 	free(links);
 }

@@ -454,7 +454,7 @@ static int postgres_heartbeat(struct store *base, const char *worker, struct sto
 	"result AS (" STORE_RESULT("committed") ")"
 static const char commit_sql[] = "WITH " COMMITTED " SELECT nr FROM committed";
 
-/* $10 is the outcome; state_after() in sqlite.c says the same in C. */
+/* $10 is the outcome; state_after() in rules.c says the same in C. */
 #define STATE_AFTER \
 	"CASE WHEN s.committed_seq > 0 AND $10 <> 'COMPLETED' THEN 'PENDING'" \
 	" WHEN $10 IN ('RETRY', 'RELEASED') AND s.cancel_requested THEN 'CANCELLED'" \

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/rules.h"
+
 #define JOB_COLUMNS \
 	"j.id, j.spec, j.submitter, j.queue, j.priority, j.max_attempts, j.idempotency_key," \
 	" j.labels, j.timeout_ms, j.memory_bytes, j.output_bytes, j.created, j.not_before, " \
@@ -435,60 +437,38 @@ static int sqlite_heartbeat(struct store *base, const char *worker, struct store
 	return end(store, rc, err);
 }
 
-/* What commit() and finish() must know of a job. */
-struct attempt {
-	int64_t nr, lease_seq, finished_seq, committed_seq, number, most;
-	enum job_state state;
-	bool cancel_requested;
+/* A job that commit(), finish() or cancel() is about. */
+struct subject {
+	int64_t nr;
+	struct store_hot hot;
 };
 
-static int find_attempt(
-        struct sqlite_store *store, const char *id, struct attempt *a, struct vega_error *err)
+/* 1; 0: there is none; negative: failed. */
+static int find_job(
+        struct sqlite_store *store, const char *id, struct subject *job, struct vega_error *err)
 {
 	sqlite3_stmt *statement;
+	struct store_hot *hot = &job->hot;
 	int rc = prepare(store, &statement, err,
 	        "SELECT s.nr, s.lease_seq, s.finished_seq, s.attempt, j.max_attempts, s.state,"
 	        " s.cancel_requested, s.committed_seq" JOB_TABLES " WHERE j.id = lower(?)",
 	        "s", id);
 	rc = rc ? rc : step(store, statement, err);
 	if (rc == 1) {
-		a->nr = sqlite3_column_int64(statement, 0);
-		a->lease_seq = sqlite3_column_int64(statement, 1);
-		a->finished_seq = sqlite3_column_int64(statement, 2);
-		a->number = sqlite3_column_int64(statement, 3);
-		a->most = sqlite3_column_int64(statement, 4);
-		job_state_parse((const char *)sqlite3_column_text(statement, 5), &a->state);
-		a->cancel_requested = sqlite3_column_int(statement, 6) != 0;
-		a->committed_seq = sqlite3_column_int64(statement, 7);
+		job->nr = sqlite3_column_int64(statement, 0);
+		hot->lease_seq = (uint64_t)sqlite3_column_int64(statement, 1);
+		hot->finished_seq = (uint64_t)sqlite3_column_int64(statement, 2);
+		hot->attempt = (unsigned)sqlite3_column_int64(statement, 3);
+		hot->max_attempts = (unsigned)sqlite3_column_int64(statement, 4);
+		job_state_parse((const char *)sqlite3_column_text(statement, 5), &hot->state);
+		hot->cancel_requested = sqlite3_column_int(statement, 6) != 0;
+		hot->committed_seq = (uint64_t)sqlite3_column_int64(statement, 7);
 	}
 	sqlite3_finalize(statement);
 	return rc;
 }
 
-/* The state that an outcome leads to; FINISH in postgres.c says the same in SQL. */
-static enum job_state state_after(enum store_outcome outcome, const struct attempt *a)
-{
-	if (a->committed_seq) {
-		return outcome == STORE_COMPLETED ? JOB_COMPLETED : JOB_PENDING;
-	}
-	switch (outcome) {
-	case STORE_COMPLETED:
-		return JOB_COMPLETED;
-	case STORE_FAILED:
-		return JOB_FAILED;
-	case STORE_CANCELLED:
-		return JOB_CANCELLED;
-	case STORE_RETRY:
-		return a->cancel_requested    ? JOB_CANCELLED
-		       : a->number >= a->most ? JOB_FAILED
-		                              : JOB_PENDING;
-	case STORE_RELEASED:
-		break;
-	}
-	return a->cancel_requested ? JOB_CANCELLED : JOB_PENDING;
-}
-
-static int store_result(struct sqlite_store *store, struct arena *arena, const struct attempt *a,
+static int store_result(struct sqlite_store *store, struct arena *arena, const struct subject *job,
         const struct store_result *result, struct vega_error *err)
 {
 	sqlite3_stmt *statement = NULL;
@@ -500,8 +480,8 @@ static int store_result(struct sqlite_store *store, struct arena *arena, const s
 	        "INSERT OR REPLACE INTO job_result (nr, lease_seq, summary, records, records_uri,"
 	        " records_size, records_digest, stderr_tail, exit_code)"
 	        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-	        "iisssissi", a->nr, a->lease_seq, result->summary, result->records, uri,
-	        (int64_t)result->records_size, result->records_digest, tail,
+	        "iisssissi", job->nr, (int64_t)job->hot.lease_seq, result->summary, result->records,
+	        uri, (int64_t)result->records_size, result->records_digest, tail,
 	        (int64_t)result->exit_code);
 	rc = rc ? rc : run(store, statement, err);
 	sqlite3_finalize(statement);
@@ -509,7 +489,7 @@ static int store_result(struct sqlite_store *store, struct arena *arena, const s
 }
 
 /* Adds what publishing left to the result that was committed. */
-static int add_to_result(struct sqlite_store *store, struct arena *arena, const struct attempt *a,
+static int add_to_result(struct sqlite_store *store, struct arena *arena, const struct subject *job,
         const struct store_result *result, struct vega_error *err)
 {
 	sqlite3_stmt *statement = NULL;
@@ -520,34 +500,36 @@ static int add_to_result(struct sqlite_store *store, struct arena *arena, const 
 	int rc = prepare(store, &statement, err,
 	        "UPDATE job_result SET exit_code = max(exit_code, ?1),"
 	        " stderr_tail = coalesce(?2, stderr_tail) WHERE nr = ?3",
-	        "isi", (int64_t)result->exit_code, tail, a->nr);
+	        "isi", (int64_t)result->exit_code, tail, job->nr);
 	rc = rc ? rc : run(store, statement, err);
 	sqlite3_finalize(statement);
 	return rc;
 }
 
-static int store_end(struct sqlite_store *store, const struct attempt *a, enum job_state state,
+static int store_end(struct sqlite_store *store, const struct subject *job,
         const struct store_result *result, struct vega_error *err)
 {
 	sqlite3_stmt *statement = NULL;
 	struct arena arena = {0};
 	const char *error = result->error;
+	enum job_state state = job->hot.state;
 	bool released = result->outcome == STORE_RELEASED;
 	int64_t now = now_us();
-	int64_t delay = released ? 0 : store_span_us(job_retry_delay_ms((unsigned)a->number));
+	int64_t delay = released ? 0 : store_span_us(job_retry_delay_ms(job->hot.attempt));
 	int rc = store_clean(&arena, &error) ? 0 : vega_fail_nomem(err);
 	rc = rc ? rc
 	        : prepare(store, &statement, err,
 	                  "UPDATE job_state SET state = ?1, finished_seq = lease_seq,"
-	                  " lease_until = NULL, finished = ?2, due = ?3, attempt = attempt - ?4,"
+	                  " lease_until = NULL, finished = ?2, due = ?3, attempt = ?7,"
 	                  " error = CASE WHEN ?4 THEN error ELSE ?5 END WHERE nr = ?6",
-	                  "stiisi", job_state_name(state), job_state_terminal(state) ? now : 0,
-	                  now + delay, (int64_t)released, error, a->nr);
+	                  "stiisii", job_state_name(state), job_state_terminal(state) ? now : 0,
+	                  now + delay, (int64_t)released, error, job->nr,
+	                  (int64_t)job->hot.attempt);
 	rc = rc ? rc : run(store, statement, err);
-	if (rc == 0 && a->committed_seq && state == JOB_COMPLETED) {
-		rc = add_to_result(store, &arena, a, result, err);
-	} else if (rc == 0 && !a->committed_seq && !released) {
-		rc = store_result(store, &arena, a, result, err);
+	if (rc == 0 && job->hot.committed_seq && state == JOB_COMPLETED) {
+		rc = add_to_result(store, &arena, job, result, err);
+	} else if (rc == 0 && !job->hot.committed_seq && !released) {
+		rc = store_result(store, &arena, job, result, err);
 	}
 	sqlite3_finalize(statement);
 	arena_release(&arena);
@@ -561,15 +543,15 @@ static int lease_lost(const struct store_lease *lease, struct vega_error *err)
 	        (unsigned long long)lease->lease_seq, lease->id);
 }
 
-static int store_commit(struct sqlite_store *store, const struct attempt *a,
+static int store_commit(struct sqlite_store *store, const struct subject *job,
         const struct store_result *result, struct vega_error *err)
 {
 	sqlite3_stmt *statement = NULL;
 	struct arena arena = {0};
 	int rc = prepare(store, &statement, err,
-	        "UPDATE job_state SET committed_seq = lease_seq WHERE nr = ?", "i", a->nr);
+	        "UPDATE job_state SET committed_seq = lease_seq WHERE nr = ?", "i", job->nr);
 	rc = rc ? rc : run(store, statement, err);
-	rc = rc ? rc : store_result(store, &arena, a, result, err);
+	rc = rc ? rc : store_result(store, &arena, job, result, err);
 	sqlite3_finalize(statement);
 	arena_release(&arena);
 	return rc;
@@ -579,23 +561,22 @@ static int sqlite_commit(struct store *base, const struct store_lease *lease,
         const struct store_result *result, struct vega_error *err)
 {
 	struct sqlite_store *store = handle(base);
-	struct attempt a = {0};
-	int64_t lease_seq = (int64_t)lease->lease_seq;
+	struct subject job = {0};
 	int rc = begin(store, err);
 	if (rc) {
 		return rc;
 	}
-	rc = find_attempt(store, lease->id, &a, err);
+	rc = find_job(store, lease->id, &job, err);
 	if (rc < 0) {
 		return end(store, rc, err);
 	}
-	if (rc == 0 || a.lease_seq != lease_seq || a.state != JOB_PROCESSING ||
-	        (a.committed_seq && a.committed_seq != lease_seq)) {
+	rc = rc ? rule_commit(&job.hot, lease->lease_seq) : VEGA_LEASE_LOST;
+	if (rc == VEGA_LEASE_LOST) {
 		rc = lease_lost(lease, err);
-	} else if (a.cancel_requested) {
+	} else if (rc == VEGA_NO) {
 		rc = vega_fail(err, VEGA_NO, "cancellation of job %s was asked for", lease->id);
-	} else {
-		rc = a.committed_seq ? 0 : store_commit(store, &a, result, err);
+	} else if (rc == 1) {
+		rc = store_commit(store, &job, result, err);
 	}
 	return end(store, rc, err);
 }
@@ -604,31 +585,23 @@ static int sqlite_finish(struct store *base, const struct store_lease *lease,
         const struct store_result *result, enum job_state *state, struct vega_error *err)
 {
 	struct sqlite_store *store = handle(base);
-	struct attempt a = {0};
-	int64_t lease_seq = (int64_t)lease->lease_seq;
+	struct subject job = {0};
 	int rc = begin(store, err);
 	if (rc) {
 		return rc;
 	}
-	rc = find_attempt(store, lease->id, &a, err);
+	rc = find_job(store, lease->id, &job, err);
 	if (rc < 0) {
 		return end(store, rc, err);
 	}
-	if (rc == 1 && a.finished_seq && a.finished_seq == lease_seq) {
-		/* A repeated call: the first one's reply was lost. */
-		if (state) {
-			*state = job_state_terminal(a.state) ? a.state : JOB_PENDING;
-		}
-		return end(store, 0, err);
-	}
-	if (rc == 0 || a.lease_seq != lease_seq || a.state != JOB_PROCESSING) {
+	rc = rc ? rule_finish(&job.hot, lease->lease_seq, result->outcome) : VEGA_LEASE_LOST;
+	if (rc == VEGA_LEASE_LOST) {
 		return end(store, lease_lost(lease, err), err);
 	}
-	enum job_state after = state_after(result->outcome, &a);
 	if (state) {
-		*state = after;
+		*state = job_state_terminal(job.hot.state) ? job.hot.state : JOB_PENDING;
 	}
-	return end(store, store_end(store, &a, after, result, err), err);
+	return end(store, rc ? store_end(store, &job, result, err) : 0, err);
 }
 
 static int sqlite_cancel(
@@ -636,17 +609,17 @@ static int sqlite_cancel(
 {
 	struct sqlite_store *store = handle(base);
 	sqlite3_stmt *statement = NULL;
-	struct attempt a = {0};
+	struct subject job = {0};
 	char canonical[UUID_TEXT];
 	int rc = store_id(id, canonical, err);
 	rc = rc ? rc : begin(store, err);
 	if (rc) {
 		return rc;
 	}
-	rc = find_attempt(store, canonical, &a, err);
+	rc = find_job(store, canonical, &job, err);
 	if (rc == 0) {
 		rc = vega_fail(err, VEGA_NO, "no job %s", id);
-	} else if (rc == 1 && a.committed_seq && !job_state_terminal(a.state)) {
+	} else if (rc == 1 && rule_cancel(&job.hot) == VEGA_NO) {
 		rc = vega_fail(err, VEGA_NO,
 		        "job %s is publishing its files; it is too late to cancel it", id);
 	} else if (rc == 1) {
@@ -655,13 +628,13 @@ static int sqlite_cancel(
 		        " finished = CASE WHEN state = 'PENDING' THEN ?1 END,"
 		        " state = CASE WHEN state = 'PENDING' THEN 'CANCELLED' ELSE state END"
 		        " WHERE nr = ?2 AND state IN ('PENDING', 'PROCESSING')",
-		        "ii", now_us(), a.nr);
+		        "ii", now_us(), job.nr);
 		rc = rc ? rc : run(store, statement, err);
 	}
 	sqlite3_finalize(statement);
 	rc = end(store, rc, err);
 	if (rc == 0 && state) {
-		*state = a.state == JOB_PENDING ? JOB_CANCELLED : a.state;
+		*state = job.hot.state;
 	}
 	return rc;
 }

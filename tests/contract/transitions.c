@@ -1,8 +1,9 @@
 /*
- * The model: a job in each state meets every operation. What the store then holds must be a
- * transition that job.h allows, and what the operation said must be true.
+ * A job in each state meets every operation. What the store then holds must be a transition that
+ * job.h allows and what the rules (store/rules.h) make of it; what the operation said must be true.
  */
 #include "contract.h"
+#include "store/rules.h"
 
 static struct vega_error err;
 static const struct store_result no_result = {.outcome = STORE_COMPLETED};
@@ -34,31 +35,48 @@ struct subject {
 	int outcome;       /* of finish, or -1 */
 	unsigned attempts; /* at most; 0: the default */
 	bool committed;
+	bool stale; /* taken over by another worker */
 	/* Where each operation leads: Pending, Running, Completed, Failed, X: cancelled. */
 	const char *wanted;
 };
 
 static const struct subject subjects[] = {
-        {"PENDING", JOB_PENDING, 0, false, -1, 0, false, "RPPPPPPXPP"},
-        {"PENDING again", JOB_PENDING, 60000, false, STORE_RELEASED, 0, false, "RPPPPPPXPP"},
-        {"PROCESSING", JOB_PROCESSING, 60000, false, -1, 0, false, "RRCFPXPRRR"},
-        {"PROCESSING, last attempt", JOB_PROCESSING, 60000, false, -1, 1, false, "RRCFFXPRRR"},
-        {"PROCESSING, to be cancelled", JOB_PROCESSING, 60000, true, -1, 0, false, "RRCFXXXRRR"},
-        {"expired", JOB_PROCESSING, 1, false, -1, 0, false, "RRCFPXPRRR"},
-        {"expired, last attempt", JOB_PROCESSING, 1, false, -1, 1, false, "FRCFFXPRRR"},
-        {"expired, to be cancelled", JOB_PROCESSING, 1, true, -1, 0, false, "XRCFXXXRRR"},
-        {"COMPLETED", JOB_COMPLETED, 60000, false, STORE_COMPLETED, 0, false, "CCCCCCCCCC"},
-        {"FAILED", JOB_FAILED, 60000, false, STORE_FAILED, 0, false, "FFFFFFFFFF"},
-        {"CANCELLED, before it ran", JOB_CANCELLED, 0, true, -1, 0, false, "XXXXXXXXXX"},
-        {"CANCELLED, while it ran", JOB_CANCELLED, 60000, true, STORE_CANCELLED, 0, false,
+        {"PENDING", JOB_PENDING, 0, false, -1, 0, false, false, "RPPPPPPXPP"},
+        {"PENDING again", JOB_PENDING, 60000, false, STORE_RELEASED, 0, false, false, "RPPPPPPXPP"},
+        {"PROCESSING", JOB_PROCESSING, 60000, false, -1, 0, false, false, "RRCFPXPRRR"},
+        {"PROCESSING, last attempt", JOB_PROCESSING, 60000, false, -1, 1, false, false,
+                "RRCFFXPRRR"},
+        {"PROCESSING, to be cancelled", JOB_PROCESSING, 60000, true, -1, 0, false, false,
+                "RRCFXXXRRR"},
+        {"expired", JOB_PROCESSING, 1, false, -1, 0, false, false, "RRCFPXPRRR"},
+        {"expired, last attempt", JOB_PROCESSING, 1, false, -1, 1, false, false, "FRCFFXPRRR"},
+        {"expired, to be cancelled", JOB_PROCESSING, 1, true, -1, 0, false, false, "XRCFXXXRRR"},
+        {"COMPLETED", JOB_COMPLETED, 60000, false, STORE_COMPLETED, 0, false, false, "CCCCCCCCCC"},
+        {"FAILED", JOB_FAILED, 60000, false, STORE_FAILED, 0, false, false, "FFFFFFFFFF"},
+        {"CANCELLED, before it ran", JOB_CANCELLED, 0, true, -1, 0, false, false, "XXXXXXXXXX"},
+        {"CANCELLED, while it ran", JOB_CANCELLED, 60000, true, STORE_CANCELLED, 0, false, false,
                 "XXXXXXXXXX"},
-        {"committed", JOB_PROCESSING, 60000, false, -1, 0, true, "RRCPPPPRRR"},
-        {"committed, last attempt", JOB_PROCESSING, 60000, false, -1, 1, true, "RRCPPPPRRR"},
-        {"committed, expired, last attempt", JOB_PROCESSING, 1, false, -1, 1, true, "RRCPPPPRRR"},
-        {"committed, PENDING", JOB_PENDING, 60000, false, STORE_RELEASED, 1, true, "RPPPPPPPPP"},
-        {"committed, COMPLETED", JOB_COMPLETED, 60000, false, STORE_COMPLETED, 1, true,
+        {"committed", JOB_PROCESSING, 60000, false, -1, 0, true, false, "RRCPPPPRRR"},
+        {"committed, last attempt", JOB_PROCESSING, 60000, false, -1, 1, true, false, "RRCPPPPRRR"},
+        {"committed, expired, last attempt", JOB_PROCESSING, 1, false, -1, 1, true, false,
+                "RRCPPPPRRR"},
+        {"committed, PENDING", JOB_PENDING, 60000, false, STORE_RELEASED, 1, true, false,
+                "RPPPPPPPPP"},
+        {"committed, COMPLETED", JOB_COMPLETED, 60000, false, STORE_COMPLETED, 1, true, false,
                 "CCCCCCCCCC"},
+        {"taken over", JOB_PROCESSING, 1, false, -1, 0, false, true, "RRRRRRRRRR"},
+        {"taken over, to be cancelled", JOB_PROCESSING, 1, true, -1, 0, false, true, "RRRRRRRRRR"},
+        {"committed, taken over", JOB_PROCESSING, 1, false, -1, 0, true, true, "RRRRRRRRRR"},
 };
+
+static void take_over(struct store *store, const char *queue)
+{
+	struct job job;
+	if (!becomes_due(store, queue) || claim(store, "other", queue, 1, 60000, &job) != 1) {
+		give_up("not taken over", NULL);
+	}
+	job_release(&job);
+}
 
 static struct store_lease make(
         struct store *store, const struct subject *s, const char *queue, struct store_request *r)
@@ -74,25 +92,28 @@ static struct store_lease make(
 	if (s->committed) {
 		store->driver->commit(store, &lease, &no_result, &err);
 	}
+	if (s->stale) {
+		take_over(store, queue);
+	}
 	if (s->cancelled) {
 		store->driver->cancel(store, r->id, NULL, &err);
 	}
 	if (s->outcome >= 0) {
 		finish_as(store, &lease, (enum store_outcome)s->outcome, NULL);
 	}
-	if (s->lease_ms == 1 && !becomes_due(store, queue)) {
+	if (s->lease_ms == 1 && !s->stale && !becomes_due(store, queue)) {
 		give_up("no expiry", NULL);
 	}
 	return lease;
 }
 
-/* The state that the operation says, or -1 when it says none. */
+/* The state that the operation says, or -1 when it says none. *code is what it returns. */
 static int operate(struct store *store, enum operation operation, const char *queue,
-        struct store_lease *lease, struct store_request *r)
+        struct store_lease *lease, struct store_request *r, int *code)
 {
 	struct job job;
 	enum job_state state = JOB_STATES;
-	int rc;
+	*code = 0;
 	switch (operation) {
 	case CLAIM:
 		if (claim(store, "other", queue, 1, 60000, &job) == 1) {
@@ -101,22 +122,69 @@ static int operate(struct store *store, enum operation operation, const char *qu
 		}
 		break;
 	case HEARTBEAT:
-		rc = store->driver->heartbeat(store, "w", lease, 1, 60000, &err);
-		state = rc == 0 && !lease->lost ? JOB_PROCESSING : JOB_STATES;
+		*code = store->driver->heartbeat(store, "w", lease, 1, 60000, &err);
+		state = *code == 0 && !lease->lost ? JOB_PROCESSING : JOB_STATES;
 		break;
 	case CANCEL:
-		store->driver->cancel(store, r->id, &state, &err);
+		*code = store->driver->cancel(store, r->id, &state, &err);
 		break;
 	case COMMIT:
-		store->driver->commit(store, lease, &no_result, &err);
+		*code = store->driver->commit(store, lease, &no_result, &err);
 		break;
 	case SUBMIT_AGAIN:
 		submit(store, r);
 		break;
 	default:
-		finish_as(store, lease, (enum store_outcome)(operation - FINISH_COMPLETED), &state);
+		*code = finish_as(
+		        store, lease, (enum store_outcome)(operation - FINISH_COMPLETED), &state);
 	}
 	return state == JOB_STATES ? -1 : (int)state;
+}
+
+/* What the rules make of it; returns what the operation is to return. */
+static int predict(const struct subject *s, enum operation operation, uint64_t lease_seq,
+        struct store_hot *hot)
+{
+	bool claimable = s->state == JOB_PENDING || (s->lease_ms == 1 && !s->stale);
+	int code = 0;
+	switch (operation) {
+	case CLAIM:
+		if (claimable) {
+			rule_claim(hot);
+		}
+		break;
+	case HEARTBEAT:
+	case SUBMIT_AGAIN:
+		break;
+	case CANCEL:
+		code = rule_cancel(hot);
+		break;
+	case COMMIT:
+		code = rule_commit(hot, lease_seq);
+		break;
+	default:
+		code = rule_finish(
+		        hot, lease_seq, (enum store_outcome)(operation - FINISH_COMPLETED));
+	}
+	return code < 0 ? code : 0;
+}
+
+static struct store_hot hot_of(const struct job *job)
+{
+	return (struct store_hot){.state = job->state,
+	        .attempt = job->attempt,
+	        .max_attempts = job->max_attempts,
+	        .lease_seq = job->lease_seq,
+	        .committed_seq = job->committed_seq,
+	        .cancel_requested = job->cancel_requested};
+}
+
+static bool as_predicted(const struct store_hot *predicted, const struct job *after)
+{
+	return predicted->state == after->state && predicted->attempt == after->attempt &&
+	       predicted->lease_seq == after->lease_seq &&
+	       predicted->committed_seq == after->committed_seq &&
+	       predicted->cancel_requested == after->cancel_requested;
 }
 
 static bool result_kept(const struct job *before, const struct job *after)
@@ -135,7 +203,10 @@ static void try(struct store *store, const struct subject *s, enum operation ope
 	snprintf(queue, sizeof queue, "model%u", number++);
 	struct store_lease lease = make(store, s, queue, &r);
 	struct job before = get(store, r.id);
-	int said = operate(store, operation, queue, &lease, &r);
+	struct store_hot hot = hot_of(&before);
+	hot.finished_seq = s->outcome >= 0 ? lease.lease_seq : 0;
+	int code, predicted = predict(s, operation, lease.lease_seq, &hot);
+	int said = operate(store, operation, queue, &lease, &r, &code);
 	struct job after = get(store, r.id);
 	/* A lease that is taken over goes through PENDING, unseen. */
 	bool allowed =
@@ -147,7 +218,8 @@ static void try(struct store *store, const struct subject *s, enum operation ope
 	        s->outcome >= 0 && operation >= FINISH_COMPLETED && operation <= FINISH_RELEASED;
 	bool honest = said < 0 || said == (int)after.state || (repeated && said == JOB_PENDING);
 	bool wanted = s->wanted[operation] == "PRCFX"[after.state];
-	ok(before.state == s->state && wanted && allowed && rises && kept && honest,
+	bool ruled = code == predicted && as_predicted(&hot, &after);
+	ok(before.state == s->state && wanted && allowed && rises && kept && honest && ruled,
 	        "%s: %s: %s, then %s", contract_store, s->name, operation_names[operation],
 	        job_state_name(after.state));
 	if (after.state == JOB_PROCESSING) {

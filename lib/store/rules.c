@@ -1,0 +1,92 @@
+#include "store/rules.h"
+
+bool rule_holds(const struct store_hot *hot, uint64_t lease_seq)
+{
+	return hot->state == JOB_PROCESSING && hot->lease_seq == lease_seq;
+}
+
+bool rule_claim(struct store_hot *hot)
+{
+	bool lost = hot->state == JOB_PROCESSING && !hot->committed_seq;
+	if (job_state_terminal(hot->state)) {
+		return false;
+	}
+	hot->lease_seq++;
+	if (lost && hot->cancel_requested) {
+		hot->state = JOB_CANCELLED;
+	} else if (lost && hot->attempt >= hot->max_attempts) {
+		hot->state = JOB_FAILED;
+	} else {
+		hot->state = JOB_PROCESSING;
+		hot->attempt++;
+	}
+	return hot->state == JOB_PROCESSING;
+}
+
+int rule_commit(struct store_hot *hot, uint64_t lease_seq)
+{
+	if (!rule_holds(hot, lease_seq) ||
+	        (hot->committed_seq && hot->committed_seq != lease_seq)) {
+		return VEGA_LEASE_LOST;
+	}
+	if (hot->committed_seq) {
+		return 0;
+	}
+	if (hot->cancel_requested) {
+		return VEGA_NO;
+	}
+	hot->committed_seq = lease_seq;
+	return 1;
+}
+
+/* FINISH in postgres.c says the same in SQL. */
+static enum job_state state_after(const struct store_hot *hot, enum store_outcome outcome)
+{
+	if (hot->committed_seq) {
+		return outcome == STORE_COMPLETED ? JOB_COMPLETED : JOB_PENDING;
+	}
+	switch (outcome) {
+	case STORE_COMPLETED:
+		return JOB_COMPLETED;
+	case STORE_FAILED:
+		return JOB_FAILED;
+	case STORE_CANCELLED:
+		return JOB_CANCELLED;
+	case STORE_RETRY:
+		return hot->cancel_requested               ? JOB_CANCELLED
+		       : hot->attempt >= hot->max_attempts ? JOB_FAILED
+		                                           : JOB_PENDING;
+	case STORE_RELEASED:
+		break;
+	}
+	return hot->cancel_requested ? JOB_CANCELLED : JOB_PENDING;
+}
+
+int rule_finish(struct store_hot *hot, uint64_t lease_seq, enum store_outcome outcome)
+{
+	if (hot->finished_seq && hot->finished_seq == lease_seq) {
+		return 0;
+	}
+	if (!rule_holds(hot, lease_seq)) {
+		return VEGA_LEASE_LOST;
+	}
+	hot->state = state_after(hot, outcome);
+	hot->finished_seq = lease_seq;
+	hot->attempt -= outcome == STORE_RELEASED;
+	return 1;
+}
+
+int rule_cancel(struct store_hot *hot)
+{
+	if (job_state_terminal(hot->state)) {
+		return 0;
+	}
+	if (hot->committed_seq) {
+		return VEGA_NO;
+	}
+	hot->cancel_requested = true;
+	if (hot->state == JOB_PENDING) {
+		hot->state = JOB_CANCELLED;
+	}
+	return 0;
+}

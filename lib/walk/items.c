@@ -131,12 +131,12 @@ static bool requeue(struct walk_thread *t, struct walk_dir *dir)
 	struct walk *walk = t->walk;
 	void *item = item_tagged(dir, ITEM_RESUME);
 	bool slow = walk->config.slow_entries && walk->config.threads > 1;
-	atomic_fetch_add(&walk->outstanding, 1);
+	queue_added(t, 1);
 	if (slow ? deque_push(&t->deque, &item, 1) : suspend(t, dir)) {
 		queue_offer(t);
 		return true;
 	}
-	atomic_fetch_sub(&walk->outstanding, 1);
+	queue_finished(t);
 	return false;
 }
 

@@ -20,9 +20,21 @@ void queue_offer(struct walk_thread *t)
 	}
 }
 
-void queue_finished(struct walk *walk)
+void queue_added(struct walk_thread *t, size_t count)
 {
-	if (atomic_fetch_sub(&walk->outstanding, 1) == 1) {
+	size_t own = t->finished < count ? t->finished : count;
+	t->finished -= own;
+	if (count > own) {
+		atomic_fetch_add(&t->walk->outstanding, count - own);
+	}
+}
+
+void queue_settle(struct walk_thread *t)
+{
+	struct walk *walk = t->walk;
+	size_t finished = t->finished;
+	t->finished = 0;
+	if (finished && atomic_fetch_sub(&walk->outstanding, finished) == finished) {
 		pthread_mutex_lock(&walk->park_lock);
 		pthread_cond_broadcast(&walk->park);
 		pthread_mutex_unlock(&walk->park_lock);
@@ -40,17 +52,16 @@ void queue_abandon(struct walk_thread *t, struct walk_dir *dir)
 
 void queue_children(struct walk_thread *t, size_t count)
 {
-	struct walk *walk = t->walk;
 	if (count == 0) {
 		return;
 	}
-	atomic_fetch_add(&walk->outstanding, count);
+	queue_added(t, count);
 	if (!deque_push(&t->deque, t->children, count)) {
 		for (size_t i = 0; i < count; i++) {
 			walk_unlisted(t, t->children[i], "list", ENOMEM);
 			queue_abandon(t, t->children[i]);
 		}
-		atomic_fetch_sub(&walk->outstanding, count);
+		t->finished += count;
 		return;
 	}
 	queue_offer(t);
@@ -89,10 +100,10 @@ bool queue_chunk(
 	}
 	atomic_fetch_add(&dir->refs, 1);
 	atomic_fetch_add(&dir->needed, 1);
-	atomic_fetch_add(&t->walk->outstanding, 1);
+	queue_added(t, 1);
 	void *item = item_tagged(chunk, ITEM_CHUNK);
 	if (!deque_push(&t->deque, &item, 1)) {
-		atomic_fetch_sub(&t->walk->outstanding, 1);
+		queue_finished(t);
 		atomic_fetch_sub(&dir->needed, 1);
 		atomic_fetch_sub(&dir->refs, 1);
 		free(chunk);

@@ -39,7 +39,7 @@ static void *steal(struct walk_thread *t)
 		if (count > 1 && !deque_push(&t->deque, items, count - 1)) {
 			while (count > 1) {
 				item_run(t, items[--count]);
-				queue_finished(walk);
+				queue_finished(t);
 			}
 			return items[0];
 		}
@@ -76,6 +76,7 @@ static void *steal_or_park(struct walk_thread *t)
 	struct walk *walk = t->walk;
 	dir_drop_anchor(t);
 	walk->config.visitor->idle(t->context);
+	queue_settle(t);
 	for (;;) {
 		void *item = may_steal(t) ? steal(t) : NULL;
 		if (item) {
@@ -123,7 +124,7 @@ static bool work(struct walk_thread *t)
 			}
 			item_run(t, item);
 		}
-		queue_finished(walk);
+		queue_finished(t);
 		if (walk_team_wanted(t)) {
 			return true;
 		}

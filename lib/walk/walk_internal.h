@@ -32,6 +32,7 @@ struct walk_thread {
 	unsigned index;
 	unsigned random;    /* victim choice */
 	uint64_t parcelled; /* slow entries handed out by its listings */
+	size_t finished;    /* items done, still in walk->outstanding */
 	bool entry_error;   /* walk_error() was called for the current entry */
 	long handle_delta;  /* opened minus closed, not yet added to walk->handles */
 	uint64_t last_serial;
@@ -64,7 +65,8 @@ struct walk {
 	bool incomplete;
 
 	_Alignas(WALK_PADDING)
-	        atomic_size_t outstanding; /* items queued or being worked on, and roots */
+	        atomic_size_t outstanding; /* items queued or being worked on, roots, and what each
+	                                      thread has in `finished` */
 	_Alignas(WALK_PADDING) atomic_size_t next_root;
 	atomic_size_t unopened_roots;
 	_Alignas(WALK_PADDING) atomic_uint idle;
@@ -150,8 +152,22 @@ void queue_offer(struct walk_thread *t);
 /* Wake one in any case. */
 void queue_wake(struct walk *walk);
 
-/* One item, or root, less. The last ends the walk. */
-void queue_finished(struct walk *walk);
+/*
+ * walk->outstanding is the one counter that all threads write, and its reaching 0 ends the walk. So
+ * that a directory does not cost two turns of its cache line, a thread keeps what it has finished
+ * to itself and sets it against what it adds, most of which is then free: only a directory with
+ * more children than were finished since is told. What is left is settled before the thread looks
+ * for work elsewhere, so 0 is reached by the last one to run dry, and not before: until then the
+ * count is never too small.
+ */
+void queue_added(struct walk_thread *t, size_t count);
+void queue_settle(struct walk_thread *t);
+
+/* An item, or a root, less. */
+static inline void queue_finished(struct walk_thread *t)
+{
+	t->finished++;
+}
 
 /* t->children[0…count-1]: what cannot be queued is reported as unlisted. */
 void queue_children(struct walk_thread *t, size_t count);

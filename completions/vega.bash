@@ -4,8 +4,8 @@
 # COMMAND: sets options.
 _vega_options() {
 	case $1 in
-	vega-walk) options='--name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --perm --min-depth --max-depth --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --sort --top --depth --algo --to --out --level --overwrite --output-name --timeout --format --null --no-progress --files0-from --cache --help --version' ;;
-	vega-submit) options='--queue --priority --after --max-attempts --idempotency-key --label --files0-from --root --store --dry-run --name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --perm --min-depth --max-depth --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --sort --top --depth --algo --to --out --level --overwrite --output-name --timeout --help --version' ;;
+	vega-walk) options='--name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --perm --min-depth --max-depth --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --depth --algo --to --out --level --overwrite --output-name --timeout --format --null --no-progress --files0-from --cache --help --version' ;;
+	vega-submit) options='--queue --priority --after --max-attempts --idempotency-key --label --files0-from --root --store --dry-run --name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --perm --min-depth --max-depth --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --depth --algo --to --out --level --overwrite --output-name --timeout --help --version' ;;
 	vega-run) options='--once --drain --queue --root --commands --store --jobs --lease --cache --spool --quiet --verbose --help --version' ;;
 	vega-status) options='--wait --follow --timeout --result --records --state --queue --label --submitter --newer-than --older-than --limit --format --store --cache --help --version' ;;
 	vega-cancel) options='--wait --verbose --store --help --version' ;;
@@ -38,6 +38,7 @@ _vega_value() {
 	vega-walk:--exclude | vega-walk:-E) kind='text' ;;
 	vega-walk:--exclude-from) kind='file' ;;
 	vega-walk:--threads | vega-walk:-j) kind='text' ;;
+	vega-walk:--max-iops) kind='text' ;;
 	vega-walk:--top | vega-walk:-N) kind='text' ;;
 	vega-walk:--depth) kind='text' ;;
 	vega-walk:--algo | vega-walk:-a) kind='choice' choices='xxh128 sha256' ;;
@@ -80,6 +81,7 @@ _vega_value() {
 	vega-submit:--exclude | vega-submit:-E) kind='text' ;;
 	vega-submit:--exclude-from) kind='file' ;;
 	vega-submit:--threads | vega-submit:-j) kind='text' ;;
+	vega-submit:--max-iops) kind='text' ;;
 	vega-submit:--top | vega-submit:-N) kind='text' ;;
 	vega-submit:--depth) kind='text' ;;
 	vega-submit:--algo | vega-submit:-a) kind='choice' choices='xxh128 sha256' ;;

@@ -11,6 +11,7 @@
 #include "base/escape.h"
 #include "engine/content.h"
 #include "engine/receipt.h"
+#include "fs/limited.h"
 
 #define OPS_MAX CONTENT_OPS_MAX
 #define THREADS_MAX 1024
@@ -347,12 +348,21 @@ static unsigned default_threads(const struct spec *spec)
 	return wanted < 1 ? 1 : wanted > THREADS_MAX ? THREADS_MAX : (unsigned)wanted;
 }
 
+/* Under a ceiling, so many that a breath is taken every tenth of a second; 0: as many as is best.
+ */
+static unsigned limited_slice(const struct spec *spec)
+{
+	uint64_t calls = spec->max_iops.set ? spec->max_iops.value / 10 : 0;
+	return !spec->max_iops.set || calls >= LIMITED_LOAN ? 0 : calls ? (unsigned)calls : 1;
+}
+
 static struct walk_config walk_settings(struct run *run)
 {
 	struct walk_config config = {
 	        .spec = run->spec,
 	        .allowed = run->config->allowed,
 	        .slow_entries = run->content.op_count > 0,
+	        .slice = limited_slice(run->spec),
 	        .threads = default_threads(run->spec),
 	        .visitor = &run_visitor,
 	        .thread_begin = thread_begin,
@@ -612,6 +622,7 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 	        .content = {.spec = spec, .stop = config->stop, .breathe = on_breathe},
 	};
 	run.receipt = config->format->whole_summary;
+	fs_limit(spec->max_iops.set ? spec->max_iops.value : 0, config->stop);
 	choose_ops(&run);
 	int code = open_ops(&run, err);
 	if (!code && run.content.op_count > 0) {

@@ -2,19 +2,22 @@
 
 #include <string.h>
 
+#include "fs/limited.h"
+
 const struct backend *const backends[] = {&fs_local, NULL};
 
 int backend_for(const char *root, const struct backend **backend, struct vega_error *err)
 {
 	size_t scheme = strspn(root, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
-	*backend = &fs_local;
+	const struct backend *local = fs_is_limited() ? &fs_limited : &fs_local;
+	*backend = local;
 	if (scheme == 0 || strncmp(root + scheme, "://", 3) != 0) {
 		return 0;
 	}
 	for (size_t i = 0; backends[i]; i++) {
 		if (strlen(backends[i]->scheme) == scheme &&
 		        strncmp(backends[i]->scheme, root, scheme) == 0) {
-			*backend = backends[i];
+			*backend = backends[i] == &fs_local ? local : backends[i];
 			return 0;
 		}
 	}

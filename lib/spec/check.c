@@ -8,6 +8,7 @@
 
 #include "base/glob.h"
 #include "base/ignore.h"
+#include "base/rate.h"
 
 #define ALL_OPERATIONS (SPEC_SUMMARIZE | SPEC_FIND | SPEC_HASH | SPEC_TRANSFORM)
 #define THREADS_MAX 1024
@@ -212,6 +213,9 @@ static int check_ranges(const struct spec *spec, struct vega_error *err)
 	}
 	if (rc == 0) {
 		rc = check_range("threads", &spec->threads, 1, THREADS_MAX, err);
+	}
+	if (rc == 0) {
+		rc = check_range("max-iops", &spec->max_iops, 1, RATE_MAX, err);
 	}
 	if (rc == 0) {
 		rc = check_range("top", &spec->top, 0, TOP_MAX, err);

@@ -73,6 +73,9 @@ const struct option_row spec_option_rows[] = {
 
         {"threads", 'j', OPT_NUMBER, FIELD(threads), 0, "N", NULL, HOW,
                 "use N threads (default: one a processor)"},
+        {"max-iops", 0, OPT_NUMBER, FIELD(max_iops), 0, "N", NULL, HOW,
+                "make at most N calls to the file system a second: each listing, stat, open and "
+                "read is one (default: no limit)"},
         {"sort", 0, OPT_FLAG, FIELD(sort), 0, NULL, NULL, HOW,
                 "order the records by path (kept in memory until the end)"},
 

@@ -78,8 +78,9 @@ struct spec {
 	bool skip_hidden;
 
 	/* How. */
-	struct option_number threads; /* unset: as many as there are processors */
-	bool sort;                    /* records in bytewise path order */
+	struct option_number threads;  /* unset: as many as there are processors */
+	struct option_number max_iops; /* file-system calls a second; see fs/limited.h */
+	bool sort;                     /* records in bytewise path order */
 
 	/* summarize */
 	struct option_number top;   /* unset: 20 */

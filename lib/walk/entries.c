@@ -261,7 +261,8 @@ void walk_process(struct walk_thread *t, struct walk_dir *dir, int handle, struc
 {
 	struct walk *walk = t->walk;
 	bool slow = walk->config.slow_entries;
-	unsigned step = slow ? 1 : SLICE;
+	unsigned slice = walk->config.slice ? walk->config.slice : SLICE;
+	unsigned step = slow ? 1 : slice;
 	for (unsigned at = 0; at < count && !walk_stopping(walk); at += step) {
 		unsigned rest = count - at;
 		bool hungry = atomic_load_explicit(&walk->idle, memory_order_relaxed) > 0;
@@ -274,7 +275,7 @@ void walk_process(struct walk_thread *t, struct walk_dir *dir, int handle, struc
 			}
 		}
 		process_slice(t, dir, handle, entry + at, meta + at, rest < step ? rest : step);
-		if (slow) {
+		if (step < SLICE) {
 			walk->config.visitor->breathe(t->context);
 		}
 	}

@@ -109,6 +109,7 @@ struct walk_config {
 	const struct strlist *allowed; /* roots must lie beneath one of these; NULL: anywhere */
 	unsigned want;                 /* meta_fields that the operations need */
 	bool slow_entries; /* the visitor reads content: share the entries of one directory early */
+	unsigned slice;    /* entries stat'ed between two breaths; 0: as many as is best */
 	size_t dir_data_size;
 	unsigned threads; /* 1…1024 */
 	const struct walk_visitor *visitor;

@@ -75,6 +75,9 @@ static void test_ranges(void)
 	REFUSED("--threads 0: not in the range 1-1024", "-j0");
 	REFUSED("--threads 1025: not in the range 1-1024", "-j1025");
 	ACCEPTED("-j1024");
+	REFUSED("--max-iops 0: not in the range 1-1000000", "--max-iops=0");
+	REFUSED("--max-iops 1000001: not in the range 1-1000000", "--max-iops=1000001");
+	ACCEPTED("--max-iops=1000000");
 	REFUSED("--top 1000001: not in the range 0-1000000", "-N", "1000001");
 }
 

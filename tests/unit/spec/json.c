@@ -287,6 +287,7 @@ static bool random_spec(struct spec *spec)
 		               offset == offsetof(struct spec, level) ||
 		               offset == offsetof(struct spec, output_name) ||
 		               offset == offsetof(struct spec, threads) ||
+		               offset == offsetof(struct spec, max_iops) ||
 		               offset == offsetof(struct spec, top) ||
 		               offset == offsetof(struct spec, exclude_from);
 		bool owned = !row->groups || (row->groups & spec->operations);
@@ -298,6 +299,7 @@ static bool random_spec(struct spec *spec)
 		strlist_add(&spec->user, "0");
 		spec->perm = strdup("-u+w");
 		spec->threads = (struct option_number){1 + dice(1024), true};
+		spec->max_iops = (struct option_number){1 + dice(1000000), true};
 	}
 	if (spec->operations & SPEC_TRANSFORM) {
 		free(spec->out);

@@ -96,20 +96,15 @@ static void postgres_close(struct store *base)
 	free(store);
 }
 
-struct row {
-	const PGresult *result;
-	int number;
-};
-
-static const char *row_text(void *context, int column)
+const char *postgres_row_text(void *context, int column)
 {
-	const struct row *row = context;
+	const struct postgres_row *row = context;
 	return PQgetisnull(row->result, row->number, column)
 	               ? NULL
 	               : PQgetvalue(row->result, row->number, column);
 }
 
-static int64_t row_integer(const PGresult *result, int number, int column)
+int64_t postgres_integer(const PGresult *result, int number, int column)
 {
 	return strtoll(PQgetvalue(result, number, column), NULL, 10);
 }
@@ -117,8 +112,8 @@ static int64_t row_integer(const PGresult *result, int number, int column)
 static int read_job(
         const PGresult *result, int number, unsigned parts, struct job *job, struct vega_error *err)
 {
-	struct row context = {.result = result, .number = number};
-	struct store_row row = {.text = row_text, .context = &context};
+	struct postgres_row context = {.result = result, .number = number};
+	struct store_row row = {.text = postgres_row_text, .context = &context};
 	return store_read_job(job, &row, parts, err);
 }
 
@@ -424,7 +419,7 @@ static int postgres_heartbeat(struct store *base, const char *worker, struct sto
 	}
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		leases[i].lost = PQgetisnull(result, (int)i, 0);
-		leases[i].cancel = !leases[i].lost && row_integer(result, (int)i, 0);
+		leases[i].cancel = !leases[i].lost && postgres_integer(result, (int)i, 0);
 	}
 	PQclear(result);
 	buf_release(&json);
@@ -559,7 +554,7 @@ static int settle_commit(
 	int rc = postgres_query(store, FIND_COMMIT, sql, &p, &reply, err);
 	if (rc == 0 && PQntuples(reply) == 0) {
 		rc = lease_lost(lease, err);
-	} else if (rc == 0 && !row_integer(reply, 0, 0)) {
+	} else if (rc == 0 && !postgres_integer(reply, 0, 0)) {
 		rc = vega_fail(err, VEGA_NO, "cancellation of job %s was asked for", lease->id);
 	}
 	PQclear(reply);
@@ -747,8 +742,7 @@ static int postgres_get(
 	return rc;
 }
 
-/* "{PENDING,FAILED}", or NULL for all. */
-static const char *state_array(uint32_t states, struct buf *out)
+const char *postgres_state_array(uint32_t states, struct buf *out)
 {
 	buf_add_char(out, '{');
 	for (int i = 0; i < JOB_STATES; i++) {
@@ -781,8 +775,8 @@ static int list_page(struct store *base, const struct store_page *page, struct j
 	struct postgres_parameters p = {0};
 	struct buf states = BUF_INIT;
 	PGresult *reply = NULL;
-	int rc = state_array(filter->states, &states) ? postgres_begin_call(store, err)
-	                                              : vega_fail_nomem(err);
+	int rc = postgres_state_array(filter->states, &states) ? postgres_begin_call(store, err)
+	                                                       : vega_fail_nomem(err);
 	if (rc == 0) {
 		postgres_watch(store, NULL);
 		postgres_add_integer(&p, page->before);
@@ -798,7 +792,7 @@ static int list_page(struct store *base, const struct store_page *page, struct j
 	}
 	rc = rc ? rc : read_jobs(reply, jobs, err);
 	if (rc > 0) {
-		*last = row_integer(reply, rc - 1, COLUMN_NR);
+		*last = postgres_integer(reply, rc - 1, COLUMN_NR);
 	}
 	PQclear(reply);
 	buf_release(&states);
@@ -847,7 +841,7 @@ static int postgres_next_due(struct store *base, const struct strlist *queues, u
 		        store, NEXT_DUE + (unsigned)kind, next_due_sql[kind], &p, &reply, err);
 	}
 	if (rc == 0) {
-		int64_t left = row_integer(reply, 0, 0);
+		int64_t left = postgres_integer(reply, 0, 0);
 		*due_ms = left > 0 ? (uint64_t)left : 0;
 		*due_ms = *due_ms < limit_ms ? *due_ms : limit_ms;
 	}

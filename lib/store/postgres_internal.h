@@ -44,6 +44,18 @@ void postgres_add_text(struct postgres_parameters *p, const char *text); /* NULL
 void postgres_add_integer(struct postgres_parameters *p, int64_t value);
 void postgres_add_bytes(struct postgres_parameters *p, const char *text);
 
+/* A row of a result: the context of a struct store_row. */
+struct postgres_row {
+	const PGresult *result;
+	int number;
+};
+const char *postgres_row_text(void *context, int column);
+
+int64_t postgres_integer(const PGresult *result, int number, int column);
+
+/* "{PENDING,FAILED}", as a vega.state[]. */
+const char *postgres_state_array(uint32_t states, struct buf *out);
+
 /* Sets the deadline, and connects when that is needed. */
 int postgres_begin_call(struct postgres_store *store, struct vega_error *err);
 

@@ -1,6 +1,5 @@
 #include "store/sqlite_internal.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,95 +22,6 @@
 static struct sqlite_store *handle(struct store *base)
 {
 	return (struct sqlite_store *)base;
-}
-
-static int64_t now_us(void)
-{
-	return store_time_us(vega_now());
-}
-
-/* Binds by a letter each: s const char * (NULL: SQL's NULL), i int64_t, t int64_t (0: NULL). */
-static int bind_all(sqlite3_stmt *statement, const char *letters, va_list args)
-{
-	int rc = SQLITE_OK;
-	for (int i = 1; *letters && rc == SQLITE_OK; letters++, i++) {
-		if (*letters == 's') {
-			const char *text = va_arg(args, const char *);
-			rc = sqlite3_bind_text64(statement, i, text, text ? strlen(text) : 0,
-			        SQLITE_STATIC, SQLITE_UTF8);
-			continue;
-		}
-		int64_t value = va_arg(args, int64_t);
-		rc = *letters == 't' && value == 0 ? sqlite3_bind_null(statement, i)
-		                                   : sqlite3_bind_int64(statement, i, value);
-	}
-	return rc;
-}
-
-/* The statement with its parameters, ready to step. Text must outlive it. */
-static int prepare(struct sqlite_store *store, sqlite3_stmt **statement, struct vega_error *err,
-        const char *sql, const char *letters, ...)
-{
-	*statement = NULL;
-	int rc = sqlite3_prepare_v2(store->db, sql, -1, statement, NULL);
-	if (rc == SQLITE_OK) {
-		va_list args;
-		va_start(args, letters);
-		rc = bind_all(*statement, letters, args);
-		va_end(args);
-	}
-	if (rc != SQLITE_OK) {
-		rc = sqlite_fail(store, err);
-		sqlite3_finalize(*statement);
-		*statement = NULL;
-		return rc;
-	}
-	return 0;
-}
-
-/* The same for a statement that was run before. */
-static int rebind(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err,
-        const char *letters, ...)
-{
-	va_list args;
-	va_start(args, letters);
-	sqlite3_reset(statement);
-	int rc = bind_all(statement, letters, args);
-	va_end(args);
-	return rc == SQLITE_OK ? 0 : sqlite_fail(store, err);
-}
-
-/* 1: a row; 0: the end; negative: failed. */
-static int step(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err)
-{
-	int rc = sqlite3_step(statement);
-	if (rc == SQLITE_ROW) {
-		return 1;
-	}
-	if (rc == SQLITE_DONE) {
-		return 0;
-	}
-	rc = sqlite_fail(store, err);
-	sqlite3_reset(statement);
-	return rc;
-}
-
-static int begin(struct sqlite_store *store, struct vega_error *err)
-{
-	int rc = sqlite_begin_call(store, err);
-	return rc ? rc : sqlite_run(store, "BEGIN IMMEDIATE", err);
-}
-
-/* Commits when rc is 0, else rolls back what is left to roll back. */
-static int end(struct sqlite_store *store, int rc, struct vega_error *err)
-{
-	if (rc == 0) {
-		return sqlite_run(store, "COMMIT", err);
-	}
-	if (!sqlite3_get_autocommit(store->db)) {
-		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-	}
-	return rc;
 }
 
 static const char *column_text(void *context, int column)
@@ -161,14 +71,6 @@ static void sqlite_close(struct store *base)
 	free(store);
 }
 
-/* Steps a statement that returns no rows, once. */
-static int run(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err)
-{
-	int rc = step(store, statement, err);
-	sqlite3_reset(statement);
-	return rc;
-}
-
 struct submission {
 	sqlite3_stmt *job, *state, *first;
 	int64_t now;
@@ -177,19 +79,19 @@ struct submission {
 static int prepare_submission(
         struct sqlite_store *store, struct submission *s, struct vega_error *err)
 {
-	s->now = now_us();
-	int rc = prepare(store, &s->job, err,
+	s->now = sqlite_now_us();
+	int rc = sqlite_prepare(store, &s->job, err,
 	        "INSERT INTO job (id, spec, submitter, queue, priority, max_attempts,"
 	        " idempotency_key, labels, created, not_before, timeout_ms, memory_bytes,"
 	        " output_bytes)"
 	        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 	        "");
 	rc = rc ? rc
-	        : prepare(store, &s->state, err,
+	        : sqlite_prepare(store, &s->state, err,
 	                  "INSERT INTO job_state (nr, queue, priority, due) VALUES (?, ?, ?, ?)",
 	                  "");
 	return rc ? rc
-	          : prepare(store, &s->first, err,
+	          : sqlite_prepare(store, &s->first, err,
 	                    "SELECT id, 1 FROM job WHERE id = ?1 UNION ALL"
 	                    " SELECT id, spec = ?4 FROM job"
 	                    " WHERE submitter = ?2 AND idempotency_key = ?3 LIMIT 1",
@@ -215,24 +117,24 @@ static int submit_one(struct sqlite_store *store, struct submission *s, struct a
 	        !store_clean(arena, &queue)) {
 		return vega_fail_nomem(err);
 	}
-	rc = rebind(store, s->job, err, "ssssiissitttt", id, request->spec, submitter, queue,
+	rc = sqlite_rebind(store, s->job, err, "ssssiissitttt", id, request->spec, submitter, queue,
 	        priority, attempts, key, labels, s->now, not_before,
 	        store_limit(request->limits.timeout_ms), store_limit(request->limits.memory_bytes),
 	        store_limit(request->limits.output_bytes));
-	rc = rc ? rc : run(store, s->job, err);
+	rc = rc ? rc : sqlite_execute(store, s->job, err);
 	if (rc) {
 		return rc;
 	}
 	if (sqlite3_changes(store->db) == 1) {
 		memcpy(request->stored_id, id, UUID_TEXT);
 		request->existed = false;
-		rc = rebind(store, s->state, err, "isii",
+		rc = sqlite_rebind(store, s->state, err, "isii",
 		        (int64_t)sqlite3_last_insert_rowid(store->db), queue, priority,
 		        not_before ? not_before : s->now);
-		return rc ? rc : run(store, s->state, err);
+		return rc ? rc : sqlite_execute(store, s->state, err);
 	}
-	rc = rebind(store, s->first, err, "ssss", id, submitter, key, request->spec);
-	rc = rc ? rc : step(store, s->first, err);
+	rc = sqlite_rebind(store, s->first, err, "ssss", id, submitter, key, request->spec);
+	rc = rc ? rc : sqlite_step(store, s->first, err);
 	if (rc == 1) {
 		const char *first = (const char *)sqlite3_column_text(s->first, 0);
 		snprintf(request->stored_id, UUID_TEXT, "%s", first);
@@ -250,7 +152,7 @@ static int sqlite_submit(
 	struct sqlite_store *store = handle(base);
 	struct submission s = {0};
 	struct arena arena = {0};
-	int rc = begin(store, err);
+	int rc = sqlite_begin(store, err);
 	if (rc) {
 		return rc;
 	}
@@ -262,14 +164,14 @@ static int sqlite_submit(
 	sqlite3_finalize(s.state);
 	sqlite3_finalize(s.first);
 	arena_release(&arena);
-	return end(store, rc, err);
+	return sqlite_end(store, rc, err);
 }
 
 /* Jobs whose worker was lost and that are not tried again. */
 static int bury(struct sqlite_store *store, int64_t now, struct vega_error *err)
 {
 	sqlite3_stmt *statement;
-	int rc = prepare(store, &statement, err,
+	int rc = sqlite_prepare(store, &statement, err,
 	        "UPDATE job_state AS s SET"
 	        " state = CASE WHEN s.cancel_requested THEN 'CANCELLED' ELSE 'FAILED' END,"
 	        " error = printf('worker %s was lost in attempt %d of %d', s.worker, s.attempt,"
@@ -279,7 +181,7 @@ static int bury(struct sqlite_store *store, int64_t now, struct vega_error *err)
 	        " AND (s.cancel_requested OR s.attempt >= j.max_attempts)"
 	        " AND s.committed_seq = 0",
 	        "i", now);
-	rc = rc ? rc : run(store, statement, err);
+	rc = rc ? rc : sqlite_execute(store, statement, err);
 	sqlite3_finalize(statement);
 	return rc;
 }
@@ -309,9 +211,9 @@ static int pick(struct sqlite_store *store, const struct store_claim *claim, int
 	const char *parameter = buf_cstr(&queues);
 	int count = 0, rc = parameter ? 0 : vega_fail_nomem(err);
 	rc = rc ? rc
-	        : prepare(store, &statement, err, picks[kind], kind == QUEUES_ANY ? "ii" : "iis",
-	                  now, (int64_t)claim->max, parameter);
-	while (rc == 0 && (rc = step(store, statement, err)) == 1) {
+	        : sqlite_prepare(store, &statement, err, picks[kind],
+	                  kind == QUEUES_ANY ? "ii" : "iis", now, (int64_t)claim->max, parameter);
+	while (rc == 0 && (rc = sqlite_step(store, statement, err)) == 1) {
 		numbers[count++] = sqlite3_column_int64(statement, 0);
 		rc = 0;
 	}
@@ -329,7 +231,7 @@ static int take(struct sqlite_store *store, const struct store_claim *claim, int
 	const char *worker = claim->worker;
 	int done = 0, rc = store_clean(&arena, &worker) ? 0 : vega_fail_nomem(err);
 	rc = rc ? rc
-	        : prepare(store, &update, err,
+	        : sqlite_prepare(store, &update, err,
 	                  "UPDATE job_state SET"
 	                  " error = CASE WHEN state = 'PROCESSING' THEN"
 	                  "  printf('worker %s was lost in attempt %d', worker, attempt)"
@@ -339,14 +241,14 @@ static int take(struct sqlite_store *store, const struct store_claim *claim, int
 	                  " WHERE nr = ?4",
 	                  "");
 	rc = rc ? rc
-	        : prepare(store, &load, err, "SELECT " JOB_COLUMNS JOB_TABLES " WHERE j.nr = ?",
-	                  "");
+	        : sqlite_prepare(store, &load, err,
+	                  "SELECT " JOB_COLUMNS JOB_TABLES " WHERE j.nr = ?", "");
 	while (rc == 0 && done < count) {
-		rc = rebind(store, update, err, "siii", worker,
+		rc = sqlite_rebind(store, update, err, "siii", worker,
 		        now + store_span_us(claim->lease_ms), now, numbers[done]);
-		rc = rc ? rc : run(store, update, err);
-		rc = rc ? rc : rebind(store, load, err, "i", numbers[done]);
-		rc = rc ? rc : step(store, load, err);
+		rc = rc ? rc : sqlite_execute(store, update, err);
+		rc = rc ? rc : sqlite_rebind(store, load, err, "i", numbers[done]);
+		rc = rc ? rc : sqlite_step(store, load, err);
 		if (rc == 1) {
 			rc = read_job(load, 0, &jobs[done], err);
 			done += rc == 0;
@@ -355,7 +257,7 @@ static int take(struct sqlite_store *store, const struct store_claim *claim, int
 	sqlite3_finalize(update);
 	sqlite3_finalize(load);
 	arena_release(&arena);
-	rc = end(store, rc, err);
+	rc = sqlite_end(store, rc, err);
 	while (rc && done > 0) {
 		job_release(&jobs[--done]);
 	}
@@ -366,12 +268,12 @@ static int take(struct sqlite_store *store, const struct store_claim *claim, int
 static int any_claimable(struct sqlite_store *store, int64_t now, struct vega_error *err)
 {
 	sqlite3_stmt *statement;
-	int rc = prepare(store, &statement, err,
+	int rc = sqlite_prepare(store, &statement, err,
 	        "SELECT EXISTS (SELECT 1 FROM job_state WHERE state = 'PENDING' AND due <= ?1) OR"
 	        " EXISTS (SELECT 1 FROM job_state WHERE state = 'PROCESSING' AND lease_until <= "
 	        "?1)",
 	        "i", now);
-	rc = rc ? rc : step(store, statement, err);
+	rc = rc ? rc : sqlite_step(store, statement, err);
 	if (rc == 1) {
 		rc = sqlite3_column_int(statement, 0);
 	}
@@ -385,7 +287,7 @@ static int sqlite_claim(struct store *base, const struct store_claim *claim, str
 	struct sqlite_store *store = handle(base);
 	memset(jobs, 0, claim->max * sizeof *jobs);
 	int rc = sqlite_begin_call(store, err);
-	rc = rc ? rc : any_claimable(store, now_us(), err);
+	rc = rc ? rc : any_claimable(store, sqlite_now_us(), err);
 	if (rc <= 0) {
 		return rc;
 	}
@@ -395,10 +297,11 @@ static int sqlite_claim(struct store *base, const struct store_claim *claim, str
 	}
 	rc = sqlite_run(store, "BEGIN IMMEDIATE", err);
 	if (rc == 0) {
-		int64_t now = now_us();
+		int64_t now = sqlite_now_us();
 		rc = bury(store, now, err);
 		rc = rc ? rc : pick(store, claim, now, numbers, err);
-		rc = rc < 0 ? end(store, rc, err) : take(store, claim, now, numbers, rc, jobs, err);
+		rc = rc < 0 ? sqlite_end(store, rc, err)
+		            : take(store, claim, now, numbers, rc, jobs, err);
 	}
 	free(numbers);
 	return rc;
@@ -410,22 +313,22 @@ static int sqlite_heartbeat(struct store *base, const char *worker, struct store
 	struct sqlite_store *store = handle(base);
 	sqlite3_stmt *update = NULL;
 	struct arena arena = {0};
-	int rc = begin(store, err);
+	int rc = sqlite_begin(store, err);
 	if (rc) {
 		return rc;
 	}
 	rc = store_clean(&arena, &worker) ? 0 : vega_fail_nomem(err);
 	rc = rc ? rc
-	        : prepare(store, &update, err,
+	        : sqlite_prepare(store, &update, err,
 	                  "UPDATE job_state SET lease_until = ?1, progress = coalesce(?2, progress)"
 	                  " WHERE nr = (SELECT nr FROM job WHERE id = lower(?3)) AND lease_seq = ?4"
 	                  " AND state = 'PROCESSING' AND worker = ?5 RETURNING cancel_requested",
 	                  "");
-	int64_t until = now_us() + store_span_us(lease_ms);
+	int64_t until = sqlite_now_us() + store_span_us(lease_ms);
 	for (size_t i = 0; rc == 0 && i < count; i++) {
-		rc = rebind(store, update, err, "issis", until, leases[i].progress, leases[i].id,
-		        (int64_t)leases[i].lease_seq, worker);
-		rc = rc ? rc : step(store, update, err);
+		rc = sqlite_rebind(store, update, err, "issis", until, leases[i].progress,
+		        leases[i].id, (int64_t)leases[i].lease_seq, worker);
+		rc = rc ? rc : sqlite_step(store, update, err);
 		if (rc >= 0) {
 			leases[i].lost = rc == 0;
 			leases[i].cancel = rc == 1 && sqlite3_column_int(update, 0);
@@ -434,7 +337,7 @@ static int sqlite_heartbeat(struct store *base, const char *worker, struct store
 	}
 	sqlite3_finalize(update);
 	arena_release(&arena);
-	return end(store, rc, err);
+	return sqlite_end(store, rc, err);
 }
 
 /* A job that commit(), finish() or cancel() is about. */
@@ -449,11 +352,11 @@ static int find_job(
 {
 	sqlite3_stmt *statement;
 	struct store_hot *hot = &job->hot;
-	int rc = prepare(store, &statement, err,
+	int rc = sqlite_prepare(store, &statement, err,
 	        "SELECT s.nr, s.lease_seq, s.finished_seq, s.attempt, j.max_attempts, s.state,"
 	        " s.cancel_requested, s.committed_seq" JOB_TABLES " WHERE j.id = lower(?)",
 	        "s", id);
-	rc = rc ? rc : step(store, statement, err);
+	rc = rc ? rc : sqlite_step(store, statement, err);
 	if (rc == 1) {
 		job->nr = sqlite3_column_int64(statement, 0);
 		hot->lease_seq = (uint64_t)sqlite3_column_int64(statement, 1);
@@ -476,14 +379,14 @@ static int store_result(struct sqlite_store *store, struct arena *arena, const s
 	if (!store_clean(arena, &uri) || !store_clean(arena, &tail)) {
 		return vega_fail_nomem(err);
 	}
-	int rc = prepare(store, &statement, err,
+	int rc = sqlite_prepare(store, &statement, err,
 	        "INSERT OR REPLACE INTO job_result (nr, lease_seq, summary, records, records_uri,"
 	        " records_size, records_digest, stderr_tail, exit_code)"
 	        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	        "iisssissi", job->nr, (int64_t)job->hot.lease_seq, result->summary, result->records,
 	        uri, (int64_t)result->records_size, result->records_digest, tail,
 	        (int64_t)result->exit_code);
-	rc = rc ? rc : run(store, statement, err);
+	rc = rc ? rc : sqlite_execute(store, statement, err);
 	sqlite3_finalize(statement);
 	return rc;
 }
@@ -497,11 +400,11 @@ static int add_to_result(struct sqlite_store *store, struct arena *arena, const 
 	if (!store_clean(arena, &tail)) {
 		return vega_fail_nomem(err);
 	}
-	int rc = prepare(store, &statement, err,
+	int rc = sqlite_prepare(store, &statement, err,
 	        "UPDATE job_result SET exit_code = max(exit_code, ?1),"
 	        " stderr_tail = coalesce(?2, stderr_tail) WHERE nr = ?3",
 	        "isi", (int64_t)result->exit_code, tail, job->nr);
-	rc = rc ? rc : run(store, statement, err);
+	rc = rc ? rc : sqlite_execute(store, statement, err);
 	sqlite3_finalize(statement);
 	return rc;
 }
@@ -514,18 +417,18 @@ static int store_end(struct sqlite_store *store, const struct subject *job,
 	const char *error = result->error;
 	enum job_state state = job->hot.state;
 	bool released = result->outcome == STORE_RELEASED;
-	int64_t now = now_us();
+	int64_t now = sqlite_now_us();
 	int64_t delay = released ? 0 : store_span_us(job_retry_delay_ms(job->hot.attempt));
 	int rc = store_clean(&arena, &error) ? 0 : vega_fail_nomem(err);
 	rc = rc ? rc
-	        : prepare(store, &statement, err,
+	        : sqlite_prepare(store, &statement, err,
 	                  "UPDATE job_state SET state = ?1, finished_seq = lease_seq,"
 	                  " lease_until = NULL, finished = ?2, due = ?3, attempt = ?7,"
 	                  " error = CASE WHEN ?4 THEN error ELSE ?5 END WHERE nr = ?6",
 	                  "stiisii", job_state_name(state), job_state_terminal(state) ? now : 0,
 	                  now + delay, (int64_t)released, error, job->nr,
 	                  (int64_t)job->hot.attempt);
-	rc = rc ? rc : run(store, statement, err);
+	rc = rc ? rc : sqlite_execute(store, statement, err);
 	if (rc == 0 && job->hot.committed_seq && state == JOB_COMPLETED) {
 		rc = add_to_result(store, &arena, job, result, err);
 	} else if (rc == 0 && !job->hot.committed_seq && !released) {
@@ -548,9 +451,9 @@ static int store_commit(struct sqlite_store *store, const struct subject *job,
 {
 	sqlite3_stmt *statement = NULL;
 	struct arena arena = {0};
-	int rc = prepare(store, &statement, err,
+	int rc = sqlite_prepare(store, &statement, err,
 	        "UPDATE job_state SET committed_seq = lease_seq WHERE nr = ?", "i", job->nr);
-	rc = rc ? rc : run(store, statement, err);
+	rc = rc ? rc : sqlite_execute(store, statement, err);
 	rc = rc ? rc : store_result(store, &arena, job, result, err);
 	sqlite3_finalize(statement);
 	arena_release(&arena);
@@ -562,13 +465,13 @@ static int sqlite_commit(struct store *base, const struct store_lease *lease,
 {
 	struct sqlite_store *store = handle(base);
 	struct subject job = {0};
-	int rc = begin(store, err);
+	int rc = sqlite_begin(store, err);
 	if (rc) {
 		return rc;
 	}
 	rc = find_job(store, lease->id, &job, err);
 	if (rc < 0) {
-		return end(store, rc, err);
+		return sqlite_end(store, rc, err);
 	}
 	rc = rc ? rule_commit(&job.hot, lease->lease_seq) : VEGA_LEASE_LOST;
 	if (rc == VEGA_LEASE_LOST) {
@@ -578,7 +481,7 @@ static int sqlite_commit(struct store *base, const struct store_lease *lease,
 	} else if (rc == 1) {
 		rc = store_commit(store, &job, result, err);
 	}
-	return end(store, rc, err);
+	return sqlite_end(store, rc, err);
 }
 
 static int sqlite_finish(struct store *base, const struct store_lease *lease,
@@ -586,22 +489,22 @@ static int sqlite_finish(struct store *base, const struct store_lease *lease,
 {
 	struct sqlite_store *store = handle(base);
 	struct subject job = {0};
-	int rc = begin(store, err);
+	int rc = sqlite_begin(store, err);
 	if (rc) {
 		return rc;
 	}
 	rc = find_job(store, lease->id, &job, err);
 	if (rc < 0) {
-		return end(store, rc, err);
+		return sqlite_end(store, rc, err);
 	}
 	rc = rc ? rule_finish(&job.hot, lease->lease_seq, result->outcome) : VEGA_LEASE_LOST;
 	if (rc == VEGA_LEASE_LOST) {
-		return end(store, lease_lost(lease, err), err);
+		return sqlite_end(store, lease_lost(lease, err), err);
 	}
 	if (state) {
 		*state = job_state_terminal(job.hot.state) ? job.hot.state : JOB_PENDING;
 	}
-	return end(store, rc ? store_end(store, &job, result, err) : 0, err);
+	return sqlite_end(store, rc ? store_end(store, &job, result, err) : 0, err);
 }
 
 static int sqlite_cancel(
@@ -612,7 +515,7 @@ static int sqlite_cancel(
 	struct subject job = {0};
 	char canonical[UUID_TEXT];
 	int rc = store_id(id, canonical, err);
-	rc = rc ? rc : begin(store, err);
+	rc = rc ? rc : sqlite_begin(store, err);
 	if (rc) {
 		return rc;
 	}
@@ -623,16 +526,16 @@ static int sqlite_cancel(
 		rc = vega_fail(err, VEGA_NO,
 		        "job %s is publishing its files; it is too late to cancel it", id);
 	} else if (rc == 1) {
-		rc = prepare(store, &statement, err,
+		rc = sqlite_prepare(store, &statement, err,
 		        "UPDATE job_state SET cancel_requested = 1,"
 		        " finished = CASE WHEN state = 'PENDING' THEN ?1 END,"
 		        " state = CASE WHEN state = 'PENDING' THEN 'CANCELLED' ELSE state END"
 		        " WHERE nr = ?2 AND state IN ('PENDING', 'PROCESSING')",
-		        "ii", now_us(), job.nr);
-		rc = rc ? rc : run(store, statement, err);
+		        "ii", sqlite_now_us(), job.nr);
+		rc = rc ? rc : sqlite_execute(store, statement, err);
 	}
 	sqlite3_finalize(statement);
-	rc = end(store, rc, err);
+	rc = sqlite_end(store, rc, err);
 	if (rc == 0 && state) {
 		*state = job.hot.state;
 	}
@@ -657,8 +560,8 @@ static int sqlite_get(
 	                                    RESULT_TABLE " WHERE j.id = ?"
 	                          : "SELECT " JOB_COLUMNS RESULT_COLUMNS JOB_TABLES RESULT_TABLE
 	                            " WHERE j.id = ?";
-	rc = prepare(store, &statement, err, sql, "s", canonical);
-	rc = rc ? rc : step(store, statement, err);
+	rc = sqlite_prepare(store, &statement, err, sql, "s", canonical);
+	rc = rc ? rc : sqlite_step(store, statement, err);
 	if (rc == 1) {
 		rc = read_job(statement, parts, job, err);
 	} else if (rc == 0) {
@@ -683,16 +586,16 @@ static int list_page(struct store *base, const struct store_page *page, struct j
 	struct sqlite_store *store = handle(base);
 	const struct store_filter *filter = page->filter;
 	sqlite3_stmt *statement = NULL;
-	int64_t now = now_us();
+	int64_t now = sqlite_now_us();
 	int count = 0, rc = sqlite_begin_call(store, err);
 	rc = rc ? rc
-	        : prepare(store, &statement, err, LIST, "iissssiii", page->before,
+	        : sqlite_prepare(store, &statement, err, LIST, "iissssiii", page->before,
 	                  (int64_t)(filter->states ? filter->states : UINT32_MAX), filter->queue,
 	                  filter->submitter, page->label_key, page->label_value,
 	                  filter->younger_ms ? now - store_span_us(filter->younger_ms) : INT64_MIN,
 	                  filter->older_ms ? now - store_span_us(filter->older_ms) : INT64_MAX,
 	                  (int64_t)page->limit);
-	while (rc == 0 && (rc = step(store, statement, err)) == 1) {
+	while (rc == 0 && (rc = sqlite_step(store, statement, err)) == 1) {
 		*last = sqlite3_column_int64(statement, COLUMN_NR);
 		rc = read_job(statement, 0, &jobs[count], err);
 		count += rc == 0;
@@ -731,12 +634,12 @@ static int sqlite_next_due(struct store *base, const struct strlist *queues, uin
 	struct buf names = BUF_INIT;
 	enum store_queues kind = store_queues(queues, &names);
 	const char *parameter = buf_cstr(&names);
-	int64_t now = now_us(), latest = now + store_span_us(limit_ms);
+	int64_t now = sqlite_now_us(), latest = now + store_span_us(limit_ms);
 	int rc = parameter ? sqlite_begin_call(store, err) : vega_fail_nomem(err);
 	rc = rc ? rc
-	        : prepare(store, &statement, err, earliest[kind], kind == QUEUES_ANY ? "ii" : "iis",
-	                  now, latest, parameter);
-	rc = rc ? rc : step(store, statement, err);
+	        : sqlite_prepare(store, &statement, err, earliest[kind],
+	                  kind == QUEUES_ANY ? "ii" : "iis", now, latest, parameter);
+	rc = rc ? rc : sqlite_step(store, statement, err);
 	if (rc == 1) {
 		int64_t when = sqlite3_column_int64(statement, 0);
 		*due_ms = when <= now ? 0 : (uint64_t)(when - now + 999) / 1000;

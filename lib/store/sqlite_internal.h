@@ -1,5 +1,5 @@
-/* The SQLite store: its handle, its file (sqlite_file.c), its calls (sqlite.c), its waiting
- * (sqlite_wait.c). */
+/* The SQLite store: its handle, its file (sqlite_file.c), its statements (sqlite_statement.c), its
+ * calls (sqlite.c), its waiting (sqlite_wait.c). */
 #ifndef VEGA_STORE_SQLITE_INTERNAL_H
 #define VEGA_STORE_SQLITE_INTERNAL_H
 
@@ -43,6 +43,32 @@ int sqlite_run(struct sqlite_store *store, const char *sql, struct vega_error *e
 /* The first column of the first row. */
 int sqlite_integer(
         struct sqlite_store *store, const char *sql, int64_t *value, struct vega_error *err);
+
+int64_t sqlite_now_us(void);
+
+/*
+ * The statement with its parameters, ready to step, or NULL after a failure. A letter for each: s
+ * const char * (NULL: SQL's NULL), i int64_t, t int64_t (0: NULL). Text must outlive it; the caller
+ * finalizes it.
+ */
+int sqlite_prepare(struct sqlite_store *store, sqlite3_stmt **statement, struct vega_error *err,
+        const char *sql, const char *letters, ...);
+
+/* The same for a statement that was run before. */
+int sqlite_rebind(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err,
+        const char *letters, ...);
+
+/* 1: a row; 0: the end; negative: failed. */
+int sqlite_step(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err);
+
+/* Steps a statement that returns no rows, once. */
+int sqlite_execute(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err);
+
+/* Begins a call that writes. */
+int sqlite_begin(struct sqlite_store *store, struct vega_error *err);
+
+/* Commits when rc is 0, else rolls back what is left to roll back. */
+int sqlite_end(struct sqlite_store *store, int rc, struct vega_error *err);
 
 /* The wait slot of the driver. */
 int sqlite_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct vega_error *err);

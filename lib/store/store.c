@@ -286,20 +286,20 @@ static int list_pages(struct store *store, struct store_page *page, store_page_r
 	}
 }
 
-/* Splits the filter's "K=V". */
-static int split_label(struct arena *arena, struct store_page *page, struct vega_error *err)
+int store_split_label(const char *label, struct arena *arena, const char **key, const char **value,
+        struct vega_error *err)
 {
-	const char *label = page->filter->label;
 	const char *equals = label ? strchr(label, '=') : NULL;
+	*key = *value = NULL;
 	if (!label) {
 		return 0;
 	}
 	if (!equals || equals == label) {
 		return vega_fail(err, VEGA_USAGE, "'%s' is not a label; say KEY=VALUE", label);
 	}
-	page->label_key = arena_copy(arena, label, (size_t)(equals - label));
-	page->label_value = equals + 1;
-	return page->label_key ? 0 : vega_fail_nomem(err);
+	*key = arena_copy(arena, label, (size_t)(equals - label));
+	*value = equals + 1;
+	return *key ? 0 : vega_fail_nomem(err);
 }
 
 int store_list(struct store *store, const struct store_filter *filter, store_page_reader *read,
@@ -311,7 +311,9 @@ int store_list(struct store *store, const struct store_filter *filter, store_pag
 	struct job *jobs = calloc(STORE_PAGE, sizeof *jobs);
 	bool copied = jobs && store_clean(&arena, &clean.queue) &&
 	              store_clean(&arena, &clean.submitter) && store_clean(&arena, &clean.label);
-	int rc = copied ? split_label(&arena, &page, err) : vega_fail_nomem(err);
+	int rc = copied ? store_split_label(
+	                          clean.label, &arena, &page.label_key, &page.label_value, err)
+	                : vega_fail_nomem(err);
 	rc = rc ? rc : list_pages(store, &page, read, jobs, each, context, err);
 	free(jobs);
 	arena_release(&arena);

@@ -66,6 +66,11 @@ int store_key_taken(const struct store_request *request, const char *first, stru
 /* The canonical, lower-case form of an id; VEGA_USAGE names what is not one. */
 int store_id(const char *id, char canonical[UUID_TEXT], struct vega_error *err);
 
+/* The parts of "KEY=VALUE", VALUE borrowed; both NULL when there is no label. VEGA_USAGE names what
+ * is not one. */
+int store_split_label(const char *label, struct arena *arena, const char **key, const char **value,
+        struct vega_error *err);
+
 /* How claim and next_due are limited to queues, and the parameter for it: nothing, a queue's name,
  * or a JSON array of names. */
 enum store_queues { QUEUES_ANY, QUEUES_ONE, QUEUES_MANY, QUEUES_KINDS };

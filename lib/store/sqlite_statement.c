@@ -1,0 +1,95 @@
+#include <stdarg.h>
+#include <string.h>
+
+#include "store/sqlite_internal.h"
+
+int64_t sqlite_now_us(void)
+{
+	return store_time_us(vega_now());
+}
+
+static int bind_all(sqlite3_stmt *statement, const char *letters, va_list args)
+{
+	int rc = SQLITE_OK;
+	for (int i = 1; *letters && rc == SQLITE_OK; letters++, i++) {
+		if (*letters == 's') {
+			const char *text = va_arg(args, const char *);
+			rc = sqlite3_bind_text64(statement, i, text, text ? strlen(text) : 0,
+			        SQLITE_STATIC, SQLITE_UTF8);
+			continue;
+		}
+		int64_t value = va_arg(args, int64_t);
+		rc = *letters == 't' && value == 0 ? sqlite3_bind_null(statement, i)
+		                                   : sqlite3_bind_int64(statement, i, value);
+	}
+	return rc;
+}
+
+int sqlite_prepare(struct sqlite_store *store, sqlite3_stmt **statement, struct vega_error *err,
+        const char *sql, const char *letters, ...)
+{
+	*statement = NULL;
+	int rc = sqlite3_prepare_v2(store->db, sql, -1, statement, NULL);
+	if (rc == SQLITE_OK) {
+		va_list args;
+		va_start(args, letters);
+		rc = bind_all(*statement, letters, args);
+		va_end(args);
+	}
+	if (rc != SQLITE_OK) {
+		rc = sqlite_fail(store, err);
+		sqlite3_finalize(*statement);
+		*statement = NULL;
+		return rc;
+	}
+	return 0;
+}
+
+int sqlite_rebind(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err,
+        const char *letters, ...)
+{
+	va_list args;
+	va_start(args, letters);
+	sqlite3_reset(statement);
+	int rc = bind_all(statement, letters, args);
+	va_end(args);
+	return rc == SQLITE_OK ? 0 : sqlite_fail(store, err);
+}
+
+int sqlite_step(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err)
+{
+	int rc = sqlite3_step(statement);
+	if (rc == SQLITE_ROW) {
+		return 1;
+	}
+	if (rc == SQLITE_DONE) {
+		return 0;
+	}
+	rc = sqlite_fail(store, err);
+	sqlite3_reset(statement);
+	return rc;
+}
+
+int sqlite_begin(struct sqlite_store *store, struct vega_error *err)
+{
+	int rc = sqlite_begin_call(store, err);
+	return rc ? rc : sqlite_run(store, "BEGIN IMMEDIATE", err);
+}
+
+int sqlite_end(struct sqlite_store *store, int rc, struct vega_error *err)
+{
+	if (rc == 0) {
+		return sqlite_run(store, "COMMIT", err);
+	}
+	if (!sqlite3_get_autocommit(store->db)) {
+		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	}
+	return rc;
+}
+
+int sqlite_execute(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err)
+{
+	int rc = sqlite_step(store, statement, err);
+	sqlite3_reset(statement);
+	return rc;
+}

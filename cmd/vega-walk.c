@@ -24,7 +24,7 @@ struct arguments {
 	bool null;
 	char *files0_from;
 	char *cache;
-	bool no_progress;
+	bool no_progress, verbose;
 	/* for vega-run, which starts jobs with these */
 	struct option_number spec_fd, progress_every;
 	struct strlist allow_root;
@@ -45,6 +45,8 @@ static const struct option_row rows[] = {
                 "end each path with NUL instead of a newline, for xargs -0"},
         {"no-progress", 0, OPT_FLAG, FIELD(no_progress), 0, NULL, NULL, OUTPUT,
                 "no progress line on a terminal (SIGUSR1 still prints one)"},
+        {"verbose", 'v', OPT_FLAG, FIELD(verbose), 0, NULL, NULL, OUTPUT,
+                "say on standard error what each root lies on, and how many threads that makes"},
         {"files0-from", 0, OPT_TEXT, FIELD(files0_from), 0, "FILE", NULL, OUTPUT,
                 "read the roots, each ended by NUL, from FILE ('-': standard input)"},
         {"cache", 0, OPT_TEXT, FIELD(cache), 0, "URL", NULL, OUTPUT,
@@ -212,6 +214,7 @@ static int run(const struct arguments *args, const struct spec *spec)
 	        .tick = &signal_tick,
 	        .progress_records = args->progress_every.set,
 	        .progress = on_progress,
+	        .verbose = args->verbose,
 	        .message = on_message,
 	        .context = &screen,
 	};

@@ -1,7 +1,6 @@
 #include "engine/engine.h"
 
 #include <errno.h>
-#include <omp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +10,10 @@
 #include "base/escape.h"
 #include "engine/content.h"
 #include "engine/receipt.h"
+#include "engine/team.h"
 #include "fs/limited.h"
 
 #define OPS_MAX CONTENT_OPS_MAX
-#define THREADS_MAX 1024
 
 struct run {
 	const struct spec *spec;
@@ -150,6 +149,11 @@ static void message(struct run *run, const char *line)
 		run->config->message(line, run->config->context);
 		pthread_mutex_unlock(&run->message_lock);
 	}
+}
+
+static void tell(void *context, const char *text)
+{
+	message(context, text);
 }
 
 static void cache_warning(void *context, const char *text)
@@ -342,10 +346,9 @@ static void choose_ops(struct run *run)
 	}
 }
 
-static unsigned default_threads(const struct spec *spec)
+static unsigned choose_team(void *shared)
 {
-	uint64_t wanted = spec->threads.set ? spec->threads.value : (uint64_t)omp_get_num_procs();
-	return wanted < 1 ? 1 : wanted > THREADS_MAX ? THREADS_MAX : (unsigned)wanted;
+	return team_size(((const struct run *)shared)->spec);
 }
 
 /* Under a ceiling, so many that a breath is taken every tenth of a second; 0: as many as is best.
@@ -363,7 +366,8 @@ static struct walk_config walk_settings(struct run *run)
 	        .allowed = run->config->allowed,
 	        .slow_entries = run->content.op_count > 0,
 	        .slice = limited_slice(run->spec),
-	        .threads = default_threads(run->spec),
+	        .threads = team_most(run->spec),
+	        .team = choose_team,
 	        .visitor = &run_visitor,
 	        .thread_begin = thread_begin,
 	        .shared = run,
@@ -624,6 +628,9 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 	run.receipt = config->format->whole_summary;
 	fs_limit(spec->max_iops.set ? spec->max_iops.value : 0, config->stop);
 	choose_ops(&run);
+	if (config->verbose) {
+		team_tell(spec, tell, &run);
+	}
 	int code = open_ops(&run, err);
 	if (!code && run.content.op_count > 0) {
 		code = cache_open(config->cache_url, &run.cache, err);

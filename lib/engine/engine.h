@@ -40,6 +40,8 @@ struct engine_config {
 	bool progress_records;
 	void (*progress)(const struct engine_progress *progress, void *context);
 
+	bool verbose; /* a message for each root: how many threads it gets, and why */
+
 	/* An entry that could not be read, when the format has no error records; one line without
 	 * its newline; under a lock. */
 	void (*message)(const char *line, void *context);

@@ -78,7 +78,7 @@ struct spec {
 	bool skip_hidden;
 
 	/* How. */
-	struct option_number threads;  /* unset: as many as there are processors */
+	struct option_number threads;  /* unset: see engine/team.h */
 	struct option_number max_iops; /* file-system calls a second; see fs/limited.h */
 	bool sort;                     /* records in bytewise path order */
 

@@ -162,6 +162,8 @@ static void drain(struct walk *walk)
 static int thread_init(struct walk *walk, unsigned index)
 {
 	struct walk_thread *t = &walk->threads[index];
+	memset(t, 0, sizeof *t);
+	walk->started = index + 1;
 	t->walk = walk;
 	t->index = index;
 	t->random = index * 2654435761u + 1;
@@ -242,7 +244,6 @@ static int start_threads(struct walk *walk, struct vega_error *err)
 	if (!walk->threads) {
 		return vega_fail_nomem(err);
 	}
-	memset(walk->threads, 0, size);
 	return 0;
 }
 
@@ -267,7 +268,9 @@ int walk_run(struct walk *walk, bool *complete, struct vega_error *err)
 	}
 	bool more = work(&walk->threads[0]);
 	if (more) {
-		unsigned ready = 1;
+		unsigned ready = 1,
+		         team = walk->config.team ? walk->config.team(walk->config.shared) : wanted;
+		wanted = team < wanted ? team : wanted;
 		while (ready < wanted && thread_init(walk, ready) == 0) {
 			ready++;
 		}
@@ -319,11 +322,8 @@ void walk_free(struct walk *walk)
 	if (!walk) {
 		return;
 	}
-	for (unsigned i = 0; walk->threads && i < walk->config.threads; i++) {
+	for (unsigned i = 0; i < walk->started; i++) {
 		struct walk_thread *t = &walk->threads[i];
-		if (!t->walk) {
-			break;
-		}
 		deque_release(&t->deque);
 		free(t->suspended);
 		free(t->cursor.buffer);

@@ -111,7 +111,9 @@ struct walk_config {
 	bool slow_entries; /* the visitor reads content: share the entries of one directory early */
 	unsigned slice;    /* entries stat'ed between two breaths; 0: as many as is best */
 	size_t dir_data_size;
-	unsigned threads; /* 1…1024 */
+	unsigned threads; /* 1…1024: at most so many */
+	/* How many of them, asked when the walk is large enough for a team; NULL: all. */
+	unsigned (*team)(void *shared);
 	const struct walk_visitor *visitor;
 	void *(*thread_begin)(void *shared,
 	        struct walk_thread *thread); /* a visitor context a thread; NULL: no memory */

@@ -61,7 +61,8 @@ struct walk {
 	bool filters; /* anything but "every entry" */
 	struct walk_thread *threads;
 	unsigned thread_count;
-	bool serial; /* before the team was formed */
+	unsigned started; /* of the threads: those before it are initialised */
+	bool serial;      /* before the team was formed */
 	bool incomplete;
 
 	_Alignas(WALK_PADDING)

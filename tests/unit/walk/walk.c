@@ -16,6 +16,7 @@ struct seen {
 /* What a walk is to be like, and what came of it. */
 static struct {
 	unsigned threads;
+	unsigned chosen, asked, team; /* chosen: by config.team; 0: there is none */
 	bool slow, one_file_system, paths;
 	long stop_at; /* entry; 0: never */
 	atomic_int stop;
@@ -130,6 +131,13 @@ static const struct walk_visitor visitor = {
         .idle = nothing,
 };
 
+static unsigned choose(void *shared)
+{
+	(void)shared;
+	run.asked++;
+	return run.chosen;
+}
+
 /* Walk what fake holds. */
 static void walk(void)
 {
@@ -146,6 +154,7 @@ static void walk(void)
 	        .slow_entries = run.slow,
 	        .dir_data_size = sizeof(struct node *),
 	        .threads = run.threads,
+	        .team = run.chosen ? choose : NULL,
 	        .visitor = &visitor,
 	        .thread_begin = begin,
 	        .stop = &run.stop};
@@ -159,7 +168,7 @@ static void walk(void)
 	atomic_store(&fake.calls, 0);
 	atomic_store(&fake.opens, 0);
 	atomic_store(&fake.failed, 0);
-	run.errors = 0;
+	run.errors = run.asked = 0;
 	for (size_t i = 0; i < fake.count; i++) {
 		atomic_store(&fake.node[i].reported, 0);
 		atomic_store(&fake.node[i].left, 0);
@@ -167,7 +176,8 @@ static void walk(void)
 	}
 	run.code = walk_new(&config, &w, &err);
 	run.code = run.code ? run.code : walk_run(w, &run.complete, &err);
-	for (unsigned i = 0; i < walk_thread_count(w); i++) {
+	run.team = walk_thread_count(w);
+	for (unsigned i = 0; i < run.team; i++) {
 		struct seen *seen = walk_thread_context(walk_thread_at(w, i));
 		run.errors += seen->errors;
 		free(seen);
@@ -305,6 +315,28 @@ static void test_each_failure(void)
 	run.slow = fake.untyped = false;
 }
 
+/* How many threads a large walk gets is asked once; a small one asks nobody. */
+static void test_chosen_team(void)
+{
+	static const unsigned chosen[] = {1, 3, 16, 400};
+	run.threads = 16;
+	for (unsigned i = 0; i < 8; i++) {
+		run.chosen = chosen[i / 2];
+		run.slow = i % 2;
+		bushy();
+		walk();
+		sound("a team of another size");
+		is_int(run.asked, 1, "asked once");
+		is_int(run.team, run.chosen < 16 ? run.chosen : 16, "as many as were chosen");
+	}
+	run.slow = false;
+	fake_fill(fake_begin(100), 99, FILE_REGULAR);
+	walk();
+	sound("a small tree");
+	ok(run.asked == 0 && run.team == 1, "nobody is asked for a team");
+	run.chosen = 0;
+}
+
 static void test_few_handles(void)
 {
 	bushy();
@@ -430,6 +462,7 @@ int main(void)
 {
 	test_whole();
 	test_each_failure();
+	test_chosen_team();
 	test_few_handles();
 	test_stop();
 	test_wide();

@@ -1,0 +1,93 @@
+#include "engine/team.h"
+
+#include <omp.h>
+
+#include "base/escape.h"
+#include "base/parse.h"
+#include "fs/medium.h"
+#include "fs/mount.h"
+
+#define ROOTS_ASKED 64 /* of thousands, from --files0-from say: the walk should begin, too */
+
+static const enum medium media[] = {MEDIUM_LOCAL, MEDIUM_SPINNING, MEDIUM_NETWORK, MEDIUM_FUSE};
+
+static unsigned processors(void)
+{
+	return (unsigned)omp_get_num_procs();
+}
+
+static bool computes(const struct spec *spec)
+{
+	return spec->operations & SPEC_TRANSFORM;
+}
+
+unsigned team_most(const struct spec *spec)
+{
+	if (spec->threads.set) {
+		return (unsigned)spec->threads.value;
+	}
+	unsigned one_each = processors(), most = one_each;
+	for (size_t i = 0; !computes(spec) && i < sizeof media / sizeof *media; i++) {
+		unsigned threads = medium_threads(media[i], one_each);
+		most = threads > most ? threads : most;
+	}
+	return most;
+}
+
+unsigned team_size(const struct spec *spec)
+{
+	if (spec->threads.set || computes(spec)) {
+		return team_most(spec);
+	}
+	unsigned one_each = processors(), most = 0;
+	for (size_t i = 0; i < spec->roots.count && i < ROOTS_ASKED; i++) {
+		unsigned threads = medium_threads(medium_of(spec->roots.items[i]), one_each);
+		most = threads > most ? threads : most;
+	}
+	return most;
+}
+
+static const char *reason(const struct spec *spec, enum medium medium)
+{
+	if (spec->threads.set) {
+		return "as --threads says";
+	}
+	if (computes(spec)) {
+		return "one a processor, for transform";
+	}
+	switch (medium) {
+	case MEDIUM_SPINNING:
+		return "its disk seeks";
+	case MEDIUM_NETWORK:
+		return "over a network";
+	case MEDIUM_FUSE:
+		return "served by a process";
+	default:
+		return "one a processor";
+	}
+}
+
+void team_tell(
+        const struct spec *spec, void (*line)(void *context, const char *text), void *context)
+{
+	for (size_t i = 0; i < spec->roots.count; i++) {
+		const char *root = spec->roots.items[i];
+		struct buf text = BUF_INIT;
+		struct mount mount;
+		enum medium medium = medium_of(root);
+		unsigned threads = spec->threads.set || computes(spec)
+		                           ? team_most(spec)
+		                           : medium_threads(medium, processors());
+		const char *type =
+		        mount_find(root, &mount) == 0 ? mount.type : "unknown file system";
+		escape_terminal(&text, root, strlen(root));
+		buf_printf(&text, ": %s, ", type);
+		format_counted(&text, threads, "thread", "threads");
+		buf_printf(&text, " (%s)", reason(spec, medium));
+		if (buf_cstr(&text)) {
+			line(context, text.data);
+		}
+		mount_release(&mount);
+		buf_release(&text);
+	}
+}

@@ -1,0 +1,162 @@
+#include "fs/medium.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "fs/mount.h"
+
+/* Volumes of arrays of partitions: deeper stacks are not looked through. */
+#define STACK_MAX 4
+
+/* --- Disks ------------------------------------------------------------------------------------ */
+
+/* The beginning of a file in a device's directory; "" when there is none. */
+static const char *attribute(const char *dir, const char *name, char text[static 64])
+{
+	char path[PATH_MAX];
+	ssize_t got = -1;
+	if (snprintf(path, sizeof path, "%s/%s", dir, name) < (int)sizeof path) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		got = fd < 0 ? -1 : read(fd, text, 63);
+		if (fd >= 0) {
+			close(fd);
+		}
+	}
+	text[got < 0 ? 0 : got] = '\0';
+	return text;
+}
+
+static bool is_emulated(const char *dir)
+{
+	static const char *const makers[] = {"QEMU", "VBOX", "VMware", "Virtual", "Msft"};
+	char vendor[64], model[64];
+	attribute(dir, "device/vendor", vendor);
+	attribute(dir, "device/model", model);
+	bool found = strstr(dir, "/virtio");
+	for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) {
+		found = found || strstr(vendor, makers[i]) || strstr(model, makers[i]);
+	}
+	return found;
+}
+
+/* `device`: in /sys, perhaps through a link. */
+static bool spins(const char *device, unsigned level)
+{
+	char dir[PATH_MAX], path[PATH_MAX + 300], text[64];
+	if (!realpath(device, dir)) {
+		return false;
+	}
+	if (*attribute(dir, "partition", text)) {
+		*strrchr(dir, '/') = '\0';
+	}
+	if (*attribute(dir, "queue/rotational", text) != '1' || is_emulated(dir)) {
+		return false;
+	}
+	snprintf(path, sizeof path, "%s/slaves", dir);
+	DIR *slaves = opendir(path);
+	bool found = false, stacked = false;
+	for (const struct dirent *entry; slaves && !found && (entry = readdir(slaves));) {
+		if (entry->d_name[0] != '.') {
+			stacked = true;
+			snprintf(path, sizeof path, "%s/slaves/%s", dir, entry->d_name);
+			found = level < STACK_MAX && spins(path, level + 1);
+		}
+	}
+	if (slaves) {
+		closedir(slaves);
+	}
+	/* Else virtual: a loop device, for one. */
+	return found || (!stacked && !strstr(dir, "/virtual/"));
+}
+
+bool medium_spins(const char *sys, unsigned major, unsigned minor)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s/dev/block/%u:%u", sys, major, minor);
+	return spins(path, 0);
+}
+
+/* The device under a path. That of btrfs is its own invention: the mount tells. */
+static dev_t device_of(const char *path, uint32_t type)
+{
+	struct stat st;
+	dev_t device = 0;
+	if (type == BTRFS_SUPER_MAGIC) {
+		struct mount mount;
+		if (mount_find(path, &mount) == 0 && stat(mount.source, &st) == 0 &&
+		        S_ISBLK(st.st_mode)) {
+			device = st.st_rdev;
+		}
+		mount_release(&mount);
+	} else if (stat(path, &st) == 0) {
+		device = st.st_dev;
+	}
+	return device;
+}
+
+/* --- File systems ------------------------------------------------------------------------------
+ */
+
+/* statfs(2); those that <linux/magic.h> does not name, from the sources of their clients. */
+static const uint32_t networks[] = {NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC,
+        SMB2_SUPER_MAGIC, V9FS_MAGIC, AFS_SUPER_MAGIC, AFS_FS_MAGIC, CEPH_SUPER_MAGIC,
+        CODA_SUPER_MAGIC, NCP_SUPER_MAGIC, OCFS2_SUPER_MAGIC, 0x01161970 /* gfs2 */,
+        0x0bd00bd0 /* lustre */, 0x47504653 /* gpfs */, 0x19830326 /* beegfs */,
+        0x20030528 /* orangefs */};
+
+enum medium medium_of(const char *path)
+{
+	struct statfs fs;
+	if (statfs(path, &fs) != 0) {
+		return MEDIUM_LOCAL;
+	}
+	uint32_t type = (uint32_t)fs.f_type;
+	for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
+		if (type == networks[i]) {
+			return MEDIUM_NETWORK;
+		}
+	}
+	if (type == FUSE_SUPER_MAGIC) {
+		return MEDIUM_FUSE;
+	}
+	dev_t device = device_of(path, type);
+	return major(device) && medium_spins("/sys", major(device), minor(device)) ? MEDIUM_SPINNING
+	                                                                           : MEDIUM_LOCAL;
+}
+
+/*
+ * One a processor is the best for what is in memory or on flash (tests/bench/RESULTS.md).
+ *
+ * A disk that seeks is read by one: cold, parallel-disk-usage took 78 s with a thread a processor
+ * and 46 s with one (its issue 257), dust 86 s where du took 46 (its issue 375), and hashdeep read
+ * 40 instead of 120 MB/s (its issue 394).
+ *
+ * Over a network each call waits for an answer, and more threads have more questions under way:
+ * rclone's --checkers and robocopy's /MT are 8, git's preload-index, made for NFS, takes up to 20.
+ *
+ * FUSE is the same, but libfuse answers with at most 10 threads (FUSE_LOOP_MT_DEF_MAX_THREADS).
+ */
+unsigned medium_threads(enum medium medium, unsigned processors)
+{
+	unsigned four = processors > 8 ? 32 : 4 * processors;
+	switch (medium) {
+	case MEDIUM_SPINNING:
+		return 1;
+	case MEDIUM_NETWORK:
+		return processors > 32 ? processors : four > 8 ? four : 8;
+	case MEDIUM_FUSE:
+		return four < 10 ? four : 10;
+	default:
+		return processors;
+	}
+}

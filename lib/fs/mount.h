@@ -1,0 +1,22 @@
+/* What /proc/self/mountinfo (proc(5)) says of the mount that a path lies in. */
+#ifndef VEGA_FS_MOUNT_H
+#define VEGA_FS_MOUNT_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+
+struct mount {
+	struct buf table; /* which the texts point into */
+	const char *type, *source;
+	/* The path is where a whole file system is mounted, and nothing else is mounted below it:
+	 * all that is found there is its. */
+	bool whole;
+};
+
+/* Links are followed. 0 or -errno (-ENOENT: it is in no mount that is visible here); always to be
+ * released. */
+int mount_find(const char *path, struct mount *mount);
+void mount_release(struct mount *mount);
+
+#endif

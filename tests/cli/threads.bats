@@ -1,0 +1,48 @@
+#!/usr/bin/env bats
+# How many threads, and what -v says of it.
+load ../lib/vega
+
+# told ARGUMENTS…: what find -v says is what comes from standard input
+told() {
+	expect 0 vega-walk find -v "$@"
+	same - "$err"
+}
+
+@test "-v: a line a root, with the type of its file system" {
+	disk tmpfs 1M 'a b'
+	mkdir 'a b/c'
+	one=$(nproc)
+	threads="$one threads"
+	((one > 1)) || threads='1 thread'
+	printf 'vega-walk: %s: tmpfs, %s (one a processor)\n' 'a b' "$threads" 'a b/c' "$threads" |
+		told 'a b' 'a b/c'
+	echo "vega-walk: /proc/self/fdinfo: proc, $threads (one a processor)" | told /proc/self/fdinfo
+	echo 'vega-walk: a b: tmpfs, 5 threads (as --threads says)' | told -j5 'a b'
+	echo 'vega-walk: a b: tmpfs, 1 thread (as --threads says)' | told --threads 1 'a b'
+	expect 0 vega-walk transform -v --to gzip --out out 'a b'
+	echo "vega-walk: a b: tmpfs, $threads (one a processor, for transform)" | same - "$err"
+	expect 2 vega-walk find -v nowhere
+	matches '^vega-walk: nowhere: unknown file system, ' "$err"
+}
+
+@test "names in it are escaped" {
+	mkdir $'esc\e[31m'
+	expect 0 vega-walk find -v $'esc\e[31m'
+	matches '^vega-walk: esc\\e\[31m: ' "$err"
+}
+
+@test "a small tree asks no file system for it" {
+	need strace
+	mkdir small
+	touch small/{1..9}
+	export ASAN_OPTIONS=detect_leaks=0
+	expect 0 strace -f -o trace vega-walk small
+	if grep -E 'statfs|mountinfo|/sys/dev/' trace; then
+		return 1
+	fi
+	for d in 1 2 3 4; do
+		wide_tree large/$d 1000
+	done
+	expect 0 strace -f -o trace vega-walk large
+	lines 1 <(grep ' statfs(' trace)
+}

@@ -15,7 +15,7 @@ Q := $(if $(V),,@)
 
 # --- Rooms: their files, and what each may see (lib/README.md) -----------------------------------------
 
-base := arena buf error escape fd glob ignore json option parse redis seal signal strlist time uri uuid
+base := arena buf error escape fd glob ignore json killpoint option parse redis seal signal strlist time uri uuid
 spec := argv check json_read json_write options paths perm
 record := csv format json line ndjson render scan sink table text tree value
 fs := local limited backend mount medium output stage
@@ -65,6 +65,7 @@ PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
 flags_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 flags_debug := -O0 -g3
+flags_faults := $(flags_release) -DVEGA_KILL_POINTS
 flags_clang := -O1 -g
 flags_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 flags_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer

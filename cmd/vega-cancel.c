@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/fd.h"
+#include "base/killpoint.h"
 #include "cmd.h"
 #include "job/job.h"
 #include "store/store.h"
@@ -39,7 +40,10 @@ static const struct cmd_help help = {"vega-cancel [OPTION]... JOB...",
 static int ask(struct store *store, const char *id, enum job_state *state)
 {
 	struct vega_error err;
-	return store->driver->cancel(store, id, state, &err) < 0 ? cmd_error(&err) : 0;
+	KILL_POINT(cancel);
+	int rc = store->driver->cancel(store, id, state, &err);
+	KILL_POINT(cancelled);
+	return rc < 0 ? cmd_error(&err) : 0;
 }
 
 static int await_end(struct store *store, const char *id, enum job_state *state)

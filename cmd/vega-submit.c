@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/killpoint.h"
 #include "base/parse.h"
 #include "base/uuid.h"
 #include "cmd.h"
@@ -175,7 +176,9 @@ static int store_job(const char *url, struct store_request *request, struct vega
 	uuid7(request->id);
 	int rc = store_open(url, 0, &store, err);
 	if (rc == 0) {
+		KILL_POINT(submit);
 		rc = store->driver->submit(store, request, 1, err);
+		KILL_POINT(submitted);
 		store->driver->close(store);
 	}
 	return rc;

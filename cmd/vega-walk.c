@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/killpoint.h"
 #include "base/signal.h"
 #include "engine/engine.h"
 
@@ -195,9 +196,19 @@ static int carry_out(const struct arguments *args, const struct spec *spec,
 	} else if (args->publish || args->discard) {
 		return vega_fail(err, VEGA_USAGE, "--publish and --discard need --stage");
 	}
-	return args->publish   ? engine_publish(spec, config, err)
-	       : args->discard ? engine_discard(spec, config, err)
-	                       : run_spec(spec, config, err);
+	if (args->publish) {
+		int code = engine_publish(spec, config, err);
+		KILL_POINT(published);
+		return code;
+	}
+	if (args->discard) {
+		int code = engine_discard(spec, config, err);
+		KILL_POINT(discarded);
+		return code;
+	}
+	int code = run_spec(spec, config, err);
+	KILL_POINT(walked);
+	return code;
 }
 
 static int run(const struct arguments *args, const struct spec *spec)

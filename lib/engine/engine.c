@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/escape.h"
+#include "base/killpoint.h"
 #include "engine/content.h"
 #include "engine/receipt.h"
 #include "engine/team.h"
@@ -556,6 +557,7 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 	settle(run);
 	walk_ledger(run->walk, &ledger);
 	bool whole = summarize_run(run, complete, &summary);
+	KILL_POINT(summary);
 	if (summary.failed) {
 		buf_release(&summary);
 		sink_finish(run->sink, NULL, 0, NULL);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/killpoint.h"
 #include "fs/backend.h"
 #include "fs/output_internal.h"
 
@@ -487,6 +488,7 @@ int output_begin(struct output_root *root, const char *relative, struct output_f
 		output_discard(file);
 		return error;
 	}
+	KILL_POINT(output_made);
 	return 0;
 }
 
@@ -581,6 +583,7 @@ void output_publish(struct output_file *const *files, int *results, size_t count
 {
 	memset(results, 0, count * sizeof *results);
 	sync_all(files, results, count, false);
+	KILL_POINT(output_synced);
 	for (size_t i = 0; i < count; i++) {
 		struct output_file *file = files[i];
 		if (results[i] == 0) {
@@ -593,8 +596,10 @@ void output_publish(struct output_file *const *files, int *results, size_t count
 		}
 		free(file->temporary);
 		file->temporary = NULL;
+		KILL_POINT(output_named);
 	}
 	sync_all(files, results, count, true);
+	KILL_POINT(output_durable);
 	for (size_t i = 0; i < count; i++) {
 		struct output_file *file = files[i];
 		/* Absent, so that the next run writes it again; unless that would lose both. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/killpoint.h"
 #include "base/parse.h"
 #include "base/strlist.h"
 #include "fs/output_internal.h"
@@ -39,7 +40,9 @@ int stage_create(struct output_root *root, const struct stage *stage, struct out
 {
 	char name[STAGE_NAME_MAX];
 	stage_name(stage, name);
-	return output_root_enter(root, name, true, staged);
+	int error = output_root_enter(root, name, true, staged);
+	KILL_POINT(stage_made);
+	return error;
 }
 
 /* --- Visiting a stage: each directory's files, then what is below it ---------------------------
@@ -253,7 +256,9 @@ static int publish_file(void *context, int dir, const char *path, const char *na
 	if (p->target < 0) {
 		p->target = output_root_dir(p->root, path, true);
 	}
+	KILL_POINT(publish_file);
 	int error = p->target < 0 ? p->target : output_rename(dir, name, p->target, name);
+	KILL_POINT(published_file);
 	if (error == -EEXIST) {
 		error = meet(dir, name, p->target, p->how->overwrite);
 	}
@@ -316,6 +321,7 @@ int stage_publish(
 	if (!error && publishing.whole && syncfs(base) != 0) {
 		error = -errno;
 	}
+	KILL_POINT(publish_synced);
 	close(base);
 	return error;
 }
@@ -325,12 +331,14 @@ int stage_publish(
 static int discard_file(void *context, int dir, const char *path, const char *name)
 {
 	(void)context, (void)path;
+	KILL_POINT(discard_file);
 	return unlinkat(dir, name, 0) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
 static int discard_directory(void *context, int parent, const char *name)
 {
 	(void)context;
+	KILL_POINT(discard_directory);
 	return unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
 }
 

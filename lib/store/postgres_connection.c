@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/killpoint.h"
+
 /* What a failed statement or connection means for the one who tries. */
 enum verdict {
 	DONE,
@@ -429,6 +431,7 @@ static enum verdict exchange(struct postgres_store *store, unsigned number, cons
 		*result = NULL;
 		store->prepared |= bit;
 	}
+	KILL_POINT(postgres_send);
 	if (store->prepared & bit) {
 		sent = PQsendQueryPrepared(
 		        store->conn, name, p->count, p->values, p->lengths, p->formats, 0);
@@ -436,8 +439,11 @@ static enum verdict exchange(struct postgres_store *store, unsigned number, cons
 		sent = PQsendQueryParams(
 		        store->conn, sql, p->count, NULL, p->values, p->lengths, p->formats, 0);
 	}
+	KILL_POINT(postgres_sent);
 	store->seen |= bit;
-	return sent ? collect(store, result) : RECONNECT;
+	enum verdict verdict = sent ? collect(store, result) : RECONNECT;
+	KILL_POINT(postgres_answered);
+	return verdict;
 }
 
 int postgres_query(struct postgres_store *store, unsigned number, const char *sql,

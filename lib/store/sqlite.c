@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/killpoint.h"
 #include "store/rules.h"
 
 #define JOB_COLUMNS \
@@ -297,6 +298,7 @@ static int sqlite_claim(struct store *base, const struct store_claim *claim, str
 	}
 	rc = sqlite_run(store, "BEGIN IMMEDIATE", err);
 	if (rc == 0) {
+		KILL_POINT(sqlite_begun);
 		int64_t now = sqlite_now_us();
 		rc = bury(store, now, err);
 		rc = rc ? rc : pick(store, claim, now, numbers, err);

@@ -1,6 +1,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/killpoint.h"
 #include "store/sqlite_internal.h"
 
 int64_t sqlite_now_us(void)
@@ -73,13 +74,18 @@ int sqlite_step(struct sqlite_store *store, sqlite3_stmt *statement, struct vega
 int sqlite_begin(struct sqlite_store *store, struct vega_error *err)
 {
 	int rc = sqlite_begin_call(store, err);
-	return rc ? rc : sqlite_run(store, "BEGIN IMMEDIATE", err);
+	rc = rc ? rc : sqlite_run(store, "BEGIN IMMEDIATE", err);
+	KILL_POINT(sqlite_begun);
+	return rc;
 }
 
 int sqlite_end(struct sqlite_store *store, int rc, struct vega_error *err)
 {
 	if (rc == 0) {
-		return sqlite_run(store, "COMMIT", err);
+		KILL_POINT(sqlite_commit);
+		rc = sqlite_run(store, "COMMIT", err);
+		KILL_POINT(sqlite_committed);
+		return rc;
 	}
 	if (!sqlite3_get_autocommit(store->db)) {
 		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
+#include "base/killpoint.h"
 #include "spec/spec.h"
 
 #define BLOCKS_AT_ONCE 4 /* of one child, before the others have their turn */
@@ -217,7 +218,9 @@ int attempt_start(struct attempt *attempt, enum attempt_step step,
 	attempt->step = step;
 	attempt->phase = ATTEMPT_RUNNING;
 	attempt->kill_at = step == STEP_DISCARD ? now + ATTEMPT_DISCARD_MS : 0;
+	KILL_POINT(spawn);
 	int code = child_start(&attempt->child, command, options, attempt->job.spec, err);
+	KILL_POINT(spawned);
 	if (code < 0) {
 		attempt->phase = ATTEMPT_OVER;
 		if (step != STEP_DISCARD) {

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/killpoint.h"
+
 #define BACKOFF_FIRST_MS 250
 #define BACKOFF_MAX_MS 30000 /* while children cannot be started */
 #define POLL_IDLE_MS 10000   /* behind the store's own wake-up */
@@ -95,7 +97,9 @@ void worker_claim(struct worker *w)
 	        .max = room,
 	        .lease_ms = w->config->lease_ms};
 	uint64_t sent = worker_now();
+	KILL_POINT(claim);
 	int count = w->store->driver->claim(w->store, &wanted, w->claimed, &err);
+	KILL_POINT(claimed);
 	if (count == VEGA_UNAVAILABLE) {
 		worker_store_away(w, &err);
 		return;

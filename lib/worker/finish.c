@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "base/killpoint.h"
+
 /* Nothing is left to be stored: when its stage is removed, it is forgotten. */
 static void drop(struct worker *w, struct attempt *attempt)
 {
@@ -15,6 +17,7 @@ static void drop(struct worker *w, struct attempt *attempt)
 		worker_report(
 		        w, TROUBLE, "%s: its stage is left behind: %s", attempt->job.id, err.text);
 	}
+	KILL_POINT(forget);
 	attempt_clear(attempt);
 	w->running--;
 	if (!w->start_failures) {
@@ -113,7 +116,9 @@ static void publish(struct worker *w, struct attempt *attempt)
 static void commit(struct worker *w, struct attempt *attempt)
 {
 	struct vega_error err;
+	KILL_POINT(commit);
 	int code = w->store->driver->commit(w->store, &attempt->lease, &attempt->result, &err);
+	KILL_POINT(committed);
 	if (code == VEGA_UNAVAILABLE) {
 		attempt->commit = COMMIT_UNKNOWN;
 		worker_store_away(w, &err);
@@ -137,8 +142,10 @@ static void finish(struct worker *w, struct attempt *attempt)
 {
 	struct vega_error err;
 	enum job_state state;
+	KILL_POINT(finish);
 	int code =
 	        w->store->driver->finish(w->store, &attempt->lease, &attempt->result, &state, &err);
+	KILL_POINT(finished);
 	if (code == VEGA_UNAVAILABLE) {
 		worker_store_away(w, &err);
 		return;

@@ -1,3 +1,4 @@
+#include "base/killpoint.h"
 #include "worker/worker_internal.h"
 
 #define BACKOFF_FIRST_MS 250
@@ -117,8 +118,10 @@ void worker_heartbeat(struct worker *w)
 	if (!count) {
 		return;
 	}
+	KILL_POINT(beat);
 	int code = w->store->driver->heartbeat(
 	        w->store, w->name, w->leases, count, w->config->lease_ms, &err);
+	KILL_POINT(beaten);
 	if (code < 0 && code != VEGA_UNAVAILABLE) {
 		/* One child's odd progress must not cost the others their leases. */
 		worker_report(w, TROUBLE,

@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "base/fd.h"
+#include "base/killpoint.h"
 #include "base/uri.h"
 
 #define WRITE_SIZE ((size_t)256 * 1024)
@@ -122,6 +123,7 @@ static int spool_create(struct spool *spool, struct vega_error *err)
 	if (flock(spool->fd, LOCK_EX | LOCK_NB) != 0) {
 		code = vega_fail_errno(err, VEGA_FATAL, errno, "cannot lock %s", path.data);
 	}
+	KILL_POINT(spool_created);
 out:
 	buf_release(&path);
 	return code;
@@ -153,6 +155,7 @@ static int spool_write(struct spool *spool, struct vega_error *err)
 		        "cannot write the records to the spool directory %s", spool->dir);
 	}
 	buf_clear(&spool->held);
+	KILL_POINT(spool_written);
 	sync_behind(spool, spool->size);
 	return 0;
 }
@@ -203,11 +206,17 @@ static int spool_publish(struct spool *spool, struct vega_error *err)
 		code = vega_fail_nomem(err);
 		goto out;
 	}
-	int failed = fsync(spool->fd) != 0 || rename(part.data, whole.data) != 0 ? errno : 0;
+	int failed = fsync(spool->fd) != 0 ? errno : 0;
+	KILL_POINT(spool_synced);
+	if (!failed && rename(part.data, whole.data) != 0) {
+		failed = errno;
+	}
+	KILL_POINT(spool_named);
 	spool->published = failed == 0;
 	if (!failed) {
 		failed = sync_directory(spool->dir);
 	}
+	KILL_POINT(spool_durable);
 	if (failed) {
 		code = vega_fail_errno(err, VEGA_FATAL, failed, "cannot store %s", whole.data);
 	}

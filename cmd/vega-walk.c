@@ -102,19 +102,28 @@ static void on_message(const char *line, void *context)
 	fprintf(stderr, "%s: %s\n", cmd_name, line);
 }
 
+static uint64_t per_second(uint64_t count, uint64_t ns)
+{
+	return (uint64_t)((unsigned __int128)count * 1000000000u / (ns ? ns : 1));
+}
+
 static void on_progress(const struct engine_progress *p, void *context)
 {
 	struct screen *screen = context;
 	struct buf line = BUF_INIT;
 	format_counted(&line, p->entries, "entry", "entries");
+	if (p->expected) {
+		uint64_t percent = (uint64_t)((unsigned __int128)p->entries * 100 / p->expected);
+		buf_printf(&line, " (%" PRIu64 "%%)", percent < 99 ? percent : 99);
+	}
+	buf_add_str(&line, ", ");
+	format_count(&line, per_second(p->entries, p->elapsed_ns));
+	buf_add_str(&line, "/s");
 	if (p->bytes) {
 		buf_add_str(&line, ", ");
 		format_size(&line, p->bytes);
-		buf_add_str(&line, " read");
-	}
-	if (p->elapsed_ns > 0) {
-		buf_add_str(&line, ", ");
-		format_count(&line, (unsigned __int128)p->entries * 1000000000u / p->elapsed_ns);
+		buf_add_str(&line, " read, ");
+		format_size(&line, per_second(p->bytes, p->elapsed_ns));
 		buf_add_str(&line, "/s");
 	}
 	if (p->errors) {
@@ -236,7 +245,7 @@ static int run(const struct arguments *args, const struct spec *spec)
 	if (args->progress_every.set) {
 		config.progress = NULL;
 		signal_every((unsigned)args->progress_every.value);
-	} else if (terminal_color(2) && !args->no_progress &&
+	} else if (terminal_moves(2) && !args->no_progress &&
 	           (!config.options.terminal || spec->operations == SPEC_SUMMARIZE)) {
 		screen.live = true;
 		signal_every(200);

@@ -132,12 +132,16 @@ unsigned terminal_width(int fd)
 	return value > 0 && value <= 10000 ? (unsigned)value : 80;
 }
 
+bool terminal_moves(int fd)
+{
+	const char *term = getenv("TERM");
+	return isatty(fd) && term && *term && strcmp(term, "dumb") != 0;
+}
+
 bool terminal_color(int fd)
 {
 	const char *no_color = getenv("NO_COLOR");
-	const char *term = getenv("TERM");
-	return isatty(fd) && (!no_color || !*no_color) && term && *term &&
-	       strcmp(term, "dumb") != 0;
+	return terminal_moves(fd) && (!no_color || !*no_color);
 }
 
 size_t fd_raise_limit(void)

@@ -25,7 +25,10 @@ int mkdir_parents(const char *path, mode_t mode);
 /* Columns of the terminal on fd, from the kernel, else COLUMNS, else 80. At least 1. */
 unsigned terminal_width(int fd);
 
-/* Is colour wanted on fd: a terminal, NO_COLOR unset or empty, TERM set and not "dumb"? */
+/* Is fd a terminal that can move its cursor: TERM set and not "dumb"? */
+bool terminal_moves(int fd);
+
+/* Is colour wanted on fd: such a terminal, and NO_COLOR is unset or empty? */
 bool terminal_color(int fd);
 
 /* Raise the soft RLIMIT_NOFILE to the hard one, and return the limit now in force. */

@@ -10,6 +10,7 @@
 #include "base/escape.h"
 #include "base/killpoint.h"
 #include "engine/content.h"
+#include "engine/expected.h"
 #include "engine/receipt.h"
 #include "engine/team.h"
 #include "fs/limited.h"
@@ -30,6 +31,9 @@ struct run {
 	bool receipt;      /* it will be seen */
 	struct walk *walk;
 	pthread_mutex_t message_lock;
+	uint64_t expected; /* entries, for the callback; asked when it first is called; by its lock
+	                    */
+	bool expected_asked;
 	struct buf first_error; /* that went into a record; under the lock */
 	uint64_t started_ns;
 };
@@ -43,6 +47,8 @@ struct run_thread {
 	struct content_thread *content;
 	struct receipt receipt;
 };
+
+static void on_turn(void *context);
 
 /* --- Threads
  * ---------------------------------------------------------------------------------------- */
@@ -93,6 +99,8 @@ static void *thread_begin(void *shared, struct walk_thread *walk_thread)
 		        .self = run->self[i],
 		        .dir_offset = run->dir_offset[i],
 		        .stop = run->config->stop,
+		        .turn = on_turn,
+		        .turn_context = t,
 		};
 		t->accumulator[i] = run->op[i]->thread_begin(&t->op_thread[i]);
 		ready = t->accumulator[i] != NULL;
@@ -112,9 +120,22 @@ static struct run_thread *thread_at(const struct run *run, unsigned index)
 /* --- Progress and messages
  * ---------------------------------------------------------------------------- */
 
+/* One at a time, and not between two messages. */
+static void show_progress(struct run *run, struct engine_progress *progress)
+{
+	pthread_mutex_lock(&run->message_lock);
+	if (!run->expected_asked) {
+		run->expected = expected_entries(run->spec);
+		run->expected_asked = true;
+	}
+	progress->expected = run->expected;
+	run->config->progress(progress, run->config->context);
+	pthread_mutex_unlock(&run->message_lock);
+}
+
 static void report_progress(struct run_thread *t)
 {
-	const struct run *run = t->run;
+	struct run *run = t->run;
 	struct walk_ledger ledger;
 	walk_ledger(run->walk, &ledger);
 	struct engine_progress progress = {
@@ -139,7 +160,17 @@ static void report_progress(struct run_thread *t)
 		sink_flush(t->sink);
 	}
 	if (run->config->progress) {
-		run->config->progress(&progress, run->config->context);
+		show_progress(run, &progress);
+	}
+}
+
+static void on_turn(void *context)
+{
+	struct run_thread *t = context;
+	atomic_int *tick = t->run->config->tick;
+	if (tick && atomic_load_explicit(tick, memory_order_relaxed) &&
+	        atomic_exchange_explicit(tick, 0, memory_order_relaxed)) {
+		report_progress(t);
 	}
 }
 
@@ -274,10 +305,7 @@ static void on_breathe(void *context)
 	if (sink_error(t->run->sink)) {
 		atomic_store_explicit(config->stop, -1, memory_order_relaxed);
 	}
-	if (config->tick && atomic_load_explicit(config->tick, memory_order_relaxed) &&
-	        atomic_exchange_explicit(config->tick, 0, memory_order_relaxed)) {
-		report_progress(t);
-	}
+	on_turn(t);
 }
 
 static void on_idle(void *context)

@@ -14,6 +14,7 @@
 
 struct engine_progress {
 	uint64_t entries, bytes, waiting, errors;
+	uint64_t expected; /* entries in all, roughly; 0: not known */
 	uint64_t elapsed_ns;
 };
 

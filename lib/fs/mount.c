@@ -83,8 +83,9 @@ static int find_in(struct mount *mount, uint64_t id, bool at_its_root)
 		}
 	}
 	mount->whole = mine && at_its_root && strcmp(mine->root, "/") == 0;
-	for (size_t i = 0; i < count && mount->whole; i++) {
-		mount->whole = !lines[i].point || !lies_below(lines[i].point, mine->point);
+	mount->alone = mount->whole;
+	for (size_t i = 0; i < count && mount->alone; i++) {
+		mount->alone = !lines[i].point || !lies_below(lines[i].point, mine->point);
 	}
 	if (mine) {
 		mount->type = mine->type;

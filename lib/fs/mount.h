@@ -9,9 +9,8 @@
 struct mount {
 	struct buf table; /* which the texts point into */
 	const char *type, *source;
-	/* The path is where a whole file system is mounted, and nothing else is mounted below it:
-	 * all that is found there is its. */
-	bool whole;
+	bool whole; /* the path is where a file system is mounted from its root on */
+	bool alone; /* and nothing is mounted below that */
 };
 
 /* Links are followed. 0 or -errno (-ENOENT: it is in no mount that is visible here); always to be

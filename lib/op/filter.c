@@ -28,6 +28,8 @@ struct filter {
 	const struct strlist *command;
 	uint64_t timeout_ns;
 	const atomic_int *stop;
+	void (*on_turn)(void *context); /* may be NULL */
+	void *turn_context;
 	posix_spawnattr_t attributes;
 	struct buf text; /* the arguments, each with its NUL */
 	char **argv;
@@ -172,6 +174,12 @@ void filter_free(struct filter *filter)
 	buf_release(&filter->text);
 	free(filter->argv);
 	free(filter);
+}
+
+void filter_on_turn(struct filter *filter, void (*turn)(void *context), void *context)
+{
+	filter->on_turn = turn;
+	filter->turn_context = context;
 }
 
 uint64_t filter_written(const struct filter *filter)
@@ -435,6 +443,9 @@ static int turn(struct filter *filter, bool writing, struct vega_error *err)
 {
 	if (filter->stop && atomic_load_explicit(filter->stop, memory_order_relaxed)) {
 		return give_up(filter, EINTR, ": ended, the run was stopped", err);
+	}
+	if (filter->on_turn) {
+		filter->on_turn(filter->turn_context);
 	}
 	int wait_ms = filter->out < 0 && filter->pidfd < 0 ? TURN_BLIND : TURN_MS;
 	if (filter->timeout_ns) {

@@ -46,6 +46,9 @@ struct filter *filter_new(
         const struct strlist *command, uint64_t timeout_ns, const atomic_int *stop);
 void filter_free(struct filter *filter); /* ends a running process */
 
+/* `turn` is called, by the thread that waits, at least ten times a second while a process runs. */
+void filter_on_turn(struct filter *filter, void (*turn)(void *context), void *context);
+
 /* Start the process for this path; its output goes to fd, which is borrowed until the end. */
 int filter_begin(
         struct filter *filter, const char *path, size_t path_len, int fd, struct vega_error *err);

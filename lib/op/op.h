@@ -37,6 +37,9 @@ struct op_thread {
 	void *self;             /* what open() made */
 	size_t dir_offset;      /* of this operation in walk_dir_data() */
 	const atomic_int *stop; /* non-zero: end long work soon */
+	/* To be called now and then by an operation that waits: progress may be due. */
+	void (*turn)(void *turn_context);
+	void *turn_context;
 };
 
 /* Where output may go. */

@@ -226,6 +226,9 @@ static void *transform_thread_begin(struct op_thread *thread)
 		transform_thread_end(t);
 		return NULL;
 	}
+	if (t->filter) {
+		filter_on_turn(t->filter, thread->turn, thread->turn_context);
+	}
 	return t;
 }
 

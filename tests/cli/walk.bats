@@ -226,7 +226,7 @@ setup() {
 	start vega-walk hash long
 	eventually 20 grep -q '^syscr: *[1-9][0-9][0-9]' "/proc/$pid/io"
 	kill -USR1 "$pid"
-	eventually 10 grep -qE '^vega-walk: [0-9]+ entries, .* read, ' "$err.$pid"
+	eventually 10 grep -qE '^vega-walk: [0-9]+ entries, [0-9,]+/s, .* read, .*/s$' "$err.$pid"
 	kill -INT "$pid"
 	wait "$pid" || true
 }

@@ -35,7 +35,7 @@ vega_teardown() {
 	stop_redis
 	cd / || return
 	((EUID != 0)) || awk -v below="$BATS_TEST_TMPDIR/" 'index($2, below) == 1 { gsub(/\\040/, " ", $2); print $2 }' /proc/mounts |
-		xargs -r -d '\n' umount
+		tac | xargs -r -d '\n' umount
 	chmod -R u+rwx "$BATS_TEST_TMPDIR" 2>/dev/null
 	return 0
 }

@@ -122,9 +122,10 @@ static void test_terminal(void)
 	ok(terminal_color(slave), "an empty NO_COLOR does not count");
 	setenv("NO_COLOR", "1", 1);
 	ok(!terminal_color(slave), "NO_COLOR does");
+	ok(terminal_moves(slave) && !terminal_moves(null), "the cursor moves without colour");
 	unsetenv("NO_COLOR");
 	setenv("TERM", "dumb", 1);
-	ok(!terminal_color(slave), "nor on a dumb terminal");
+	ok(!terminal_color(slave) && !terminal_moves(slave), "nor on a dumb terminal");
 	unsetenv("TERM");
 	ok(!terminal_color(slave), "nor on an unknown one");
 	close(null);

@@ -1,0 +1,87 @@
+#!/usr/bin/env bats
+# The progress line: on a terminal, and on SIGUSR1 anywhere; a percentage where it means something.
+load ../lib/vega
+
+setup() {
+	vega_setup
+	disk tmpfs 8M disk
+	mkdir disk/sub
+	for d in 1 2 3 4; do
+		wide_tree disk/sub/$d 500
+	done
+}
+
+# progress ARGUMENTS…: a line of a slow walk, in the file line. The ceiling keeps it from ending.
+progress() {
+	start vega-walk --format json "$@" --max-iops 20
+	eventually 20 grep -qE '^SigCgt:.*[2367abef]..$' "/proc/$pid/status"
+	kill -USR1 "$pid"
+	eventually 20 grep -q '/s' "$err.$pid"
+	kill -INT "$pid"
+	wait "$pid" || true
+	head -n 1 "$err.$pid" >line
+	matches '^vega-walk: [0-9,]+ entr(y|ies)( \([0-9]+%\))?, [0-9,]+/s$' line
+}
+
+percentage() {
+	progress "$@"
+	matches ' \([0-9]+%\), ' line
+}
+
+no_percentage() {
+	progress "$@"
+	matches 'entr(y|ies), ' line
+}
+
+@test "a percentage of a whole file system" {
+	percentage disk
+	percentage disk -n x --min-size 1 --sort # they were seen
+	mkdir other
+	disk tmpfs 8M other
+	percentage disk other
+}
+
+@test "none where it would say nothing" {
+	no_percentage disk/sub
+	mkdir plain
+	no_percentage disk plain
+	for arguments in '--max-depth 1' '--exclude x' '--skip-hidden' '--exclude-caches'; do
+		# shellcheck disable=SC2086
+		no_percentage disk $arguments
+	done
+	mkdir bound
+	mount --bind disk/sub bound
+	no_percentage bound
+}
+
+@test "none with other file systems below, unless they are left out" {
+	mkdir disk/sub/inner
+	disk tmpfs 1M disk/sub/inner
+	no_percentage disk
+	percentage -x disk
+}
+
+@test "never above 99" {
+	mkdir disk/links
+	perl -e 'link "disk/sub/1/f1", "disk/links/$_" or die for 1 .. 3000'
+	start vega-walk hash -j1 --max-iops 3000 disk
+	eventually 20 grep -qE '^SigCgt:.*[2367abef]..$' "/proc/$pid/status"
+	eventually 30 every_line
+	matches '\(99%\)' "$err.$pid"
+	wait "$pid"
+}
+
+every_line() {
+	kill -USR1 "$pid"
+	! grep -E '\([1-9][0-9][0-9]+%\)' "$err.$pid" && grep -q '(99%)' "$err.$pid"
+}
+
+@test "a filter that takes its time does not hold it up" {
+	file in/a 10
+	start vega-walk transform -j1 --out out in -- sh -c 'sleep 1000'
+	eventually 20 pgrep -P "$pid"
+	kill -USR1 "$pid"
+	eventually 5 matches '^vega-walk: .* entr' "$err.$pid"
+	kill -INT "$pid"
+	wait "$pid" || true
+}

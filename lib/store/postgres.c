@@ -42,17 +42,20 @@ _Static_assert(STATEMENTS <= 64, "postgres_query() keeps a bit for each");
 
 #define TELL_READY "pg_notify('" READY_CHANNEL "', '')"
 
-/* Of the column id. A watcher holds the lock shared; where there is none, the lock is had, and
- * given back at once. */
-#define TELL_DONE \
-	"CASE WHEN pg_try_advisory_lock(" WATCHER_LOCK ")" \
-	" THEN pg_advisory_unlock(" WATCHER_LOCK ")::text" \
-	" ELSE pg_notify('" DONE_CHANNEL "', id::text)::text END"
+/* Does anybody watch jobs end? A watcher holds the lock shared; where there is none, the lock is
+ * had, and given back at once. */
+#define WATCHED \
+	"(SELECT CASE WHEN pg_try_advisory_lock(" WATCHER_LOCK ")" \
+	" THEN NOT pg_advisory_unlock(" WATCHER_LOCK ") ELSE true END)"
 
-/* After the columns id and state changed. */
-#define TELL_CHANGE \
-	"CASE WHEN state IN ('PENDING', 'PROCESSING') THEN " TELL_READY "::text" \
-	" ELSE " TELL_DONE " END"
+/* Tells of jobs whose state has changed: rows of an id and a state. */
+#define TOLD(changed) \
+	"told AS (" \
+	" SELECT " TELL_READY " WHERE EXISTS (" \
+	"  SELECT FROM " changed " WHERE state IN ('PENDING', 'PROCESSING'))" \
+	" UNION ALL SELECT pg_notify('" DONE_CHANNEL "', id::text) FROM " changed \
+	" WHERE state NOT IN ('PENDING', 'PROCESSING') AND " WATCHED ")"
+#define HOW_MANY_TOLD "(SELECT count(*) FROM told)"
 
 static struct postgres_store *handle(struct store *base)
 {
@@ -161,7 +164,7 @@ static int read_jobs(const PGresult *result, struct job *jobs, struct vega_error
 	" INSERT INTO vega.job_state (nr, queue, priority, due)" \
 	" SELECT nr, queue, priority, coalesce(not_before, now()) FROM fresh)," \
 	"told AS (SELECT " TELL_READY " WHERE EXISTS (SELECT FROM fresh)) " \
-	"SELECT f.id, c.id, (SELECT count(*) FROM told)" \
+	"SELECT f.id, c.id, " HOW_MANY_TOLD \
 	" FROM input i LEFT JOIN fresh f ON f.id = i.id LEFT JOIN clash c USING (n) ORDER BY n"
 
 static void add_limit(struct json *json, const char *name, uint64_t limit)
@@ -291,7 +294,7 @@ static int postgres_submit(
 	"  error = format('worker %s was lost in attempt %s of %s', s.worker, s.attempt," \
 	"   g.max_attempts)," \
 	"  lease_seq = s.lease_seq + 1, lease_until = NULL, finished = now()" \
-	" FROM gone g WHERE s.nr = g.nr RETURNING g.id),"
+	" FROM gone g WHERE s.nr = g.nr RETURNING g.id, s.state),"
 #define EXPIRED(queues) \
 	"expired AS MATERIALIZED (" \
 	" SELECT s.nr, s.priority FROM vega.job_state s JOIN vega.job j USING (nr)" \
@@ -319,12 +322,11 @@ static int postgres_submit(
 	"  worker = $2, lease_until = now() + $3::bigint * interval '1 millisecond'," \
 	"  started = now(), progress = NULL" \
 	" FROM picked p WHERE s.nr = p.nr RETURNING s.*)"
-#define TOLD "told AS (SELECT " TELL_DONE " FROM buried),"
 #define CLAIMED \
-	" SELECT " JOB_COLUMNS ", (SELECT count(*) FROM told)" \
+	" SELECT " JOB_COLUMNS ", " HOW_MANY_TOLD \
 	" FROM taken s JOIN vega.job j USING (nr) ORDER BY s.priority DESC, s.nr"
 #define CLAIM_SQL(queues) \
-	"WITH " GONE BURIED TOLD EXPIRED(queues) READY(queues) PICKED TAKEN CLAIMED
+	"WITH " GONE BURIED TOLD("buried") "," EXPIRED(queues) READY(queues) PICKED TAKEN CLAIMED
 
 #define IN_ONE(parameter) "AND s.queue = " parameter
 #define IN_MANY(parameter) "AND s.queue IN (SELECT json_array_elements_text(" parameter "::json))"
@@ -427,14 +429,35 @@ static int postgres_heartbeat(struct store *base, const char *worker, struct sto
 	return rc;
 }
 
-/*
- * $1 id, $2 lease, $3… the result. `from`: the rows, with their nr, that it belongs to.
- */
+/* What ends attempts: a row each. */
+enum ending_column {
+	ENDING_ID,
+	ENDING_LEASE_SEQ,
+	ENDING_OUTCOME,
+	ENDING_ERROR,
+	ENDING_SUMMARY,
+	ENDING_RECORDS,
+	ENDING_RECORDS_URI,
+	ENDING_RECORDS_SIZE,
+	ENDING_RECORDS_DIGEST,
+	ENDING_STDERR_TAIL,
+	ENDING_EXIT_CODE,
+	ENDING_COLUMNS,
+};
+#define ENDING \
+	" ending AS MATERIALIZED (" \
+	" SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[]," \
+	"  $6::bytea[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::bigint[])" \
+	" WITH ORDINALITY AS e (job, seq, outcome, problem, summary, records, records_uri," \
+	"  records_size, records_digest, stderr_tail, exit_code, n)),"
+
+/* Into job_result, from rows of `ending` with the job's nr. */
 #define STORE_RESULT(from) \
 	" INSERT INTO vega.job_result AS r (nr, lease_seq, summary, records, records_uri," \
 	"  records_size, records_digest, stderr_tail, exit_code)" \
-	" SELECT nr, $2::bigint, $3::jsonb, $4::bytea, $5, $6::bigint, $7, $8, $9::integer" \
-	" FROM " from " ON CONFLICT (nr) DO UPDATE SET (lease_seq, summary, records, records_uri," \
+	" SELECT nr, seq, summary::jsonb, records, records_uri, records_size, records_digest," \
+	"  stderr_tail, exit_code FROM " from \
+	" ON CONFLICT (nr) DO UPDATE SET (lease_seq, summary, records, records_uri," \
 	"  records_size, records_digest, stderr_tail, exit_code) = (excluded.lease_seq," \
 	"  excluded.summary, excluded.records, excluded.records_uri, excluded.records_size," \
 	"  excluded.records_digest, excluded.stderr_tail, excluded.exit_code)"
@@ -442,43 +465,44 @@ static int postgres_heartbeat(struct store *base, const char *worker, struct sto
 #define COMMITTED \
 	"committed AS (" \
 	" UPDATE vega.job_state s SET committed_seq = s.lease_seq" \
-	" FROM vega.job j WHERE j.id = $1::uuid AND s.nr = j.nr" \
-	"  AND s.lease_seq = $2::bigint AND s.state = 'PROCESSING'" \
+	" FROM ending e JOIN vega.job j ON j.id = e.job::uuid" \
+	" WHERE s.nr = j.nr AND s.lease_seq = e.seq AND s.state = 'PROCESSING'" \
 	"  AND s.committed_seq = 0 AND NOT s.cancel_requested" \
-	" RETURNING s.nr)," \
+	" RETURNING s.nr, e.*)," \
 	"result AS (" STORE_RESULT("committed") ")"
-static const char commit_sql[] = "WITH " COMMITTED " SELECT nr FROM committed";
+static const char commit_sql[] = "WITH" ENDING COMMITTED " SELECT nr FROM committed";
 
-/* $10 is the outcome; state_after() in rules.c says the same in C. */
+/* state_after() in rules.c says the same in C. */
 #define STATE_AFTER \
-	"CASE WHEN s.committed_seq > 0 AND $10 <> 'COMPLETED' THEN 'PENDING'" \
-	" WHEN $10 IN ('RETRY', 'RELEASED') AND s.cancel_requested THEN 'CANCELLED'" \
-	" WHEN $10 = 'RETRY' AND s.attempt >= j.max_attempts THEN 'FAILED'" \
-	" WHEN $10 IN ('RETRY', 'RELEASED') THEN 'PENDING' ELSE $10 END"
+	"CASE WHEN s.committed_seq > 0 AND e.outcome <> 'COMPLETED' THEN 'PENDING'" \
+	" WHEN e.outcome IN ('RETRY', 'RELEASED') AND s.cancel_requested THEN 'CANCELLED'" \
+	" WHEN e.outcome = 'RETRY' AND s.attempt >= j.max_attempts THEN 'FAILED'" \
+	" WHEN e.outcome IN ('RETRY', 'RELEASED') THEN 'PENDING' ELSE e.outcome END"
 
-/* $11 error, $12 what a retry after attempt 1, 2, … waits. */
+/* $12 what a retry after attempt 1, 2, … waits. */
 #define ENDED \
 	"ended AS (" \
 	" UPDATE vega.job_state s SET" \
 	"  state = (" STATE_AFTER ")::vega.state," \
 	"  finished = CASE WHEN " STATE_AFTER " <> 'PENDING' THEN now() END," \
-	"  due = now() + CASE WHEN $10 = 'RETRY' THEN" \
+	"  due = now() + CASE WHEN e.outcome = 'RETRY' THEN" \
 	"   ($12::bigint[])[least(s.attempt, cardinality($12::bigint[]))]" \
 	"    * interval '1 millisecond' ELSE interval '0' END," \
-	"  attempt = s.attempt - CASE WHEN $10 = 'RELEASED' THEN 1 ELSE 0 END," \
-	"  error = CASE WHEN $10 = 'RELEASED' THEN s.error ELSE $11 END," \
+	"  attempt = s.attempt - CASE WHEN e.outcome = 'RELEASED' THEN 1 ELSE 0 END," \
+	"  error = CASE WHEN e.outcome = 'RELEASED' THEN s.error ELSE e.problem END," \
 	"  finished_seq = s.lease_seq, lease_until = NULL" \
-	" FROM vega.job j WHERE j.id = $1::uuid AND s.nr = j.nr" \
-	"  AND s.lease_seq = $2::bigint AND s.state = 'PROCESSING'" \
-	" RETURNING s.nr, j.id, s.state, s.committed_seq)," \
-	"result AS (" STORE_RESULT("ended WHERE $10 <> 'RELEASED' AND committed_seq = 0") "),"
+	" FROM ending e JOIN vega.job j ON j.id = e.job::uuid" \
+	" WHERE s.nr = j.nr AND s.lease_seq = e.seq AND s.state = 'PROCESSING'" \
+	" RETURNING s.nr, j.id, s.state, s.committed_seq, e.*)," \
+	"result AS (" STORE_RESULT("ended WHERE outcome <> 'RELEASED' AND committed_seq = 0") "),"
 /* What publishing adds to the result that was committed. */
 #define ADDED \
 	"added AS (" \
-	" UPDATE vega.job_result r SET exit_code = greatest(r.exit_code, $9::integer)," \
-	"  stderr_tail = coalesce($8, r.stderr_tail)" \
+	" UPDATE vega.job_result r SET exit_code = greatest(r.exit_code, e.exit_code)," \
+	"  stderr_tail = coalesce(e.stderr_tail, r.stderr_tail)" \
 	" FROM ended e WHERE r.nr = e.nr AND e.committed_seq > 0 AND e.state = 'COMPLETED')"
-static const char finish_sql[] = "WITH " ENDED ADDED " SELECT state, " TELL_CHANGE " FROM ended";
+static const char finish_sql[] = "WITH" ENDING ENDED ADDED
+                                 "," TOLD("ended") " SELECT n, state, " HOW_MANY_TOLD " FROM ended";
 
 static const char *outcome_name(enum store_outcome outcome)
 {
@@ -512,22 +536,25 @@ static const char *retry_delays(struct buf *out)
 }
 
 /* The parameters that commit and finish share. Text is the arena's, or borrowed. */
-static bool add_result(struct postgres_parameters *p, struct arena *arena,
+static bool add_ending(struct postgres_array *columns, struct arena *arena,
         const struct store_lease *lease, const struct store_result *result)
 {
-	const char *uri = result->records_uri, *tail = result->stderr_tail;
-	if (!store_clean(arena, &uri) || !store_clean(arena, &tail)) {
+	const char *error = result->error, *uri = result->records_uri, *tail = result->stderr_tail;
+	if (!store_clean(arena, &error) || !store_clean(arena, &uri) ||
+	        !store_clean(arena, &tail)) {
 		return false;
 	}
-	postgres_add_text(p, lease->id);
-	postgres_add_integer(p, (int64_t)lease->lease_seq);
-	postgres_add_text(p, result->summary);
-	postgres_add_bytes(p, result->records);
-	postgres_add_text(p, uri);
-	postgres_add_integer(p, (int64_t)result->records_size);
-	postgres_add_text(p, result->records_digest);
-	postgres_add_text(p, tail);
-	postgres_add_integer(p, result->exit_code);
+	postgres_array_text(&columns[ENDING_ID], lease->id);
+	postgres_array_integer(&columns[ENDING_LEASE_SEQ], (int64_t)lease->lease_seq);
+	postgres_array_text(&columns[ENDING_OUTCOME], outcome_name(result->outcome));
+	postgres_array_text(&columns[ENDING_ERROR], error);
+	postgres_array_text(&columns[ENDING_SUMMARY], result->summary);
+	postgres_array_bytes(&columns[ENDING_RECORDS], result->records);
+	postgres_array_text(&columns[ENDING_RECORDS_URI], uri);
+	postgres_array_integer(&columns[ENDING_RECORDS_SIZE], (int64_t)result->records_size);
+	postgres_array_text(&columns[ENDING_RECORDS_DIGEST], result->records_digest);
+	postgres_array_text(&columns[ENDING_STDERR_TAIL], tail);
+	postgres_array_integer(&columns[ENDING_EXIT_CODE], result->exit_code);
 	return true;
 }
 
@@ -566,10 +593,12 @@ static int postgres_commit(struct store *base, const struct store_lease *lease,
 {
 	struct postgres_store *store = handle(base);
 	struct arena arena = {0};
+	struct postgres_array columns[ENDING_COLUMNS] = {0};
 	struct postgres_parameters p = {0};
 	PGresult *reply = NULL;
 	int rc = postgres_begin_call(store, err);
-	if (rc == 0 && !add_result(&p, &arena, lease, result)) {
+	if (rc == 0 && (!add_ending(columns, &arena, lease, result) ||
+	                       !postgres_add_arrays(&p, columns, ENDING_COLUMNS))) {
 		rc = vega_fail_nomem(err);
 	}
 	rc = rc ? rc : postgres_query(store, COMMIT, commit_sql, &p, &reply, err);
@@ -577,71 +606,85 @@ static int postgres_commit(struct store *base, const struct store_lease *lease,
 		rc = settle_commit(store, lease, err);
 	}
 	PQclear(reply);
+	postgres_arrays_release(columns, ENDING_COLUMNS);
 	arena_release(&arena);
 	return rc;
 }
 
-static int end_attempt(struct postgres_store *store, const struct store_lease *lease,
-        const struct store_result *result, PGresult **reply, struct vega_error *err)
+/*
+ * Those whose row was not changed: either the lease was lost, or an earlier call of ours was not
+ * answered.
+ */
+static int settle(struct postgres_store *store, const struct postgres_parameters *p,
+        struct store_ending *endings, size_t count, struct vega_error *err)
 {
-	struct arena arena = {0};
-	struct buf delays = BUF_INIT;
-	struct postgres_parameters p = {0};
-	const char *error = result->error;
-	int rc = 0;
-	if (!add_result(&p, &arena, lease, result) || !store_clean(&arena, &error) ||
-	        !retry_delays(&delays)) {
-		rc = vega_fail_nomem(err);
-	} else {
-		postgres_add_text(&p, outcome_name(result->outcome));
-		postgres_add_text(&p, error);
-		postgres_add_text(&p, delays.data);
-		rc = postgres_query(store, FINISH, finish_sql, &p, reply, err);
-	}
-	buf_release(&delays);
-	arena_release(&arena);
-	return rc;
-}
-
-/* No row was changed: either the lease was lost, or an earlier call of ours was not answered. */
-static int settle(struct postgres_store *store, const struct store_lease *lease,
-        enum job_state *state, struct vega_error *err)
-{
-	struct postgres_parameters p = {0};
+	static const char sql[] =
+	        "SELECT s.state FROM unnest($1::text[], $2::bigint[])"
+	        " WITH ORDINALITY AS e (id, seq, n) LEFT JOIN vega.job j ON j.id = e.id::uuid"
+	        " LEFT JOIN vega.job_state s ON s.nr = j.nr AND s.finished_seq = e.seq"
+	        " ORDER BY e.n";
+	struct postgres_parameters leases = *p;
 	PGresult *reply = NULL;
-	postgres_add_text(&p, lease->id);
-	postgres_add_integer(&p, (int64_t)lease->lease_seq);
-	int rc = postgres_query(store, FIND_LEASE,
-	        "SELECT s.state" JOB_TABLES " WHERE j.id = $1::uuid AND s.finished_seq = "
-	        "$2::bigint",
-	        &p, &reply, err);
-	if (rc == 0 && PQntuples(reply) == 1) {
-		job_state_parse(PQgetvalue(reply, 0, 0), state);
-		*state = job_state_terminal(*state) ? *state : JOB_PENDING;
-	} else if (rc == 0) {
-		rc = lease_lost(lease, err);
+	leases.count = ENDING_OUTCOME;
+	int rc = postgres_query(store, FIND_LEASE, sql, &leases, &reply, err);
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		struct store_ending *ending = &endings[i];
+		if (ending->code && !PQgetisnull(reply, (int)i, 0)) {
+			job_state_parse(PQgetvalue(reply, (int)i, 0), &ending->state);
+			ending->state =
+			        job_state_terminal(ending->state) ? ending->state : JOB_PENDING;
+			ending->code = 0;
+		}
 	}
 	PQclear(reply);
 	return rc;
 }
 
-static int postgres_finish(struct store *base, const struct store_lease *lease,
-        const struct store_result *result, enum job_state *state, struct vega_error *err)
+static int end_attempts(struct postgres_store *store, const struct postgres_parameters *p,
+        struct store_ending *endings, size_t count, struct vega_error *err)
+{
+	PGresult *reply = NULL;
+	int rc = postgres_query(store, FINISH, finish_sql, p, &reply, err);
+	if (rc) {
+		return rc;
+	}
+	int ended = PQntuples(reply);
+	for (size_t i = 0; i < count; i++) {
+		endings[i].code = VEGA_LEASE_LOST;
+	}
+	for (int i = 0; i < ended; i++) {
+		struct store_ending *ending = &endings[postgres_integer(reply, i, 0) - 1];
+		job_state_parse(PQgetvalue(reply, i, 1), &ending->state);
+		ending->code = 0;
+	}
+	PQclear(reply);
+	return (size_t)ended < count ? settle(store, p, endings, count, err) : 0;
+}
+
+static int postgres_finish(
+        struct store *base, struct store_ending *endings, size_t count, struct vega_error *err)
 {
 	struct postgres_store *store = handle(base);
-	PGresult *reply = NULL;
-	enum job_state after = JOB_PENDING;
-	int rc = postgres_begin_call(store, err);
-	rc = rc ? rc : end_attempt(store, lease, result, &reply, err);
-	if (rc == 0 && PQntuples(reply) == 1) {
-		job_state_parse(PQgetvalue(reply, 0, 0), &after);
-	} else if (rc == 0) {
-		rc = settle(store, lease, &after, err);
+	struct arena arena = {0};
+	struct buf delays = BUF_INIT;
+	struct postgres_array columns[ENDING_COLUMNS] = {0};
+	struct postgres_parameters p = {0};
+	bool good = true;
+	if (count == 0) {
+		return 0;
 	}
-	if (rc == 0 && state) {
-		*state = after;
+	for (size_t i = 0; good && i < count; i++) {
+		good = add_ending(columns, &arena, endings[i].lease, endings[i].result);
 	}
-	PQclear(reply);
+	good = good && retry_delays(&delays) && postgres_add_arrays(&p, columns, ENDING_COLUMNS);
+	int rc = good ? postgres_begin_call(store, err) : vega_fail_nomem(err);
+	if (rc == 0) {
+		postgres_add_text(&p, delays.data);
+		rc = end_attempts(store, &p, endings, count, err);
+	}
+	buf_release(&delays);
+	postgres_arrays_release(columns, ENDING_COLUMNS);
+	arena_release(&arena);
 	return rc;
 }
 
@@ -655,8 +698,8 @@ static int postgres_cancel(
 	        "  state = CASE WHEN s.state = 'PENDING' THEN 'CANCELLED' ELSE s.state END"
 	        " FROM vega.job j WHERE j.id = $1::uuid AND s.nr = j.nr"
 	        "  AND s.state IN ('PENDING', 'PROCESSING') AND s.committed_seq = 0"
-	        " RETURNING j.id, s.state) "
-	        "SELECT state, " TELL_CHANGE " FROM asked";
+	        " RETURNING j.id, s.state)," TOLD("asked") " SELECT state, " HOW_MANY_TOLD
+	                                                   " FROM asked";
 	static const char find[] = "SELECT s.state" JOB_TABLES " WHERE j.id = $1::uuid";
 	enum job_state after = JOB_PENDING;
 	struct postgres_store *store = handle(base);

@@ -8,7 +8,7 @@
 #include "store/store_internal.h"
 
 /* Who waits with vega-status holds this advisory lock shared, so that finishing a job costs a
- * NOTIFY (and its global lock) only while somebody listens: see TELL_DONE. */
+ * NOTIFY (and its global lock) only while somebody listens: see WATCHED. */
 #define WATCHER_LOCK "1986359137, 1" /* "vega", 1 */
 #define READY_CHANNEL \
 	"vega_ready"             /* a job may have become claimable, or a cancel was asked for \
@@ -55,6 +55,26 @@ int64_t postgres_integer(const PGresult *result, int number, int column);
 
 /* "{PENDING,FAILED}", as a vega.state[]. */
 const char *postgres_state_array(uint32_t states, struct buf *out);
+
+/*
+ * One column of a batch: an array parameter, in PostgreSQL's binary form so that nothing is quoted.
+ * Zeroed it is empty; its elements are all text (NULL: SQL's NULL), all bytes, or all bigint.
+ */
+struct postgres_array {
+	struct buf bytes;
+	int32_t type;
+	uint32_t count;
+};
+
+void postgres_array_text(struct postgres_array *array, const char *text);
+void postgres_array_bytes(struct postgres_array *array, const char *text);
+void postgres_array_integer(struct postgres_array *array, int64_t value);
+
+/* The next parameters, which borrow from the arrays; none of these may be empty. False: no memory.
+ */
+bool postgres_add_arrays(
+        struct postgres_parameters *p, struct postgres_array *arrays, unsigned count);
+void postgres_arrays_release(struct postgres_array *arrays, unsigned count);
 
 /* Sets the deadline, and connects when that is needed. */
 int postgres_begin_call(struct postgres_store *store, struct vega_error *err);

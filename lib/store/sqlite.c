@@ -486,27 +486,34 @@ static int sqlite_commit(struct store *base, const struct store_lease *lease,
 	return sqlite_end(store, rc, err);
 }
 
-static int sqlite_finish(struct store *base, const struct store_lease *lease,
-        const struct store_result *result, enum job_state *state, struct vega_error *err)
+static int finish_one(
+        struct sqlite_store *store, struct store_ending *ending, struct vega_error *err)
+{
+	const struct store_lease *lease = ending->lease;
+	const struct store_result *result = ending->result;
+	struct subject job = {0};
+	int rc = find_job(store, lease->id, &job, err);
+	if (rc < 0) {
+		return rc;
+	}
+	rc = rc ? rule_finish(&job.hot, lease->lease_seq, result->outcome) : VEGA_LEASE_LOST;
+	ending->code = rc == VEGA_LEASE_LOST ? rc : 0;
+	ending->state = job_state_terminal(job.hot.state) ? job.hot.state : JOB_PENDING;
+	return rc > 0 ? store_end(store, &job, result, err) : 0;
+}
+
+static int sqlite_finish(
+        struct store *base, struct store_ending *endings, size_t count, struct vega_error *err)
 {
 	struct sqlite_store *store = handle(base);
-	struct subject job = {0};
 	int rc = sqlite_begin(store, err);
 	if (rc) {
 		return rc;
 	}
-	rc = find_job(store, lease->id, &job, err);
-	if (rc < 0) {
-		return sqlite_end(store, rc, err);
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		rc = finish_one(store, &endings[i], err);
 	}
-	rc = rc ? rule_finish(&job.hot, lease->lease_seq, result->outcome) : VEGA_LEASE_LOST;
-	if (rc == VEGA_LEASE_LOST) {
-		return sqlite_end(store, lease_lost(lease, err), err);
-	}
-	if (state) {
-		*state = job_state_terminal(job.hot.state) ? job.hot.state : JOB_PENDING;
-	}
-	return sqlite_end(store, rc ? store_end(store, &job, result, err) : 0, err);
+	return sqlite_end(store, rc, err);
 }
 
 static int sqlite_cancel(

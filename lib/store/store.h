@@ -84,6 +84,15 @@ struct store_result {
 	int exit_code;
 };
 
+/* The end of one attempt. */
+struct store_ending {
+	const struct store_lease *lease;
+	const struct store_result *result;
+	/* out, by finish() */
+	int code;             /* 0, or VEGA_LEASE_LOST: it is not ours, and nothing was stored */
+	enum job_state state; /* where the job went */
+};
+
 /* Zeroed: everything, newest first. */
 struct store_filter {
 	uint32_t states; /* bits 1 << enum job_state; 0: all */
@@ -140,12 +149,15 @@ struct store_driver {
 	int (*commit)(struct store *store, const struct store_lease *lease,
 	        const struct store_result *result, struct vega_error *err);
 
-	/* End an attempt, fenced: VEGA_LEASE_LOST when the lease is no longer ours (and then
-	 * nothing was stored). With STORE_RETRY or STORE_RELEASED and a pending cancel request the
-	 * job becomes CANCELLED. *state (may be NULL) is where the job went. Repeated for a lease
-	 * that it ended before, it changes nothing, and tells where the first call led. */
-	int (*finish)(struct store *store, const struct store_lease *lease,
-	        const struct store_result *result, enum job_state *state, struct vega_error *err);
+	/*
+	 * End attempts, each fenced by itself, all in one transaction: whoever has several passes
+	 * them together. With STORE_RETRY or STORE_RELEASED and a pending cancel request the job
+	 * becomes CANCELLED. Repeated for a lease that it ended before, it changes nothing, and
+	 * tells where the first call led. A lost lease is told by its ending's code, and costs the
+	 * others nothing; when the call fails, nothing was stored of any of them.
+	 */
+	int (*finish)(struct store *store, struct store_ending *endings, size_t count,
+	        struct vega_error *err);
 
 	/* PENDING: CANCELLED at once. PROCESSING: ask. Terminal: unchanged. *state is the state
 	 * afterwards. VEGA_NO: no such job, or it is committed and too late; VEGA_USAGE: not an

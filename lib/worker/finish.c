@@ -6,6 +6,8 @@
 
 #include "base/killpoint.h"
 
+#define BATCH_BYTES ((size_t)16 * 1024 * 1024) /* of results in one call, and one more result */
+
 /* Nothing is left to be stored: when its stage is removed, it is forgotten. */
 static void drop(struct worker *w, struct attempt *attempt)
 {
@@ -138,35 +140,58 @@ static void commit(struct worker *w, struct attempt *attempt)
 	}
 }
 
-static void finish(struct worker *w, struct attempt *attempt)
+static void take_answer(
+        struct worker *w, struct attempt *attempt, const struct store_ending *ending)
+{
+	char id[UUID_TEXT];
+	if (ending->code == VEGA_LEASE_LOST) {
+		report_lost(w, attempt, "its lease was taken over");
+		return;
+	}
+	memcpy(id, attempt->job.id, sizeof id);
+	attempt->stored = true;
+	report_stored(w, attempt, ending->state);
+	drop(w, attempt);
+	if (job_state_terminal(ending->state)) {
+		cache_result(w, id);
+	}
+}
+
+static void take_refusal(struct worker *w, struct attempt *attempt, const char *why)
+{
+	if (attempt->result.outcome == STORE_RELEASED || attempt->refused) {
+		report_lost(w, attempt, why);
+	} else {
+		attempt_refused(attempt, why);
+	}
+}
+
+/*
+ * Ends the attempts in w->over in one call. Returns how many to end in the next one: none while the
+ * store is away; and what it refuses of several is found by ending each by itself.
+ */
+static unsigned finish(struct worker *w, size_t count, unsigned most)
 {
 	struct vega_error err;
-	enum job_state state;
+	for (size_t i = 0; i < count; i++) {
+		w->endings[i] = (struct store_ending){
+		        .lease = &w->over[i]->lease, .result = &w->over[i]->result};
+	}
 	KILL_POINT(finish);
-	int code =
-	        w->store->driver->finish(w->store, &attempt->lease, &attempt->result, &state, &err);
+	int code = w->store->driver->finish(w->store, w->endings, count, &err);
 	KILL_POINT(finished);
 	if (code == VEGA_UNAVAILABLE) {
 		worker_store_away(w, &err);
-		return;
+		return 0;
 	}
 	worker_store_back(w);
-	if (code == VEGA_LEASE_LOST) {
-		report_lost(w, attempt, "its lease was taken over");
-	} else if (code == 0) {
-		char id[UUID_TEXT];
-		memcpy(id, attempt->job.id, sizeof id);
-		attempt->stored = true;
-		report_stored(w, attempt, state);
-		drop(w, attempt);
-		if (job_state_terminal(state)) {
-			cache_result(w, id);
-		}
-	} else if (attempt->result.outcome == STORE_RELEASED || attempt->refused) {
-		report_lost(w, attempt, err.text);
-	} else {
-		attempt_refused(attempt, err.text);
+	if (code && count == 1) {
+		take_refusal(w, w->over[0], err.text);
 	}
+	for (size_t i = 0; code == 0 && i < count; i++) {
+		take_answer(w, w->over[i], &w->endings[i]);
+	}
+	return code ? 1 : most;
 }
 
 static void forget_discarded(struct worker *w, struct attempt *attempt)
@@ -181,28 +206,70 @@ static void forget_discarded(struct worker *w, struct attempt *attempt)
 	drop(w, attempt);
 }
 
+/* What must happen before the attempt can be finished, if it is to be. */
+static void prepare(struct worker *w, struct attempt *attempt)
+{
+	if (attempt->step == STEP_DISCARD) {
+		forget_discarded(w, attempt);
+		return;
+	}
+	if (attempt->ending != ENDING_LOST && attempt_to_commit(attempt)) {
+		worker_tend(w);
+		worker_heartbeat(w);
+		if (attempt->ending != ENDING_LOST && attempt_to_commit(attempt) &&
+		        worker_store_ready(w)) {
+			commit(w, attempt);
+		}
+	}
+	if (attempt->phase == ATTEMPT_OVER && attempt->ending == ENDING_LOST) {
+		report_lost(w, attempt, attempt->why.text);
+	}
+}
+
+static bool to_finish(const struct attempt *attempt)
+{
+	return attempt->phase == ATTEMPT_OVER && attempt->step != STEP_DISCARD &&
+	       attempt->ending != ENDING_LOST && !attempt_to_commit(attempt);
+}
+
+static size_t text_size(const char *text)
+{
+	return text ? strlen(text) : 0;
+}
+
+/* As many as one call should carry, in w->over. */
+static size_t gather(struct worker *w, unsigned most)
+{
+	size_t count = 0, bytes = 0;
+	for (unsigned i = 0; i < w->config->jobs && count < most && bytes < BATCH_BYTES; i++) {
+		struct attempt *attempt = &w->attempts[i];
+		if (to_finish(attempt)) {
+			w->over[count++] = attempt;
+			bytes += text_size(attempt->result.summary) +
+			         text_size(attempt->result.records);
+		}
+	}
+	return count;
+}
+
 void worker_finish(struct worker *w)
 {
 	for (unsigned i = 0; i < w->config->jobs; i++) {
-		struct attempt *attempt = &w->attempts[i];
-		if (attempt->phase != ATTEMPT_OVER) {
-			continue;
+		if (w->attempts[i].phase == ATTEMPT_OVER) {
+			prepare(w, &w->attempts[i]);
 		}
-		if (attempt->step == STEP_DISCARD) {
-			forget_discarded(w, attempt);
-			continue;
-		}
-		if (attempt->ending == ENDING_LOST) {
-			report_lost(w, attempt, attempt->why.text);
-			continue;
-		}
+	}
+	unsigned most = w->config->jobs;
+	while (most && gather(w, most)) {
 		worker_tend(w);
-		worker_heartbeat(w);
-		if (attempt->ending != ENDING_LOST && worker_store_ready(w)) {
-			(attempt_to_commit(attempt) ? commit : finish)(w, attempt);
-		}
-		/* A worker that is to stop does not wait for the store longer than it may. */
-		if (attempt->phase == ATTEMPT_OVER && w->failures && worker_stopping(w) &&
+		worker_heartbeat(w); /* which may change what is to be stored */
+		size_t count = worker_store_ready(w) ? gather(w, most) : 0;
+		most = count ? finish(w, count, most) : 0;
+	}
+	/* A worker that is to stop does not wait for the store longer than it may. */
+	for (unsigned i = 0; w->failures && worker_stopping(w) && i < w->config->jobs; i++) {
+		struct attempt *attempt = &w->attempts[i];
+		if (attempt->phase == ATTEMPT_OVER &&
 		        (w->signals > 1 || worker_now() >= attempt->lease_end)) {
 			report_lost(w, attempt, "the store is away and this worker stops");
 		}

@@ -266,9 +266,11 @@ static int worker_prepare(struct worker *w, const sigset_t *signals, struct vega
 	make_name(w);
 	w->attempts = calloc(config->jobs, sizeof *w->attempts);
 	w->leases = calloc(config->jobs, sizeof *w->leases);
+	w->endings = calloc(config->jobs, sizeof *w->endings);
+	w->over = calloc(config->jobs, sizeof *w->over);
 	w->claimed = calloc(config->jobs, sizeof *w->claimed);
 	w->block = malloc(BLOCK_SIZE);
-	if (!w->attempts || !w->leases || !w->claimed || !w->block) {
+	if (!w->attempts || !w->leases || !w->endings || !w->over || !w->claimed || !w->block) {
 		return vega_fail_nomem(err);
 	}
 	int code = child_command_init(&w->command, config, err);
@@ -296,6 +298,8 @@ static void worker_release(struct worker *w)
 	child_command_release(&w->command);
 	free(w->attempts);
 	free(w->leases);
+	free(w->endings);
+	free(w->over);
 	free(w->claimed);
 	free(w->block);
 	free(w->spool_dir);

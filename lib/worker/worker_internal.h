@@ -28,6 +28,8 @@ struct worker {
 
 	struct attempt *attempts; /* config->jobs of them */
 	struct store_lease *leases;
+	struct store_ending *endings; /* of the attempts in `over` */
+	struct attempt **over;
 	struct job *claimed;
 	unsigned running; /* attempts that are not FREE */
 	unsigned claims;  /* jobs claimed so far */

@@ -112,7 +112,7 @@ static void only_completion_is_left(struct store *store)
 {
 	static const enum store_outcome outcomes[] = {
 	        STORE_FAILED, STORE_RETRY, STORE_CANCELLED, STORE_RELEASED};
-	enum job_state state;
+	enum job_state state = JOB_STATES;
 	struct store_request r = submit_once(store, "only");
 	struct store_lease lease = take(store, "only");
 	struct job job;
@@ -120,7 +120,7 @@ static void only_completion_is_left(struct store *store)
 	for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
 		struct store_result bad = {
 		        .outcome = outcomes[i], .error = "full", .summary = "{\"other\":1}"};
-		equal(D(store)->finish(store, &lease, &bad, &state, &err), 0, "another end");
+		equal(finish_one(store, &lease, &bad, &state), 0, "another end");
 		equal(state, JOB_PENDING, "is none");
 		check(becomes_due(store, "only"), "it is due again");
 		equal(claim(store, "w", "only", 1, 60000, &job), 1, "and claimed");
@@ -133,7 +133,7 @@ static void only_completion_is_left(struct store *store)
 	        .error = "1 file could not be published",
 	        .stderr_tail = "of publishing",
 	        .exit_code = 3};
-	equal(D(store)->finish(store, &lease, &end, &state, &err), 0, "finish");
+	equal(finish_one(store, &lease, &end, &state), 0, "finish");
 	equal(state, JOB_COMPLETED, "COMPLETED in the end");
 	job = get(store, r.id);
 	check(job.summary && strstr(job.summary, "7"), "with the result that was committed");

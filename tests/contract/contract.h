@@ -139,12 +139,26 @@ static inline struct store_lease take(struct store *store, const char *queue)
 	return take_for(store, queue, 60000);
 }
 
+/* Ends one attempt. *state may be NULL. VEGA_LEASE_LOST, or how the call ended. */
+static inline int finish_one(struct store *store, const struct store_lease *lease,
+        const struct store_result *result, enum job_state *state)
+{
+	struct vega_error err;
+	struct store_ending ending = {.lease = lease, .result = result};
+	int rc = store->driver->finish(store, &ending, 1, &err);
+	if (rc) {
+		printf("# finish: %s\n", err.text);
+	} else if (ending.code == 0 && state) {
+		*state = ending.state;
+	}
+	return rc ? rc : ending.code;
+}
+
 static inline int finish_as(struct store *store, const struct store_lease *lease,
         enum store_outcome outcome, enum job_state *state)
 {
-	struct vega_error err;
 	struct store_result result = {.outcome = outcome};
-	return store->driver->finish(store, lease, &result, state, &err);
+	return finish_one(store, lease, &result, state);
 }
 
 /* True after the lease of a job of the queue has expired, or a job has become due. */

@@ -314,6 +314,28 @@ static void schema_is_idempotent(void)
 	free(said);
 }
 
+/* One result that the store refuses: nothing of the batch is stored. */
+static void finish_is_all_or_none(void)
+{
+	struct store *store = open_store();
+	struct store_lease leases[2];
+	struct store_result results[2] = {
+	        {.outcome = STORE_COMPLETED}, {.outcome = STORE_COMPLETED, .summary = "{"}};
+	struct store_ending endings[2];
+	for (int i = 0; i < 2; i++) {
+		submit_to(store, "none");
+		leases[i] = take(store, "none");
+		endings[i] = (struct store_ending){.lease = &leases[i], .result = &results[i]};
+	}
+	is_int(store->driver->finish(store, endings, 2, &err), VEGA_FATAL,
+	        "a summary that is no JSON");
+	is_int(state_of(store, leases[0].id), JOB_PROCESSING, "keeps the other from being stored");
+	results[1].summary = "{}";
+	is_int(store->driver->finish(store, endings, 2, &err), 0, "one that is");
+	is_int(state_of(store, leases[0].id), JOB_COMPLETED, "does not");
+	close_store(store);
+}
+
 static void hides_passwords(void)
 {
 	static const char *const urls[] = {
@@ -344,7 +366,8 @@ static void checks(void)
 {
 	static void (*const all[])(void) = {survives_a_crash, keeps_its_word_over_crashes,
 	        reconnects, waits_for_a_lock, stands_in_line, knows_its_schema,
-	        schema_is_idempotent, schema_is_upgraded, hides_passwords, knows_mistakes};
+	        schema_is_idempotent, schema_is_upgraded, finish_is_all_or_none, hides_passwords,
+	        knows_mistakes};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i]();
 	}

@@ -165,7 +165,7 @@ static void strange_bytes_survive(struct store *store)
 	        .stderr_tail = "\x01tail\xe2\x82",
 	        .records = "{\"path\":\"\xff\"}\n",
 	        .records_uri = "file:///spool/\xfe"};
-	equal(D(store)->finish(store, &lease, &result, NULL, &err), 0, "finish");
+	equal(finish_one(store, &lease, &result, NULL), 0, "finish");
 	job_release(&jobs[0]);
 	jobs[0] = get(store, r.id);
 	same(jobs[0].error, "cannot read 'a\xef\xbf\xbd\n\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd'",
@@ -301,7 +301,7 @@ static void finish_keeps_the_result(struct store *store)
 	        .records_digest = "xxh128:00",
 	        .stderr_tail = "warned",
 	        .exit_code = 3};
-	equal(D(store)->finish(store, &lease, &result, &state, &err), 0, "finish with a result");
+	equal(finish_one(store, &lease, &result, &state), 0, "finish with a result");
 	equal(state, JOB_COMPLETED, "says where the job went");
 	struct job job = get(store, r.id);
 	equal(job.state, JOB_COMPLETED, "COMPLETED");
@@ -332,24 +332,75 @@ static void finish_is_fenced(struct store *store)
 	struct store_lease lease = take(store, "fence"), wrong = lease;
 	struct store_result result = {.outcome = STORE_COMPLETED, .summary = "{\"forged\":1}"};
 	wrong.lease_seq++;
-	equal(D(store)->finish(store, &wrong, &result, NULL, &err), VEGA_LEASE_LOST, "wrong lease");
+	equal(finish_one(store, &wrong, &result, NULL), VEGA_LEASE_LOST, "wrong lease");
 	wrong.lease_seq = 0;
-	equal(D(store)->finish(store, &wrong, &result, NULL, &err), VEGA_LEASE_LOST, "no lease");
+	equal(finish_one(store, &wrong, &result, NULL), VEGA_LEASE_LOST, "no lease");
 	uuid7(wrong.id);
 	wrong.lease_seq = 1;
-	equal(D(store)->finish(store, &wrong, &result, NULL, &err), VEGA_LEASE_LOST, "no job");
+	equal(finish_one(store, &wrong, &result, NULL), VEGA_LEASE_LOST, "no job");
 	struct job job = get(store, r.id);
 	check(job.state == JOB_PROCESSING && !job.summary, "nothing was stored");
 	job_release(&job);
 	equal(finish_as(store, &lease, STORE_COMPLETED, NULL), 0, "the right one");
 	result.outcome = STORE_FAILED;
 	enum job_state state = JOB_PENDING;
-	equal(D(store)->finish(store, &lease, &result, &state, &err), 0,
-	        "repeated, as after a lost reply");
+	equal(finish_one(store, &lease, &result, &state), 0, "repeated, as after a lost reply");
 	equal(state, JOB_COMPLETED, "the first word holds");
 	job = get(store, r.id);
 	check(job.state == JOB_COMPLETED && !job.summary, "and nothing more was stored");
 	job_release(&job);
+}
+
+/* Every kind of ending in one call, and a lease twice. */
+static void finish_takes_a_batch(struct store *store)
+{
+	static const enum store_outcome outcomes[] = {STORE_COMPLETED, STORE_FAILED, STORE_RETRY,
+	        STORE_CANCELLED, STORE_RELEASED, STORE_COMPLETED, STORE_COMPLETED};
+	static const enum job_state states[] = {JOB_COMPLETED, JOB_FAILED, JOB_PENDING,
+	        JOB_CANCELLED, JOB_PENDING, JOB_COMPLETED, JOB_COMPLETED};
+	enum { JOBS = 7, LOST = 5, COMMITTED = 6, TWICE = 7, ENDINGS = 8 };
+	struct store_lease leases[JOBS];
+	struct store_result results[JOBS], of_commit = {.summary = "{\"n\":66}"};
+	struct store_ending endings[ENDINGS];
+	char summaries[JOBS][16];
+	for (int i = 0; i < JOBS; i++) {
+		submit_to(store, "batch");
+		leases[i] = take(store, "batch");
+		snprintf(summaries[i], sizeof summaries[i], "{\"n\":%d}", i);
+		results[i] = (struct store_result){.outcome = outcomes[i],
+		        .summary = summaries[i],
+		        .records = i % 2 ? "{\"r\":\"\\\\\"}\n" : NULL,
+		        .error = i % 2 ? NULL : "a \"quoted\" \xff, {error}"};
+		endings[i] = (struct store_ending){.lease = &leases[i], .result = &results[i]};
+	}
+	endings[TWICE] = endings[0];
+	leases[LOST].lease_seq++;
+	equal(D(store)->commit(store, &leases[COMMITTED], &of_commit, &err), 0, "commit one");
+	for (int round = 0; round < 2; round++) {
+		equal(D(store)->finish(store, endings, ENDINGS, &err), 0,
+		        round ? "again, as after a lost reply" : "finish many");
+		for (int i = 0; i < ENDINGS; i++) {
+			int n = i == TWICE ? 0 : i;
+			equal(endings[i].code, n == LOST ? VEGA_LEASE_LOST : 0, "its code");
+			check(n == LOST || endings[i].state == states[n], "where it went");
+			struct job job = get(store, leases[n].id);
+			equal(job.state, n == LOST ? JOB_PROCESSING : states[n], "its state");
+			check(n == LOST || outcomes[n] == STORE_RELEASED
+			                ? !job.summary
+			                : job.summary && strchr(job.summary, '0' + n),
+			        "its own summary");
+			job_release(&job);
+		}
+	}
+	struct job job = get(store, leases[2].id);
+	same(job.error, "a \"quoted\" \xef\xbf\xbd, {error}", "texts come as they are");
+	job_release(&job);
+	job = get(store, leases[1].id);
+	same(job.records, "{\"r\":\"\\\\\"}\n", "and records");
+	job_release(&job);
+	leases[LOST].lease_seq--;
+	equal(finish_as(store, &leases[LOST], STORE_COMPLETED, NULL), 0, "the lost one can end");
+	equal(D(store)->finish(store, endings, 0, &err), 0, "none at all is none");
 }
 
 static void finish_retries(struct store *store)
@@ -359,14 +410,14 @@ static void finish_retries(struct store *store)
 	        .outcome = STORE_RETRY, .error = "it broke", .stderr_tail = "why", .exit_code = 9};
 	struct strlist queues = {0};
 	uint64_t due = 0;
-	enum job_state state;
+	enum job_state state = JOB_STATES;
 	r.max_attempts = 2;
 	submit(store, &r);
 	strlist_add(&queues, "retry");
 	struct store_lease lease = take(store, "retry");
-	equal(D(store)->finish(store, &lease, &result, &state, &err), 0, "a failed attempt");
+	equal(finish_one(store, &lease, &result, &state), 0, "a failed attempt");
 	equal(state, JOB_PENDING, "is tried again");
-	equal(D(store)->finish(store, &lease, &result, &state, &err), 0, "also when told twice");
+	equal(finish_one(store, &lease, &result, &state), 0, "also when told twice");
 	equal(state, JOB_PENDING, "and once");
 	struct job job = get(store, r.id);
 	check(job.attempt == 1 && job.lease_until.sec == 0 && job.finished.sec == 0, "one attempt");
@@ -380,7 +431,7 @@ static void finish_retries(struct store *store)
 	check(becomes_due(store, "retry"), "until it is due");
 	lease = take(store, "retry");
 	equal(lease.lease_seq, 2, "the lease has risen");
-	equal(D(store)->finish(store, &lease, &result, &state, &err), 0, "the last attempt fails");
+	equal(finish_one(store, &lease, &result, &state), 0, "the last attempt fails");
 	equal(state, JOB_FAILED, "and the job with it");
 	check(state_of(store, r.id) == JOB_FAILED, "FAILED");
 	strlist_release(&queues);
@@ -390,7 +441,7 @@ static void finish_releases(struct store *store)
 {
 	struct store_request r = request("release");
 	struct job job;
-	enum job_state state;
+	enum job_state state = JOB_STATES;
 	r.max_attempts = 1;
 	submit(store, &r);
 	for (unsigned i = 1; i <= 3; i++) {
@@ -415,7 +466,7 @@ static void finish_heeds_cancellation(struct store *store)
 	for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
 		struct store_request r = submit_to(store, "cancelled");
 		struct store_lease lease = take(store, "cancelled");
-		enum job_state state;
+		enum job_state state = JOB_STATES;
 		equal(D(store)->cancel(store, r.id, &state, &err), 0, "ask for cancellation");
 		equal(state, JOB_PROCESSING, "of one that runs");
 		equal(finish_as(store, &lease, outcomes[i], &state), 0, "its attempt ends");
@@ -479,7 +530,7 @@ static void expired_jobs_are_buried(struct store *store)
 
 static void cancel_cancels(struct store *store)
 {
-	enum job_state state;
+	enum job_state state = JOB_STATES;
 	char none[UUID_TEXT];
 	struct job job;
 	struct store_request r = submit_to(store, "cancel");
@@ -657,9 +708,10 @@ static void checks(void)
 	        submit_has_defaults, submit_is_idempotent, a_key_is_for_one_spec,
 	        submit_stores_all_or_none, submit_takes_a_thousand, strange_bytes_survive,
 	        claim_takes_the_right_ones, claim_looks_into_its_queues, heartbeat_renews,
-	        finish_keeps_the_result, finish_is_fenced, finish_retries, finish_releases,
-	        finish_heeds_cancellation, expired_leases_are_taken_over, expired_jobs_are_buried,
-	        cancel_cancels, get_finds, list_filters, list_pages, next_due_tells};
+	        finish_keeps_the_result, finish_is_fenced, finish_takes_a_batch, finish_retries,
+	        finish_releases, finish_heeds_cancellation, expired_leases_are_taken_over,
+	        expired_jobs_are_buried, cancel_cancels, get_finds, list_filters, list_pages,
+	        next_due_tells};
 	struct store *store = open_store();
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i](store);

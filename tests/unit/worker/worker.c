@@ -42,7 +42,10 @@ struct row {
 static struct row rows[JOBS_MAX];
 static size_t row_count;
 static unsigned beats, opens, unavailable; /* the next so many calls fail */
-static bool refuse_summary, refuse_progress, steal_at_beat, steal_at_finish;
+static unsigned finish_calls;              /* that were answered */
+static size_t finish_least;                /* one that ends fewer is not answered, until one was */
+static const char *refuse_summary;         /* one that contains this text */
+static bool refuse_progress, steal_at_beat, steal_at_finish;
 static bool steal_at_commit, forget_commit; /* it is done, but its reply is lost */
 static uint64_t retry_delay, away_until, away_after_claim, away_at_finish;
 static unsigned most_processing;
@@ -170,6 +173,12 @@ static void keep_result(struct row *row, const struct store_result *result)
 	row->exit_code = result->exit_code;
 }
 
+static int refused(const struct store_result *result, struct vega_error *err)
+{
+	bool bad = refuse_summary && result->summary && strstr(result->summary, refuse_summary);
+	return bad ? vega_fail(err, VEGA_FATAL, "what summary is this") : 0;
+}
+
 static int fake_commit(struct store *store, const struct store_lease *lease,
         const struct store_result *result, struct vega_error *err)
 {
@@ -186,8 +195,9 @@ static int fake_commit(struct store *store, const struct store_lease *lease,
 	if (row->cancel) {
 		return vega_fail(err, VEGA_NO, "cancelled");
 	}
-	if (refuse_summary && result->summary) {
-		return vega_fail(err, VEGA_FATAL, "what summary is this");
+	code = refused(result, err);
+	if (code) {
+		return code;
 	}
 	row->committed_seq = row->lease_seq;
 	keep_result(row, result);
@@ -200,34 +210,13 @@ static int fake_commit(struct store *store, const struct store_lease *lease,
 	return 0;
 }
 
-static int fake_finish(struct store *store, const struct store_lease *lease,
-        const struct store_result *result, enum job_state *state, struct vega_error *err)
+static enum job_state end_row(struct row *row, const struct store_result *result)
 {
-	(void)store;
-	struct row *row = find_row(lease->id);
-	if (away_at_finish) {
-		away_until = now_ms() + away_at_finish;
-		away_at_finish = 0;
-	}
-	int code = down(err);
-	if (code) {
-		return code;
-	}
-	if (steal_at_finish) {
-		row->lease_seq++;
-	}
-	if (fenced(row, lease)) {
-		return vega_fail(err, VEGA_LEASE_LOST, "fenced out");
-	}
-	if (refuse_summary && result->summary) {
-		return vega_fail(err, VEGA_FATAL, "what summary is this");
-	}
 	row->finishes++;
 	set(&row->error, result->error);
 	if (row->committed_seq && result->outcome != STORE_COMPLETED) {
 		row->due = now_ms() + retry_delay;
-		*state = row->state = JOB_PENDING;
-		return 0;
+		return row->state = JOB_PENDING;
 	}
 	if (row->committed_seq) {
 		row->exit_code = result->exit_code;
@@ -256,8 +245,35 @@ static int fake_finish(struct store *store, const struct store_lease *lease,
 		row->attempt--;
 		break;
 	}
-	*state = row->state;
-	return 0;
+	return row->state;
+}
+
+static int fake_finish(
+        struct store *store, struct store_ending *endings, size_t count, struct vega_error *err)
+{
+	(void)store;
+	if (away_at_finish) {
+		away_until = now_ms() + away_at_finish;
+		away_at_finish = 0;
+	}
+	int code = down(err);
+	if (code || count < finish_least) {
+		return vega_fail(err, VEGA_UNAVAILABLE, "not now");
+	}
+	finish_least = 0;
+	finish_calls++;
+	for (size_t i = 0; code == 0 && i < count; i++) {
+		code = refused(endings[i].result, err);
+	}
+	for (size_t i = 0; code == 0 && i < count; i++) {
+		struct row *row = find_row(endings[i].lease->id);
+		row->lease_seq += steal_at_finish;
+		endings[i].code = fenced(row, endings[i].lease) ? VEGA_LEASE_LOST : 0;
+		if (endings[i].code == 0) {
+			endings[i].state = end_row(row, endings[i].result);
+		}
+	}
+	return code;
 }
 
 static int fake_get(struct store *store, const char *id, unsigned parts, struct job *job,
@@ -376,8 +392,10 @@ static void reset(void)
 		}
 	}
 	memset(rows, 0, sizeof rows);
-	row_count = beats = opens = unavailable = most_processing = 0;
-	refuse_summary = refuse_progress = steal_at_beat = steal_at_finish = false;
+	row_count = beats = opens = unavailable = most_processing = finish_calls = 0;
+	refuse_summary = NULL;
+	finish_least = 0;
+	refuse_progress = steal_at_beat = steal_at_finish = false;
 	steal_at_commit = forget_commit = false;
 	retry_delay = away_until = away_after_claim = away_at_finish = lost_at = 0;
 	log_text[0] = '\0';
@@ -703,12 +721,32 @@ static void test_store_away(void)
 static void test_refused_result(void)
 {
 	reset();
-	refuse_summary = true;
+	refuse_summary = "summary";
 	struct row *row = submit("yes '{\"type\":\"entry\"}' | head -n 100000\n" SAY_SUMMARY);
 	is_int(work(), 0, "a result that the store refuses");
 	is_int(row->state, JOB_FAILED, "is a failed attempt");
 	is_str(row->error, "what summary is this", "which says why");
 	ok(rmdir(spool_dir) == 0, "no file is left");
+}
+
+static void test_batch(void)
+{
+	for (int odd = 0; odd < 2; odd++) {
+		reset();
+		config.jobs = 3;
+		finish_least = 3;
+		refuse_summary = odd ? "odd" : NULL;
+		struct row *good = submit(SAY_SUMMARY), *bad = submit("exit 7\n");
+		struct row *other =
+		        submit("echo '{\"type\":\"summary\",\"complete\":true,\"odd\":1}'\n");
+		is_int(work(), 0, "three that end before the store answers");
+		is_int(good->state, JOB_COMPLETED, "each in its own way");
+		is_int(bad->state, JOB_FAILED, "as its child did");
+		is_int(other->state, odd ? JOB_FAILED : JOB_COMPLETED, "or as the store says");
+		is_int(good->finishes + bad->finishes + other->finishes, 3, "once");
+		is_int(finish_calls, odd ? 5 : 1,
+		        odd ? "asked about each by itself" : "in one call");
+	}
 }
 
 /* --- signals ---------------------------------------------------------------------------------- */
@@ -969,7 +1007,7 @@ static void test_staged_failures(void)
 	steps();
 
 	row = stage_job(SAY_SUMMARY, "exit 0\n");
-	refuse_summary = true;
+	refuse_summary = "summary";
 	work();
 	is_int(row->state, JOB_FAILED, "a result that the store refuses");
 	is_str(steps(), "walk 1, discard 1, ", "publishes nothing");
@@ -1059,6 +1097,7 @@ int main(void)
 	test_lost_at_finish();
 	test_store_away();
 	test_refused_result();
+	test_batch();
 	test_signals();
 	test_stopped();
 	test_killed();

@@ -135,8 +135,7 @@ static void commit(struct worker *w, struct attempt *attempt)
 	} else if (code == VEGA_LEASE_LOST) {
 		report_lost(w, attempt, "its lease was taken over");
 	} else {
-		attempt->commit = COMMIT_NONE;
-		attempt_refused(attempt, err.text);
+		attempt_refused(attempt, err.text); /* an earlier call may have committed it */
 	}
 }
 

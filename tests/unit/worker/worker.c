@@ -47,6 +47,7 @@ static size_t finish_least;                /* one that ends fewer is not answere
 static const char *refuse_summary;         /* one that contains this text */
 static bool refuse_progress, steal_at_beat, steal_at_finish;
 static bool steal_at_commit, forget_commit; /* it is done, but its reply is lost */
+static bool refuse_repeated;                /* the same, and when it is repeated, refused */
 static uint64_t retry_delay, away_until, away_after_claim, away_at_finish;
 static unsigned most_processing;
 
@@ -188,6 +189,10 @@ static int fake_commit(struct store *store, const struct store_lease *lease,
 	if (code) {
 		return code;
 	}
+	if (refuse_repeated && row->committed_seq) {
+		refuse_repeated = false;
+		return vega_fail(err, VEGA_FATAL, "not again");
+	}
 	row->lease_seq += steal_at_commit;
 	if (fenced(row, lease)) {
 		return vega_fail(err, VEGA_LEASE_LOST, "fenced out");
@@ -201,6 +206,9 @@ static int fake_commit(struct store *store, const struct store_lease *lease,
 	}
 	row->committed_seq = row->lease_seq;
 	keep_result(row, result);
+	if (refuse_repeated) {
+		return vega_fail(err, VEGA_UNAVAILABLE, "no reply");
+	}
 	if (forget_commit) {
 		forget_commit = false;
 		row->lease_seq++;
@@ -396,7 +404,7 @@ static void reset(void)
 	refuse_summary = NULL;
 	finish_least = 0;
 	refuse_progress = steal_at_beat = steal_at_finish = false;
-	steal_at_commit = forget_commit = false;
+	steal_at_commit = forget_commit = refuse_repeated = false;
 	retry_delay = away_until = away_after_claim = away_at_finish = lost_at = 0;
 	log_text[0] = '\0';
 	config = (struct worker_config){.walk_path = walk,
@@ -1034,6 +1042,17 @@ static void test_commit(void)
 	is_int(row->state, JOB_PROCESSING, "the lease is lost at the commit");
 	is_str(steps(), "walk 1, discard 1, ", "nothing is published");
 	is_int(counts.lost, 1, "it is lost");
+
+	row = stage_job(SAY_SUMMARY, "exit 0\n");
+	refuse_repeated = true;
+	config.mode = WORKER_ONCE;
+	work();
+	is_int(row->state, JOB_PENDING, "refused after a commit without a reply");
+	is_str(steps(), "walk 1, ", "its stage is kept: it may be committed");
+	config.mode = WORKER_DRAIN;
+	work();
+	is_int(row->state, JOB_COMPLETED, "and it was");
+	is_str(steps(), "publish 1, discard 2, ", "so it is published");
 
 	/* Then it may have been committed: the stage is the next worker's. */
 	row = stage_job(

@@ -191,6 +191,17 @@ gauntlet-part: export VEGA_TEST_TIMEOUT = 900
 gauntlet-part: all $(GAUNTLET)
 	$(RUN_TESTS) tests/gauntlet/run
 
+# --- The model of the job protocol (tests/model/README.md). FAULTS=N explores deeper ------------------------
+
+MODEL := $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c))
+
+$(B)/tests/model/explore: $(MODEL) $(filter-out %/worker/worker.o %/worker/child.o,$(call seen_objects,worker))
+	$(if $(V),,$(call say,LD))
+	$(Q)$(LINK)
+
+check-model: $(B)/tests/model/explore ## explore every order of events in the job protocol
+	$(Q)$< $(FAULTS)
+
 # --- Fuzzing: tests/fuzz/NAME.c, begun with the inputs in tests/fuzz/corpus/NAME -------------------------
 
 FUZZ_SECONDS ?= 60
@@ -296,4 +307,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all asan bench bench-walk check check-docs check-install clean cli contract deps docs fuzz fuzzers gauntlet gauntlet-part help install lint quickstart suites test-deps uninstall unit FORCE
+.PHONY: all asan bench bench-walk check check-docs check-install check-model clean cli contract deps docs fuzz fuzzers gauntlet gauntlet-part help install lint quickstart suites test-deps uninstall unit FORCE

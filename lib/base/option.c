@@ -34,6 +34,12 @@ static bool takes_value(const struct option_row *row)
 	return row->type != OPT_FLAG && row->type != OPT_COUNT;
 }
 
+/* May the value be left out? */
+static bool is_optional(const struct option_row *row)
+{
+	return row->metavar && row->metavar[0] == '[';
+}
+
 static bool can_be_given(const char *choice)
 {
 	return isalnum((unsigned char)*choice);
@@ -187,6 +193,9 @@ static int set_field(const struct option_row *row, void *target, const char *tex
 	void *field = (char *)target + row->offset;
 	if (row->type == OPT_FLAG) {
 		return set_flag(row, field, text, err);
+	}
+	if (!text && is_optional(row)) {
+		text = "";
 	}
 	if (!text && takes_value(row)) {
 		return vega_fail(err, VEGA_USAGE, "--%s needs a value (%s)", row->name,
@@ -342,7 +351,7 @@ static int note_given(struct parser *p, const struct option_row *row)
 /* Set a row from the text that stands with it, or from the next argument. */
 static int take(struct parser *p, const struct option_row *row, void *target, const char *text)
 {
-	if (takes_value(row) && !text && p->at + 1 < p->argc) {
+	if (takes_value(row) && !is_optional(row) && !text && p->at + 1 < p->argc) {
 		text = p->argv[++p->at];
 	}
 	int rc = set_field(row, target, text, p->now, p->err);
@@ -395,7 +404,7 @@ static int parse_letters(struct parser *p, const char *letters)
 			        letters[1] ? "unknown option -%c in -%s" : "unknown option -%c", *s,
 			        letters);
 		}
-		bool value = takes_value(row);
+		bool value = takes_value(row) && !is_optional(row);
 		int rc = take(p, row, target, value && s[1] ? s + 1 : NULL);
 		if (rc || value) {
 			return rc;
@@ -467,7 +476,7 @@ static void add_left(struct buf *out, const struct option_row *row)
 		buf_printf(out, "      --%s", row->name);
 	}
 	if (row->metavar) {
-		buf_printf(out, " %s", row->metavar);
+		buf_printf(out, is_optional(row) ? "%s" : " %s", row->metavar);
 	} else if (row->choices) {
 		buf_add_char(out, ' ');
 		add_choices(out, row, "|");

@@ -47,9 +47,11 @@ struct option_row {
 	const char *name; /* long form without the dashes; JSON has '_' for '-' */
 	char letter;      /* short form, or 0 */
 	enum option_type type;
-	size_t offset;       /* of the field in the table's target */
-	uint32_t groups;     /* the table's own use (spec: a bit for each operation); 0 = any */
-	const char *metavar; /* "GLOB"; NULL for a flag */
+	size_t offset;   /* of the field in the table's target */
+	uint32_t groups; /* the table's own use (spec: a bit for each operation); 0 = any */
+	const char *
+	        metavar; /* "GLOB"; NULL for a flag. "[=FILE]", for OPT_TEXT: only "--name=FILE" and
+	                    "--name", which is an empty text, are understood */
 	const char *const *choices; /* NULL-terminated, for OPT_CHOICE and OPT_CHOICES; one that
 	                               begins with no letter or digit only holds its index and
 	                               cannot be given */

@@ -13,7 +13,7 @@ struct settings {
 	unsigned verbose;
 	struct option_number count, size, age;
 	struct option_time since;
-	char *out;
+	char *out, *map;
 	struct strlist names;
 	unsigned color;
 	uint32_t kinds;
@@ -31,6 +31,7 @@ static const struct option_row rows[] = {
         {"age", 0, OPT_DURATION, FIELD(age), 0, "AGE", NULL, "Other things", "no older than AGE"},
         {"since", 's', OPT_TIME, FIELD(since), 0, "TIME", NULL, "Other things", "since TIME"},
         {"out", 'o', OPT_TEXT, FIELD(out), 0, "FILE", NULL, "Other things", "write to FILE"},
+        {"map", 0, OPT_TEXT, FIELD(map), 0, "[=MAP]", NULL, "Other things", "by MAP"},
         {"name", 'e', OPT_LIST, FIELD(names), 0, "GLOB", NULL, "Other things", "named GLOB"},
         {"color", 'c', OPT_CHOICE, FIELD(color), 0, NULL, colors, "Other things", "in this color"},
         {"kind-of-the-entry-to-take", 't', OPT_CHOICES, FIELD(kinds), 0, "KIND", kinds,
@@ -115,6 +116,11 @@ static void test_values(void)
 	is_int(parse("-o _ -e -x --name=", false), 0, "values that are empty or begin with '-'");
 	is_str(settings.out, "", "empty");
 	is_str(settings.names.items[0], "-x", "dash");
+	is_int(parse("--map x", false), 0, "an optional value that is left out");
+	is_str(settings.map, "", "is empty");
+	is_int(operand_count, 1, "and not the next word");
+	is_int(parse("--map --map=x", false), 0, "one that is there");
+	is_str(settings.map, "x", "stands with its name");
 	is_int(parse("-h --version --vega-options", false), 0, "the common options");
 	ok(common.help && common.version && common.describe, "are set");
 }
@@ -203,6 +209,7 @@ static void test_help(void)
 	        "      --age AGE               no older than AGE\n"
 	        "  -s, --since TIME            since TIME\n"
 	        "  -o, --out FILE              write to FILE\n"
+	        "      --map[=MAP]             by MAP\n"
 	        "  -e, --name GLOB             named GLOB\n"
 	        "  -c, --color red|green|blue  in this color\n"
 	        "  -t, --kind-of-the-entry-to-take KIND\n"

@@ -25,7 +25,7 @@ cache := cache redis
 engine := content dir_results engine expected publish receipt team
 job := job
 store := postgres postgres_array postgres_connection postgres_wait request rules sqlite sqlite_file sqlite_statement sqlite_wait store result_cache
-worker := attempt child claim finish lease spool stream worker
+worker := attempt child claim finish identity lease spool stream worker
 
 ROOMS := base spec record fs walk op cache engine job store worker
 sees_base := base

@@ -8,6 +8,7 @@
 #include "base/signal.h"
 #include "cmd.h"
 #include "spec/spec.h"
+#include "worker/identity.h"
 #include "worker/worker.h"
 
 #define MILLISECOND UINT64_C(1000000)
@@ -17,10 +18,10 @@
 
 struct run {
 	struct option_common common;
-	bool once, drain, commands, quiet, verbose;
+	bool once, drain, commands, allow_root_jobs, quiet, verbose;
 	struct option_number jobs, lease;
 	struct strlist queue, root;
-	char *store, *cache, *spool;
+	char *store, *cache, *spool, *run_as_submitter;
 };
 
 #define FIELD(member) .offset = offsetof(struct run, member)
@@ -41,6 +42,11 @@ static const struct option_row rows[] = {
         {"commands", 0, OPT_FLAG, FIELD(commands), 0, NULL, NULL, WORK,
                 "run the commands that transform jobs bring: no --root binds these (default: "
                 "only when the store is SQLite)"},
+        {"run-as-submitter", 0, OPT_TEXT, FIELD(run_as_submitter), 0, "[=MAP]", NULL, WORK,
+                "run each job as the system user of its submitter: of the same name, or as MAP, a "
+                "file of lines DATABASE-ROLE SYSTEM-USER, says; needs PostgreSQL and root"},
+        {"allow-root-jobs", 0, OPT_FLAG, FIELD(allow_root_jobs), 0, NULL, NULL, WORK,
+                "with --run-as-submitter, run jobs also as root, with all its rights"},
         {"store", 0, OPT_TEXT, FIELD(store), 0, "URL", NULL, WORK,
                 "sqlite:PATH or postgresql://... (default: $VEGA_STORE, else "
                 "sqlite:$XDG_STATE_HOME/vega/jobs.db)"},
@@ -88,6 +94,9 @@ static int check(const struct run *run, struct vega_error *err)
 	if (run->quiet && run->verbose) {
 		return vega_fail(err, VEGA_USAGE, "--quiet and --verbose exclude each other");
 	}
+	if (run->allow_root_jobs && !run->run_as_submitter) {
+		return vega_fail(err, VEGA_USAGE, "--allow-root-jobs needs --run-as-submitter");
+	}
 	if (run->jobs.set && (run->jobs.value < 1 || run->jobs.value > JOBS_MAX)) {
 		return vega_fail(err, VEGA_USAGE, "--jobs %llu: not in the range 1-%d",
 		        (unsigned long long)run->jobs.value, JOBS_MAX);
@@ -112,6 +121,11 @@ static int set_bounds(const struct run *run, struct worker_config *config, struc
 		        "a shared store needs --root DIR: say what its jobs may touch "
 		        "(--root / for everything)");
 	}
+	if (code == 0 && run->run_as_submitter && !shared) {
+		code = vega_fail(err, VEGA_USAGE,
+		        "--run-as-submitter needs a PostgreSQL store: in SQLite the submitter is "
+		        "whoever its process says");
+	}
 	config->refuse_commands = shared && !run->commands;
 	return code;
 }
@@ -119,6 +133,7 @@ static int set_bounds(const struct run *run, struct worker_config *config, struc
 static int work(const struct run *run, int *signal_seen, struct vega_error *err)
 {
 	struct worker_counts counts;
+	struct identity_map submitters = {.path = NULL};
 	struct worker_config config = {
 	        .store_url = run->store,
 	        .spool_dir = run->spool,
@@ -136,9 +151,15 @@ static int work(const struct run *run, int *signal_seen, struct vega_error *err)
 	        .log = print,
 	};
 	int code = set_bounds(run, &config, err);
+	if (code == 0 && run->run_as_submitter) {
+		config.submitters = &submitters;
+		code = identity_map_load(
+		        &submitters, run->run_as_submitter, run->allow_root_jobs, err);
+	}
 	if (code == 0) {
 		code = worker_run(&config, &counts, signal_seen, err);
 	}
+	identity_map_release(&submitters);
 	strlist_release(&config.roots);
 	return code;
 }

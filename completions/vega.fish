@@ -126,6 +126,8 @@ complete -c vega-run -l drain -d 'exit when no job is due and none waits to be t
 complete -c vega-run -l queue -x -d 'take jobs of the queue NAME only; repeat for more (default: any queue)'
 complete -c vega-run -l root -x -a '(__fish_complete_directories)' -d 'let jobs touch nothing outside DIR; repeat for more; needed when the store is PostgreSQL (default: $VEGA_ROOTS, separated by colons, else anything)'
 complete -c vega-run -l commands -d 'run the commands that transform jobs bring: no --root binds these (default: only when the store is SQLite)'
+complete -c vega-run -l run-as-submitter -d 'run each job as the system user of its submitter: of the same name, or as MAP, a file of lines DATABASE-ROLE SYSTEM-USER, says; needs PostgreSQL and root'
+complete -c vega-run -l allow-root-jobs -d 'with --run-as-submitter, run jobs also as root, with all its rights'
 complete -c vega-run -l store -x -d 'sqlite:PATH or postgresql://... (default: $VEGA_STORE, else sqlite:$XDG_STATE_HOME/vega/jobs.db)'
 complete -c vega-run -s j -l jobs -x -d 'run up to N jobs at a time (default: 1)'
 complete -c vega-run -l lease -x -d 'how long a job stays ours without a sign of life (default: 20s)'

@@ -202,6 +202,35 @@ void attempt_refused(struct attempt *attempt, const char *why)
 
 /* --- the steps -------------------------------------------------------------------------------- */
 
+/* Whom the job's processes run as, all of them. */
+static int identify(
+        struct attempt *attempt, const struct child_command *command, struct vega_error *err)
+{
+	if (!command->submitters || attempt->identity.user) {
+		return 0;
+	}
+	return identity_find(command->submitters, attempt->job.submitter, &attempt->identity, err);
+}
+
+/* No child was started. A submitter without a system user will have none the next time either, but
+ * what is committed must be published in the end. */
+static int conclude_unstarted(struct attempt *attempt, int code, struct vega_error *err)
+{
+	bool known = attempt->identity.user, committed = attempt->commit != COMMIT_NONE;
+	attempt->phase = ATTEMPT_OVER;
+	if (attempt->step == STEP_DISCARD) {
+		return code;
+	}
+	if (code != VEGA_NO) {
+		verdict(attempt, STORE_RELEASED, NULL);
+		return code;
+	}
+	attempt->staged = attempt->staged && (known || committed);
+	attempt->result.exit_code = vega_exit_status(VEGA_FATAL);
+	verdict(attempt, known || committed ? STORE_RETRY : STORE_FAILED, clean_text(err->text));
+	return 0;
+}
+
 int attempt_start(struct attempt *attempt, enum attempt_step step,
         const struct child_command *command, uint64_t now, struct vega_error *err)
 {
@@ -218,18 +247,21 @@ int attempt_start(struct attempt *attempt, enum attempt_step step,
 	attempt->step = step;
 	attempt->phase = ATTEMPT_RUNNING;
 	attempt->kill_at = step == STEP_DISCARD ? now + ATTEMPT_DISCARD_MS : 0;
-	KILL_POINT(spawn);
-	int code = child_start(&attempt->child, command, options, attempt->job.spec, err);
-	KILL_POINT(spawned);
+	int code = identify(attempt, command, err);
+	if (code == 0) {
+		const struct identity *identity = command->submitters ? &attempt->identity : NULL;
+		KILL_POINT(spawn);
+		code = child_start(
+		        &attempt->child, command, options, identity, attempt->job.spec, err);
+		KILL_POINT(spawned);
+	}
 	if (code < 0) {
-		attempt->phase = ATTEMPT_OVER;
-		if (step != STEP_DISCARD) {
-			verdict(attempt, STORE_RELEASED, NULL);
-		}
-	} else if (step == STEP_PUBLISH) {
+		return conclude_unstarted(attempt, code, err);
+	}
+	if (step == STEP_PUBLISH) {
 		attempt->ending = ENDING_NONE; /* what ended the walk does not end this */
 	}
-	return code;
+	return 0;
 }
 
 /* --- running ---------------------------------------------------------------------------------- */
@@ -361,6 +393,7 @@ void attempt_clear(struct attempt *attempt)
 		spool_discard(&attempt->spool);
 	}
 	job_release(&attempt->job);
+	identity_release(&attempt->identity);
 	free(attempt->error);
 	free(attempt->stderr_tail);
 	*attempt = (struct attempt){.phase = ATTEMPT_FREE, .child = {.out = -1, .err = -1}};

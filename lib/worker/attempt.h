@@ -52,6 +52,7 @@ struct attempt {
 	enum attempt_commit commit;
 	bool stored; /* its result is */
 	struct job job;
+	struct identity identity; /* whom its processes run as; user NULL: as the worker */
 	struct store_lease lease;
 	uint64_t lease_end; /* from when the last good claim or heartbeat was sent */
 	uint64_t began;
@@ -75,7 +76,8 @@ void attempt_begin(struct attempt *attempt, struct job *job, const char *spool_d
 
 /*
  * Start the child of a step. When that fails the attempt is OVER, and to be released: it is this
- * worker that cannot work.
+ * worker that cannot work. When it is only that the submitter has nobody to run as, or that user
+ * cannot run vega-walk, that is the attempt's own end: 0, and it is OVER.
  */
 int attempt_start(struct attempt *attempt, enum attempt_step step,
         const struct child_command *command, uint64_t now, struct vega_error *err);

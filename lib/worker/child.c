@@ -65,26 +65,34 @@ static char *find_walk(void)
 	return NULL;
 }
 
-static bool build_environment(struct strlist *envp, const char *cache_url)
+static bool begins_with(const char *variable, const char *const *names)
 {
-	static const char *const private[] = {"PG", "VEGA_STORE=", "VEGA_CACHE="};
-	bool fine = true;
-	for (char **variable = environ; *variable && fine; variable++) {
-		bool drop = false;
-		for (size_t i = 0; i < sizeof private / sizeof *private; i++) {
-			drop |= strncmp(*variable, private[i], strlen(private[i])) == 0;
-		}
-		fine = drop || strlist_add(envp, *variable);
+	while (*names && strncmp(variable, *names, strlen(*names)) != 0) {
+		names++;
 	}
-	return fine && add_format(envp, "VEGA_CACHE=", cache_url ? cache_url : "none") &&
-	       terminate(envp);
+	return *names;
+}
+
+static bool build_environment(struct strlist *envp, const struct worker_config *config)
+{
+	static const char *const private[] = {"PG", "VEGA_STORE=", "VEGA_CACHE=", NULL};
+	static const char *const public[] = {"PATH=", "LANG=", "LC_", "TZ=", NULL};
+	bool fine = true, submitters = config->submitters;
+	const char *cache = config->cache_url && !submitters ? config->cache_url : "none";
+	for (char **variable = environ; *variable && fine; variable++) {
+		bool keep = submitters ? begins_with(*variable, public)
+		                       : !begins_with(*variable, private);
+		fine = !keep || strlist_add(envp, *variable);
+	}
+	return fine && add_format(envp, "VEGA_CACHE=", cache) && terminate(envp);
 }
 
 int child_command_init(
         struct child_command *command, const struct worker_config *config, struct vega_error *err)
 {
 	const char *path = config->walk_path;
-	*command = (struct child_command){.path = path ? strdup(path) : find_walk()};
+	*command = (struct child_command){
+	        .path = path ? strdup(path) : find_walk(), .submitters = config->submitters};
 	if (!command->path && path) {
 		return vega_fail_nomem(err);
 	}
@@ -105,7 +113,7 @@ int child_command_init(
 	for (size_t i = 0; fine && i < config->roots.count; i++) {
 		fine = add_format(argv, "--allow-root=", config->roots.items[i]);
 	}
-	fine = fine && terminate(argv) && build_environment(&command->envp, config->cache_url);
+	fine = fine && terminate(argv) && build_environment(&command->envp, config);
 	return fine ? 0 : vega_fail_nomem(err);
 }
 
@@ -153,22 +161,30 @@ static int open_spec(const char *spec)
 	return fd;
 }
 
-/* In the new process: only calls that are safe after fork(). */
-static _Noreturn void become(
-        const struct child_command *command, char **argv, const int fds[], pid_t worker)
+/* What the new process needs besides its descriptors. */
+struct start {
+	const char *path;
+	char **argv, **envp;
+	const struct identity *identity; /* NULL: as the worker */
+	pid_t worker;
+};
+
+/* In the new process: only calls that are safe after fork(). A change of user ends what was set
+ * about the death of the parent, so that comes later. */
+static _Noreturn void become(const struct start *start, const int fds[])
 {
 	sigset_t none;
 	sigemptyset(&none);
 	signal(SIGPIPE, SIG_DFL);
-	bool fine =
-	        setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == worker;
+	bool fine = setpgid(0, 0) == 0 && (!start->identity || identity_assume(start->identity)) &&
+	            prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == start->worker;
 	for (int target = 0; target <= 3; target++) {
 		fine = fine && dup2(fds[target], target) == target;
 	}
 	if (fine) {
 		close_range(4, ~0U, CLOSE_RANGE_CLOEXEC);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		execve(command->path, argv, command->envp.items);
+		execve(start->path, start->argv, start->envp);
 	}
 	int failed = errno;
 	ssize_t told = write(fds[FD_REPORT], &failed, sizeof failed);
@@ -199,42 +215,56 @@ static char **join_arguments(const struct child_command *command, const char *co
 	return argv;
 }
 
-int child_start(struct child *child, const struct child_command *command,
-        const char *const *options, const char *spec, struct vega_error *err)
+/* The command's environment, and that of whom the process runs as. */
+static bool personal_environment(
+        struct strlist *envp, const struct child_command *command, const struct identity *identity)
 {
-	int fds[FD_COUNT] = {-1, -1, -1, -1, -1}, report = -1, failed = 0;
-	*child = (struct child){.out = -1, .err = -1};
+	bool fine = true;
+	for (size_t i = 0; fine && i < command->envp.count; i++) {
+		fine = strlist_add(envp, command->envp.items[i]);
+	}
+	return fine && add_format(envp, "HOME=", identity->home) &&
+	       add_format(envp, "SHELL=", identity->shell) &&
+	       add_format(envp, "USER=", identity->user) &&
+	       add_format(envp, "LOGNAME=", identity->user) && terminate(envp);
+}
+
+/* The descriptors of a new child; 0 or errno. */
+static int open_all(struct child *child, int fds[FD_COUNT], int *report, const char *spec)
+{
 	fds[FD_NULL] = move_high(open("/dev/null", O_RDWR | O_CLOEXEC));
 	fds[FD_OUT] = open_pipe(&child->out, O_NONBLOCK);
 	fds[FD_ERR] = open_pipe(&child->err, O_NONBLOCK);
 	fds[FD_SPEC] = open_spec(spec);
-	fds[FD_REPORT] = open_pipe(&report, 0);
-	char **argv = join_arguments(command, options);
-	if (!argv) {
-		failed = ENOMEM;
-		goto out;
-	}
+	fds[FD_REPORT] = open_pipe(report, 0);
 	for (int i = 0; i < FD_COUNT; i++) {
 		if (fds[i] < 0) {
-			failed = errno ? errno : EIO;
-			goto out;
+			return errno ? errno : EIO;
 		}
 	}
 	fcntl(fds[FD_OUT], F_SETPIPE_SZ, PIPE_SIZE);
-	pid_t worker = getpid();
-	child->pid = fork();
-	if (child->pid < 0) {
+	return 0;
+}
+
+/* 0, or the errno with which the process could not be made, or (*became false) could not become
+ * vega-walk. */
+static int spawn(struct child *child, const struct start *start, const char *spec, bool *became)
+{
+	int fds[FD_COUNT] = {-1, -1, -1, -1, -1}, report = -1;
+	int failed = open_all(child, fds, &report, spec);
+	pid_t pid = failed ? -1 : fork();
+	if (pid == 0) {
+		become(start, fds);
+	}
+	if (pid > 0) {
+		child->pid = pid;
+		close(fds[FD_REPORT]);
+		fds[FD_REPORT] = -1;
+		failed = await_exec(report);
+		*became = !failed;
+	} else if (!failed) {
 		failed = errno;
-		child->pid = 0;
-		goto out;
 	}
-	if (child->pid == 0) {
-		become(command, argv, fds, worker);
-	}
-	close(fds[FD_REPORT]);
-	fds[FD_REPORT] = -1;
-	failed = await_exec(report);
-out:
 	for (int i = 0; i < FD_COUNT; i++) {
 		if (fds[i] >= 0) {
 			close(fds[i]);
@@ -243,12 +273,37 @@ out:
 	if (report >= 0) {
 		close(report);
 	}
-	free(argv);
+	return failed;
+}
+
+int child_start(struct child *child, const struct child_command *command,
+        const char *const *options, const struct identity *identity, const char *spec,
+        struct vega_error *err)
+{
+	struct strlist personal = {0};
+	struct start start = {.path = command->path,
+	        .argv = join_arguments(command, options),
+	        .envp = command->envp.items,
+	        .identity = identity,
+	        .worker = getpid()};
+	bool fine = start.argv, became = true;
+	*child = (struct child){.out = -1, .err = -1};
+	if (fine && identity) {
+		fine = personal_environment(&personal, command, identity);
+		start.envp = personal.items;
+	}
+	int failed = fine ? spawn(child, &start, spec, &became) : ENOMEM;
+	free(start.argv);
+	strlist_release(&personal);
 	if (failed) {
 		child_release(child);
-		return vega_fail_errno(err, VEGA_FATAL, failed, "cannot run %s", command->path);
 	}
-	return 0;
+	if (failed && identity && !became) {
+		return vega_fail_errno(err, VEGA_NO, failed, "cannot run %s as the user %s",
+		        command->path, identity->user);
+	}
+	return failed ? vega_fail_errno(err, VEGA_FATAL, failed, "cannot run %s", command->path)
+	              : 0;
 }
 
 /* --- running ---------------------------------------------------------------------------------- */

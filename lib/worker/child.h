@@ -4,6 +4,9 @@
  * It leads its own process group, reads the spec on descriptor 3 (a memfd), has /dev/null as stdin
  * and pipes as stdout and stderr, inherits nothing else, is killed by the kernel when the worker
  * dies, and sees no PG* variable and no VEGA_STORE. The caller polls `out` and `err`.
+ *
+ * When it runs as the job's submitter, who could look into it, it gets nothing else of the worker's
+ * environment than PATH, the locale and the time zone, and no cache.
  */
 #ifndef VEGA_WORKER_CHILD_H
 #define VEGA_WORKER_CHILD_H
@@ -14,6 +17,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/strlist.h"
+#include "worker/identity.h"
 #include "worker/worker.h"
 
 #define CHILD_TAIL_MAX ((size_t)8 * 1024)
@@ -22,6 +26,7 @@
 struct child_command {
 	char *path;
 	struct strlist argv, envp;
+	const struct identity_map *submitters; /* borrowed; NULL: all run as the worker */
 };
 
 /*
@@ -41,10 +46,14 @@ struct child {
 
 #define CHILD_OPTIONS_MAX 2
 
-/* `options`: up to CHILD_OPTIONS_MAX more than the command's, ended by NULL. VEGA_FATAL with errno
- * in err->sys when it could not be started. */
+/*
+ * `options`: up to CHILD_OPTIONS_MAX more than the command's, ended by NULL. `identity`: whom it
+ * runs as, NULL: as the worker. When it could not be started, VEGA_FATAL with errno in err->sys, or
+ * VEGA_NO: this identity could not run it.
+ */
 int child_start(struct child *child, const struct child_command *command,
-        const char *const *options, const char *spec, struct vega_error *err);
+        const char *const *options, const struct identity *identity, const char *spec,
+        struct vega_error *err);
 
 /*
  * Read what is there, once, into block: the number of bytes, 0 at the end (*fd is then closed and

@@ -72,8 +72,9 @@ int worker_start(
 {
 	unsigned index = (unsigned)(attempt - w->attempts);
 	int code = attempt_start(attempt, step, &w->command, worker_now(), err);
-	if (code == 0 && (!worker_watch(w, attempt->child.out, index, EVENT_OUT) ||
-	                         !worker_watch(w, attempt->child.err, index, EVENT_ERR))) {
+	if (code == 0 && attempt->phase == ATTEMPT_RUNNING &&
+	        (!worker_watch(w, attempt->child.out, index, EVENT_OUT) ||
+	                !worker_watch(w, attempt->child.err, index, EVENT_ERR))) {
 		code = vega_fail_errno(err, VEGA_FATAL, errno, "cannot watch a child");
 		attempt_stop(attempt, ENDING_RELEASE, NULL, worker_now());
 	}

@@ -19,6 +19,7 @@
 
 enum worker_mode { WORKER_FOREVER, WORKER_DRAIN, WORKER_ONCE };
 
+struct identity_map;
 struct worker_config {
 	const char *store_url;
 	const char
@@ -26,8 +27,9 @@ struct worker_config {
 	const char *spool_dir; /* large record streams; NULL: beside the state */
 	const char *cache_url; /* VEGA_CACHE for the children and the result cache; NULL: none */
 	struct strlist queues, roots;
-	bool refuse_commands; /* of jobs: what they run is bound by no root */
-	unsigned jobs;        /* at a time, ≥ 1 */
+	bool refuse_commands;                  /* of jobs: what they run is bound by no root */
+	const struct identity_map *submitters; /* whom jobs run as; NULL: as this process */
+	unsigned jobs;                         /* at a time, ≥ 1 */
 	enum worker_mode mode;
 	uint64_t lease_ms;    /* 20000 */
 	uint64_t progress_ms; /* how often a child reports; 1000 */

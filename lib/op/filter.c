@@ -386,20 +386,6 @@ static int judge(const struct filter *filter, int status, struct vega_error *err
 
 /* --- Its streams ------------------------------------------------------------------------------ */
 
-/* Take what it has written. 0 or the -errno of writing it to the file. */
-static int take_output(struct filter *filter)
-{
-	ssize_t got = read(filter->out, filter->buffer, READ_SIZE);
-	if (got > 0) {
-		filter->written += (uint64_t)got;
-		return fd_write_all(filter->to, filter->buffer, (size_t)got);
-	}
-	if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-		shut(&filter->out);
-	}
-	return 0;
-}
-
 static bool take_errors(struct filter *filter)
 {
 	char bytes[4096];
@@ -438,6 +424,36 @@ static int give_up(struct filter *filter, int sys, const char *what, struct vega
 	return failed(filter, sys, what, err);
 }
 
+/* What came through is not all: it must not be taken for the whole. */
+static int give_up_pipe(
+        struct filter *filter, const char *direction, int errnum, struct vega_error *err)
+{
+	char what[128];
+	snprintf(what, sizeof what, ": cannot be %s: %s", direction, vega_errno_text(errnum));
+	return give_up(filter, 0, what, err);
+}
+
+/* Take what it has written. */
+static int take_output(struct filter *filter, struct vega_error *err)
+{
+	ssize_t got = read(filter->out, filter->buffer, READ_SIZE);
+	if (got < 0) {
+		bool again = errno == EAGAIN || errno == EINTR;
+		return again ? 0 : give_up_pipe(filter, "read", errno, err);
+	}
+	if (got == 0) {
+		shut(&filter->out);
+		return 0;
+	}
+	filter->written += (uint64_t)got;
+	int error = fd_write_all(filter->to, filter->buffer, (size_t)got);
+	if (error) {
+		filter_abort(filter);
+		return vega_fail_errno(err, VEGA_FATAL, -error, "writing");
+	}
+	return 0;
+}
+
 /* Wait until something can be done, or a turn is over, and take what it has written. */
 static int turn(struct filter *filter, bool writing, struct vega_error *err)
 {
@@ -469,12 +485,7 @@ static int turn(struct filter *filter, bool writing, struct vega_error *err)
 	if (ready[2].revents) {
 		take_errors(filter);
 	}
-	int error = ready[1].revents ? take_output(filter) : 0;
-	if (error) {
-		filter_abort(filter);
-		return vega_fail_errno(err, VEGA_FATAL, -error, "writing");
-	}
-	return 0;
+	return ready[1].revents ? take_output(filter, err) : 0;
 }
 
 int filter_feed(struct filter *filter, const void *bytes, size_t len, struct vega_error *err)
@@ -490,8 +501,10 @@ int filter_feed(struct filter *filter, const void *bytes, size_t len, struct veg
 			if (rc) {
 				return rc;
 			}
-		} else if (errno != EINTR) { /* EPIPE */
+		} else if (errno == EPIPE) {
 			shut(&filter->in);
+		} else if (errno != EINTR) {
+			return give_up_pipe(filter, "fed", errno, err);
 		}
 	}
 	return filter->in < 0;

@@ -86,10 +86,13 @@ static int hash_begin_file(
 static int hash_chunk(void *accumulator, const void *bytes, size_t len)
 {
 	struct hash *hash = accumulator;
+	if (hash->failed) {
+		return -1;
+	}
 	if (hash->xxh128) {
-		hash->failed |= XXH3_128bits_update(hash->xxh128, bytes, len) != XXH_OK;
+		hash->failed = XXH3_128bits_update(hash->xxh128, bytes, len) != XXH_OK;
 	} else {
-		hash->failed |= !sha256_update(hash->sha256, bytes, len);
+		hash->failed = !sha256_update(hash->sha256, bytes, len);
 	}
 	return hash->failed ? -1 : 0;
 }

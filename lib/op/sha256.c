@@ -10,6 +10,7 @@
 
 /* The types are those of openssl/evp.h, so that the compiler checks every call. */
 static struct {
+	__typeof__(OSSL_LIB_CTX_get0_global_default) *context;
 	__typeof__(EVP_MD_fetch) *fetch;
 	__typeof__(EVP_MD_CTX_new) *ctx_new;
 	__typeof__(EVP_MD_CTX_free) *ctx_free;
@@ -25,6 +26,7 @@ static bool find_symbols(void *library)
 		const char *name;
 		void *slot;
 	} symbols[] = {
+	        {"OSSL_LIB_CTX_get0_global_default", &crypto.context},
 	        {"EVP_MD_fetch", &crypto.fetch},
 	        {"EVP_MD_CTX_new", &crypto.ctx_new},
 	        {"EVP_MD_CTX_free", &crypto.ctx_free},
@@ -54,7 +56,11 @@ int sha256_load(struct vega_error *err)
 		        "--algo xxh128): %s",
 		        dlerror());
 	}
-	crypto.md = crypto.fetch(NULL, "SHA256", NULL);
+	OSSL_LIB_CTX *context = crypto.context();
+	if (!context) { /* a fetch from NULL would crash then */
+		return vega_fail_nomem(err);
+	}
+	crypto.md = crypto.fetch(context, "SHA256", NULL);
 	if (!crypto.md) {
 		return vega_fail(err, VEGA_FATAL,
 		        "OpenSSL's configuration offers no SHA256; use --algo xxh128, or mend "

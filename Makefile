@@ -172,13 +172,15 @@ suites: all $(UNIT_TESTS) $(CONTRACTS) ## unit, contract and cli at once
 
 # --- The gauntlet: hostile trees. TRAPS="NAME…" names some of them ------------------------------------------
 
-GAUNTLET := $(patsubst %.c,$(B)/%,$(filter-out %/shim.c,$(wildcard tests/gauntlet/*.c))) $(B)/tests/gauntlet/shim.so
+PRELOADED := shim allocator
+GAUNTLET := $(patsubst %.c,$(B)/%,$(filter-out $(PRELOADED:%=tests/gauntlet/%.c),$(wildcard tests/gauntlet/*.c))) \
+	$(PRELOADED:%=$(B)/tests/gauntlet/%.so)
 
 $(filter-out %.so,$(GAUNTLET)): $(B)/%: $(B)/%.o
 	$(if $(V),,$(call say,LD))
 	$(Q)$(LINK)
 
-$(B)/tests/gauntlet/shim.so: tests/gauntlet/shim.c $(B)/flags
+$(B)/tests/gauntlet/%.so: tests/gauntlet/%.c tests/gauntlet/site.h $(B)/flags
 	@mkdir -p $(@D)
 	$(if $(V),,$(call say,LD))
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu17 -O2 $(WARNINGS) -shared -fPIC -o $@ $< -ldl
@@ -207,7 +209,7 @@ check-model: $(B)/tests/model/explore ## explore every order of events in the jo
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*.c))
 
-$(FUZZERS): $(B)/%: $(B)/%.o $(foreach room,base spec record,$(call room_objects,$(room)))
+$(FUZZERS): $(B)/%: $(B)/%.o $(B)/libvega.a
 	$(if $(V),,$(call say,LD))
 	$(Q)$(LINK) -fsanitize=fuzzer
 

@@ -7,10 +7,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char name[] = "fuzz";
 	char *words[WORDS_MAX + 1] = {name};
-	char *bytes = malloc(size + 1);
+	char *bytes = fuzz_string(data, size);
 	int count = 1;
-	memcpy(bytes, data, size);
-	bytes[size] = '\0';
 	for (size_t at = 0; at < size && count < WORDS_MAX; at += strlen(bytes + at) + 1) {
 		words[count++] = bytes + at;
 		if (strstr(bytes + at, "exclude-from")) { /* would read any file, or a terminal */

@@ -2,28 +2,10 @@
 #ifndef TESTS_SPEC_FUZZ_H
 #define TESTS_SPEC_FUZZ_H
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "fuzz.h"
 
 #include "base/json.h"
 #include "spec/spec.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static inline void must(bool condition, const char *what, const char *detail)
-{
-	if (!condition) {
-		fprintf(stderr, "%s: %s\n", what, detail);
-		abort();
-	}
-}
-
-static inline void must_explain(int rc, const struct vega_error *err)
-{
-	must(rc == err->code && (rc == VEGA_USAGE || rc == VEGA_FATAL), "wrong code", err->text);
-	must(err->text[0] && !strpbrk(err->text, "\r\n"), "not one line", err->text);
-}
 
 static inline void must_return(const struct spec *spec)
 {

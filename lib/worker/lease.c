@@ -24,8 +24,8 @@ void worker_store_away(struct worker *w, const struct vega_error *err)
 	uint64_t most = w->running ? w->config->lease_ms / 8 : BACKOFF_MAX_MS;
 	unsigned doublings = w->failures < 8 ? w->failures : 8;
 	w->retry_at = now + 1 + worker_random(least(most, (uint64_t)BACKOFF_FIRST_MS << doublings));
-	if (w->config->mode != WORKER_FOREVER && !w->running &&
-	        now - w->away_since >= w->config->lease_ms) {
+	/* By then no lease can be ours, and nothing that is finished will be stored. */
+	if (w->config->mode != WORKER_FOREVER && now - w->away_since >= w->config->lease_ms) {
 		worker_give_up(w, err);
 	}
 }

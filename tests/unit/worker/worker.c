@@ -715,6 +715,16 @@ static void test_store_away(void)
 	is_int(row->state, JOB_COMPLETED, "gets it later");
 
 	reset();
+	config.lease_ms = 2000;
+	away_at_finish = 3600000;
+	row = submit(SAY_SUMMARY);
+	began = now_ms();
+	is_int(work(), VEGA_UNAVAILABLE, "--drain with a result waits for a store that is away");
+	ok(now_ms() - began < 2 * 2000, "for a lease (%lld ms)", (long long)(now_ms() - began));
+	is_int(row->finishes, 0, "which the job's next worker waits for, too");
+	is_int(counts.lost, 1, "the result is lost");
+
+	reset();
 	unavailable = 1;
 	is_int(work(), VEGA_UNAVAILABLE, "--drain does not wait for a store it never reached");
 	reset();

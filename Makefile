@@ -204,6 +204,24 @@ $(B)/tests/model/explore: $(MODEL) $(filter-out %/worker/worker.o %/worker/child
 check-model: $(B)/tests/model/explore ## explore every order of events in the job protocol
 	$(Q)$< $(FAULTS)
 
+# --- Faults: what befalls jobs, workers and stores. FAULTS="NAME…" names some; SEED=N; SOAK=1 takes long -------
+
+FAULT_TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/faults/*.c))
+
+$(FAULT_TOOLS): $(B)/%: $(B)/%.o $(call seen_objects,store)
+	$(if $(V),,$(call say,LD))
+	$(Q)$(LINK)
+
+faults: all $(FAULT_TOOLS)
+	$(Q)VEGA_BUILD=$(abspath $(B)) tests/faults/run $(FAULTS)
+
+faults-part: export VEGA_FAULTS = part
+faults-part: all $(FAULT_TOOLS)
+	$(RUN_TESTS) tests/faults/run
+
+check-faults: ## what befalls jobs, workers and stores, all of it; takes 10 minutes
+	@$(MAKE) PROFILE=faults faults
+
 # --- Fuzzing: tests/fuzz/NAME.c, begun with the inputs in tests/fuzz/corpus/NAME -------------------------
 
 FUZZ_SECONDS ?= 60
@@ -309,4 +327,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all asan bench bench-walk check check-docs check-install check-model clean cli contract deps docs fuzz fuzzers gauntlet gauntlet-part help install lint quickstart suites test-deps uninstall unit FORCE
+.PHONY: all asan bench bench-walk check check-docs check-faults check-install check-model clean cli contract deps docs faults faults-part fuzz fuzzers gauntlet gauntlet-part help install lint quickstart suites test-deps uninstall unit FORCE

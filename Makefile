@@ -24,8 +24,8 @@ op := claims codec filter find hash links op output_name pending sha256 summariz
 cache := cache redis
 engine := content dir_results engine expected publish receipt team
 job := job
-store := postgres postgres_array postgres_connection postgres_wait request rules sqlite sqlite_file sqlite_statement sqlite_wait store result_cache
-worker := attempt child claim finish identity lease spool stream worker
+store := postgres postgres_admin postgres_array postgres_connection postgres_wait request rules sqlite sqlite_admin sqlite_file sqlite_statement sqlite_wait store result_cache
+worker := announce attempt child claim finish identity lease spool stream worker
 
 ROOMS := base spec record fs walk op cache engine job store worker
 sees_base := base

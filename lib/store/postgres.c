@@ -21,7 +21,7 @@ enum statement {
 	NEXT_DUE,
 	STATEMENTS = NEXT_DUE + QUEUES_KINDS,
 };
-_Static_assert(STATEMENTS <= 64, "postgres_query() keeps a bit for each");
+_Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own");
 
 /* Times leave as microseconds. */
 #define JOB_COLUMNS \
@@ -806,13 +806,12 @@ static int list_page(struct store *base, const struct store_page *page, struct j
 	        " AND ($2::vega.state[] IS NULL OR s.state = ANY ($2::vega.state[]))"
 	        " AND ($3::text IS NULL OR j.queue = $3)"
 	        " AND ($4::text IS NULL OR j.submitter = $4)"
-	        " AND ($5::text IS NULL OR"
-	        "  (j.labels <> '{}' AND j.labels @> jsonb_build_object($5::text, $6::text)))"
-	        " AND ($7::bigint = 0 OR"
-	        "  j.created >= now() - $7::bigint * interval '1 millisecond')"
-	        " AND ($8::bigint = 0 OR"
-	        "  j.created <= now() - $8::bigint * interval '1 millisecond')"
-	        " ORDER BY s.nr DESC LIMIT $9::integer";
+	        " AND " POSTGRES_LABELLED("$5::text",
+	                "$6::text") " AND ($7::bigint = 0 OR"
+	                            "  j.created >= now() - $7::bigint * interval '1 millisecond')"
+	                            " AND ($8::bigint = 0 OR"
+	                            "  j.created <= now() - $8::bigint * interval '1 millisecond')"
+	                            " ORDER BY s.nr DESC LIMIT $9::integer";
 	struct postgres_store *store = handle(base);
 	const struct store_filter *filter = page->filter;
 	struct postgres_parameters p = {0};
@@ -906,5 +905,10 @@ const struct store_driver store_postgres = {
         .list = postgres_list,
         .next_due = postgres_next_due,
         .wait = postgres_wait,
+        .announce = postgres_announce,
+        .leave = postgres_leave,
+        .workers = postgres_workers,
+        .stats = postgres_stats,
+        .prune = postgres_prune,
         .close = postgres_close,
 };

@@ -450,6 +450,7 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
         const struct postgres_parameters *parameters, PGresult **result, struct vega_error *err)
 {
 	unsigned nap_ms = 10;
+	bool once = store->conn && PQtransactionStatus(store->conn) == PQTRANS_INTRANS;
 	*result = NULL;
 	for (;;) {
 		int rc = store->conn ? 0 : connect_now(store, true, err);
@@ -466,7 +467,8 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
 		if (verdict == RECONNECT || verdict == TIMEOUT) {
 			postgres_disconnect(store);
 		}
-		if ((verdict != AGAIN && verdict != RECONNECT) || !back_off(store, &nap_ms)) {
+		bool again = !once && (verdict == AGAIN || verdict == RECONNECT);
+		if (!again || !back_off(store, &nap_ms)) {
 			return rc;
 		}
 	}

@@ -1,5 +1,5 @@
-/* The PostgreSQL store: its connection (postgres_connection.c), its calls (postgres.c), its waiting
- * (postgres_wait.c). */
+/* The PostgreSQL store: its connection (postgres_connection.c), its calls (postgres.c), its
+ * housekeeping (postgres_admin.c), its waiting (postgres_wait.c). */
 #ifndef VEGA_STORE_POSTGRES_INTERNAL_H
 #define VEGA_STORE_POSTGRES_INTERNAL_H
 
@@ -29,6 +29,14 @@ struct postgres_store {
 	char watched[UUID_TEXT]; /* the one that was, or "" */
 	unsigned nap_ms;
 };
+
+/* Statements of postgres_admin.c have this number and the next ones. */
+#define POSTGRES_ADMIN_FIRST 48
+
+/* A condition: j has a label, or none is wanted. */
+#define POSTGRES_LABELLED(key, value) \
+	"(" key " IS NULL OR" \
+	" (j.labels <> '{}' AND j.labels @> jsonb_build_object(" key ", " value ")))"
 
 /* Parameters of one statement, all in text but for bytes. Text is borrowed. */
 #define POSTGRES_PARAMETERS 12
@@ -82,8 +90,8 @@ int postgres_begin_call(struct postgres_store *store, struct vega_error *err);
 /*
  * Runs one statement, which is its own transaction, until the deadline: again after a deadlock or a
  * serialization failure, and again on a new connection after the loss of one. So every statement
- * must be one that may be repeated. `number` (below 64) tells statements apart; the second use
- * prepares. The caller clears *result.
+ * must be one that may be repeated; after postgres_run("BEGIN") each is tried once. `number` (below
+ * 64) tells statements apart; the second use prepares. The caller clears *result.
  */
 int postgres_query(struct postgres_store *store, unsigned number, const char *sql,
         const struct postgres_parameters *parameters, PGresult **result, struct vega_error *err);
@@ -99,7 +107,16 @@ int postgres_lost(struct postgres_store *store, struct vega_error *err);
 /* Remembers what the caller looks at, for wait(). id NULL: everything. */
 void postgres_watch(struct postgres_store *store, const char *id);
 
-/* The wait slot of the driver. */
+/* Slots of the driver. */
 int postgres_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct vega_error *err);
+int postgres_announce(
+        struct store *base, const struct store_worker *worker, struct vega_error *err);
+int postgres_leave(struct store *base, const char *name, struct vega_error *err);
+int postgres_workers(struct store *base,
+        int (*each)(const struct store_worker *worker, void *context), void *context,
+        struct vega_error *err);
+int postgres_stats(struct store *base, int (*each)(const struct store_stats *stats, void *context),
+        void *context, struct vega_error *err);
+int postgres_prune(struct store *base, struct store_prune *prune, struct vega_error *err);
 
 #endif

@@ -25,15 +25,10 @@ static struct sqlite_store *handle(struct store *base)
 	return (struct sqlite_store *)base;
 }
 
-static const char *column_text(void *context, int column)
-{
-	return (const char *)sqlite3_column_text(context, column);
-}
-
 static int read_job(
         sqlite3_stmt *statement, unsigned parts, struct job *job, struct vega_error *err)
 {
-	struct store_row row = {.text = column_text, .context = statement};
+	struct store_row row = {.text = sqlite_row_text, .context = statement};
 	return store_read_job(job, &row, parts, err);
 }
 
@@ -581,13 +576,11 @@ static int sqlite_get(
 }
 
 #define LIST \
-	"SELECT " JOB_COLUMNS JOB_TABLES " WHERE j.nr < ?1 AND (?2 >> CASE s.state" \
-	" WHEN 'PENDING' THEN 0 WHEN 'PROCESSING' THEN 1 WHEN 'COMPLETED' THEN 2" \
-	" WHEN 'FAILED' THEN 3 ELSE 4 END) & 1" \
-	" AND j.queue = coalesce(?3, j.queue) AND j.submitter = coalesce(?4, j.submitter)" \
-	" AND (?5 IS NULL OR EXISTS (SELECT 1 FROM json_each(j.labels) WHERE key = ?5 AND" \
-	"  value = ?6))" \
-	" AND j.created >= ?7 AND j.created <= ?8 ORDER BY j.nr DESC LIMIT ?9"
+	"SELECT " JOB_COLUMNS JOB_TABLES " WHERE j.nr < ?1 AND " SQLITE_STATE_IN( \
+	        "?2") " AND j.queue = coalesce(?3, j.queue) AND j.submitter = coalesce(?4, " \
+	              "j.submitter)" \
+	              " AND " SQLITE_LABELLED("?5", "?6") " AND j.created >= ?7 AND j.created <= " \
+	                                                  "?8 ORDER BY j.nr DESC LIMIT ?9"
 
 static int list_page(struct store *base, const struct store_page *page, struct job *jobs,
         int64_t *last, struct vega_error *err)
@@ -673,5 +666,10 @@ const struct store_driver store_sqlite = {
         .list = sqlite_list,
         .next_due = sqlite_next_due,
         .wait = sqlite_wait,
+        .announce = sqlite_announce,
+        .leave = sqlite_leave,
+        .workers = sqlite_workers,
+        .stats = sqlite_stats,
+        .prune = sqlite_prune,
         .close = sqlite_close,
 };

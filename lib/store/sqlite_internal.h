@@ -1,5 +1,5 @@
 /* The SQLite store: its handle, its file (sqlite_file.c), its statements (sqlite_statement.c), its
- * calls (sqlite.c), its waiting (sqlite_wait.c). */
+ * calls (sqlite.c), its housekeeping (sqlite_admin.c), its waiting (sqlite_wait.c). */
 #ifndef VEGA_STORE_SQLITE_INTERNAL_H
 #define VEGA_STORE_SQLITE_INTERNAL_H
 
@@ -19,6 +19,15 @@ struct sqlite_store {
 	int64_t data_version; /* what the last wait() saw */
 	int inotify;          /* on the file's directory; -1: none yet, or not to be had */
 };
+
+/* Conditions: the state of s is among a parameter's bits (1 << enum job_state); j has a label, or
+ * none is wanted. */
+#define SQLITE_STATE_IN(bits) \
+	"(" bits " >> CASE s.state WHEN 'PENDING' THEN 0 WHEN 'PROCESSING' THEN 1" \
+	" WHEN 'COMPLETED' THEN 2 WHEN 'FAILED' THEN 3 ELSE 4 END) & 1"
+#define SQLITE_LABELLED(key, value) \
+	"(" key " IS NULL OR EXISTS (SELECT 1 FROM json_each(j.labels) l" \
+	" WHERE l.key = " key " AND l.value = " value "))"
 
 extern const char sqlite_schema[];
 
@@ -70,7 +79,18 @@ int sqlite_begin(struct sqlite_store *store, struct vega_error *err);
 /* Commits when rc is 0, else rolls back what is left to roll back. */
 int sqlite_end(struct sqlite_store *store, int rc, struct vega_error *err);
 
-/* The wait slot of the driver. */
+/* A row of a statement: the text of a struct store_row. */
+const char *sqlite_row_text(void *statement, int column);
+
+/* Slots of the driver. */
 int sqlite_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct vega_error *err);
+int sqlite_announce(struct store *base, const struct store_worker *worker, struct vega_error *err);
+int sqlite_leave(struct store *base, const char *name, struct vega_error *err);
+int sqlite_workers(struct store *base,
+        int (*each)(const struct store_worker *worker, void *context), void *context,
+        struct vega_error *err);
+int sqlite_stats(struct store *base, int (*each)(const struct store_stats *stats, void *context),
+        void *context, struct vega_error *err);
+int sqlite_prune(struct store *base, struct store_prune *prune, struct vega_error *err);
 
 #endif

@@ -99,3 +99,8 @@ int sqlite_execute(struct sqlite_store *store, sqlite3_stmt *statement, struct v
 	sqlite3_reset(statement);
 	return rc;
 }
+
+const char *sqlite_row_text(void *statement, int column)
+{
+	return (const char *)sqlite3_column_text(statement, column);
+}

@@ -319,3 +319,64 @@ int store_list(struct store *store, const struct store_filter *filter, store_pag
 	arena_release(&arena);
 	return rc;
 }
+
+struct store_worker store_read_worker(const struct store_row *row)
+{
+	struct store_worker worker = {
+	        .name = row->text(row->context, WORKER_NAME),
+	        .host = row->text(row->context, WORKER_HOST),
+	        .version = row->text(row->context, WORKER_VERSION),
+	        .queues = row->text(row->context, WORKER_QUEUES),
+	        .pid = (int)integer(row, WORKER_PID),
+	        .jobs = (unsigned)integer(row, WORKER_JOBS),
+	        .running = (unsigned)integer(row, WORKER_RUNNING),
+	        .lease_ms = (uint64_t)integer(row, WORKER_LEASE),
+	        .started = point(row, WORKER_STARTED),
+	        .seen = point(row, WORKER_SEEN),
+	};
+	long long silent_us = integer(row, WORKER_NOW) - integer(row, WORKER_SEEN);
+	uint64_t trusted_ms = worker.lease_ms + (worker.running ? 0 : STORE_ANNOUNCE_MS);
+	worker.silent_ms = silent_us > 0 ? (uint64_t)silent_us / 1000 : 0;
+	worker.alive = worker.silent_ms <= trusted_ms;
+	return worker;
+}
+
+struct store_stats store_read_stats(const struct store_row *row)
+{
+	struct store_stats stats = {.queue = row->text(row->context, 0)};
+	int column = 1;
+	for (int i = 0; i < JOB_STATES; i++) {
+		stats.jobs[i] = (uint64_t)integer(row, column++);
+	}
+	stats.due = (uint64_t)integer(row, column++);
+	stats.oldest_due_ms = (uint64_t)integer(row, column++);
+	stats.retried = (uint64_t)integer(row, column++);
+	stats.leases = (uint64_t)integer(row, column++);
+	stats.expired = (uint64_t)integer(row, column++);
+	for (int i = 0; i < STORE_WINDOWS; i++) {
+		stats.last[i].started = (uint64_t)integer(row, column++);
+		stats.last[i].ended[JOB_COMPLETED] = (uint64_t)integer(row, column++);
+		stats.last[i].ended[JOB_FAILED] = (uint64_t)integer(row, column++);
+		stats.last[i].ended[JOB_CANCELLED] = (uint64_t)integer(row, column++);
+	}
+	return stats;
+}
+
+uint32_t store_prunable(const struct store_prune *prune)
+{
+	const uint32_t ended = 1u << JOB_COMPLETED | 1u << JOB_FAILED | 1u << JOB_CANCELLED;
+	return prune->states ? prune->states & ended : ended;
+}
+
+bool store_prune_row(struct store_prune *prune, const struct store_row *row)
+{
+	const struct store_pruned job = {
+	        .id = row->text(row->context, PRUNED_ID),
+	        .lease_seq = (uint64_t)integer(row, PRUNED_LEASE_SEQ),
+	        .spec = row->text(row->context, PRUNED_SPEC),
+	        .records_uri = row->text(row->context, PRUNED_URI),
+	        .records_size = (uint64_t)integer(row, PRUNED_SIZE),
+	};
+	prune->after = integer(row, PRUNED_NR);
+	return prune->remove(&job, prune->context) && !prune->dry_run;
+}

@@ -104,6 +104,69 @@ struct store_filter {
 
 enum store_parts { STORE_PART_RESULT = 1, STORE_PART_RECORDS = 2 };
 
+/*
+ * A worker process. It announces itself when it begins, then each lease_ms / 4 while it runs jobs
+ * and each STORE_ANNOUNCE_MS while it does not, since an idle one should seldom write. So it counts
+ * as alive for lease_ms after it was seen, and without jobs for STORE_ANNOUNCE_MS longer. Strings
+ * are borrowed.
+ */
+#define STORE_ANNOUNCE_MS 60000
+struct store_worker {
+	const char *name; /* as claim() has it */
+	const char *host, *version;
+	const char *queues; /* a JSON array of names; "[]": any */
+	int pid;
+	unsigned jobs;    /* at a time, at most */
+	unsigned running; /* when it was seen */
+	uint64_t lease_ms;
+	/* out, by workers() */
+	struct vega_time started, seen;
+	uint64_t silent_ms; /* since then, by the store's clock */
+	bool alive;
+};
+
+/* The jobs of one queue, as of one moment. */
+enum store_window { STORE_LAST_MINUTE, STORE_LAST_HOUR, STORE_WINDOWS };
+struct store_stats {
+	const char *queue;
+	uint64_t jobs[JOB_STATES];
+	uint64_t due;           /* PENDING, and may be claimed now */
+	uint64_t oldest_due_ms; /* for how long the first of these could have been */
+	uint64_t retried;       /* had more than one attempt */
+	uint64_t leases;        /* that are held */
+	uint64_t expired;       /* leases that ended, and whose jobs nobody has taken over yet */
+	struct {
+		uint64_t started;           /* jobs whose last attempt began */
+		uint64_t ended[JOB_STATES]; /* jobs that came to this state; 0 for those that do not
+		                               last */
+	} last[STORE_WINDOWS];
+};
+
+/* A job that prune() is about to remove. Borrowed. */
+struct store_pruned {
+	const char *id;
+	uint64_t lease_seq; /* the last one */
+	const char *spec;
+	const char *records_uri; /* NULL: its records are in its row, or it has none */
+	uint64_t records_size;
+};
+
+/* Which jobs to remove: those that ended at least older_ms ago, and that the rest selects. */
+struct store_prune {
+	uint64_t older_ms;
+	uint32_t states; /* bits 1 << enum job_state; 0: each terminal one. Others are no
+	                    use: no job is removed before it has ended */
+	const char *queue, *label;
+	unsigned batch; /* jobs in one transaction, > 0 */
+	bool dry_run;   /* remove() is called, and nothing removed */
+
+	/* Take away what the job keeps outside of the store. True: it may go, too. */
+	bool (*remove)(const struct store_pruned *job, void *context);
+	void *context;
+
+	int64_t after; /* in, out: where the next call goes on; begins as 0 */
+};
+
 struct store_driver {
 	const char *scheme;
 	/*
@@ -192,6 +255,33 @@ struct store_driver {
 	 * since. Negative as everywhere.
 	 */
 	int (*wait)(struct store *store, uint64_t timeout_ms, int wake_fd, struct vega_error *err);
+
+	/* Store what a worker says of itself, as seen now; and when it ends well, forget it. */
+	int (*announce)(
+	        struct store *store, const struct store_worker *worker, struct vega_error *err);
+	int (*leave)(struct store *store, const char *name, struct vega_error *err);
+
+	/* Calls each() for every worker that announced itself and did not leave, by name, until it
+	 * returns non-zero. */
+	int (*workers)(struct store *store,
+	        int (*each)(const struct store_worker *worker, void *context), void *context,
+	        struct vega_error *err);
+
+	/* Calls each() for every queue that has jobs, by name, until it returns non-zero. Looks at
+	 * every job. */
+	int (*stats)(struct store *store,
+	        int (*each)(const struct store_stats *stats, void *context), void *context,
+	        struct vega_error *err);
+
+	/*
+	 * Remove up to `batch` jobs that have ended, the oldest first, in one transaction: lock
+	 * them, call remove() for each, and delete those that it lets go, with their results.
+	 * Whoever is killed in between leaves a job without its files, which the next call removes,
+	 * and never a file whose job is gone. Jobs that another prune() has locked are passed over.
+	 * Returns how many it looked at, 0 when none is left; or a negative code, after which jobs
+	 * may have been removed or not.
+	 */
+	int (*prune)(struct store *store, struct store_prune *prune, struct vega_error *err);
 
 	void (*close)(struct store *store);
 };

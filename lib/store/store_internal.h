@@ -97,6 +97,66 @@ int store_left_ms(uint64_t deadline);
 /* A random number from low to high, so that many processes do not do the same at once. */
 unsigned store_jitter(unsigned low, unsigned high);
 
+/* The columns of a worker, in the order in which both stores select them. Times are microseconds
+ * since 1970. */
+enum store_worker_column {
+	WORKER_NAME,
+	WORKER_HOST,
+	WORKER_PID,
+	WORKER_VERSION,
+	WORKER_STARTED,
+	WORKER_SEEN,
+	WORKER_LEASE,
+	WORKER_JOBS,
+	WORKER_RUNNING,
+	WORKER_QUEUES,
+	WORKER_NOW, /* the store's clock */
+};
+
+/* Borrows from the row. */
+struct store_worker store_read_worker(const struct store_row *row);
+
+/*
+ * What stats() selects of job_state, once for both stores. `age` is the milliseconds that have
+ * passed since a time, as an expression; `now`, `minute` and `hour` are expressions, too.
+ */
+#define STORE_COUNT(condition) ", count(*) FILTER (WHERE " condition ")"
+#define STORE_COUNT_WINDOW(since) \
+	STORE_COUNT("started > " since) \
+	STORE_COUNT("finished > " since " AND state = 'COMPLETED'") \
+	STORE_COUNT("finished > " since " AND state = 'FAILED'") \
+	STORE_COUNT("finished > " since " AND state = 'CANCELLED'")
+#define STORE_STATS(now, minute, hour, age) \
+	"queue" STORE_COUNT("state = 'PENDING'") STORE_COUNT("state = 'PROCESSING'") \
+	        STORE_COUNT("state = 'COMPLETED'") STORE_COUNT("state = 'FAILED'") STORE_COUNT( \
+	                "state = 'CANCELLED'") \
+	                STORE_COUNT("state = 'PENDING' AND due <= " now) ", coalesce(" age( \
+	                        "min(due) FILTER (WHERE state = 'PENDING' AND due <= " now \
+	                        ")") ", 0)" STORE_COUNT("attempt > 1") \
+	                        STORE_COUNT("lease_until > " now) \
+	                                STORE_COUNT("lease_until <= " now) \
+	                                        STORE_COUNT_WINDOW(now " - " minute) \
+	                                                STORE_COUNT_WINDOW(now " - " hour)
+
+/* Reads such a row. */
+struct store_stats store_read_stats(const struct store_row *row);
+
+/* The columns that prune() selects, in this order. */
+enum store_pruned_column {
+	PRUNED_NR,
+	PRUNED_ID,
+	PRUNED_LEASE_SEQ,
+	PRUNED_SPEC,
+	PRUNED_URI,
+	PRUNED_SIZE,
+};
+
+/* The states that prune() may look at. */
+uint32_t store_prunable(const struct store_prune *prune);
+
+/* Calls remove() for a row; true when the job is to be deleted. Moves `after`. */
+bool store_prune_row(struct store_prune *prune, const struct store_row *row);
+
 /* What list() reads at a time: jobs with nr below `before`, newest first. Paging keeps memory
  * small, and no transaction open while the caller prints. */
 #define STORE_PAGE 500

@@ -157,6 +157,7 @@ static uint64_t next_event(const struct worker *w)
 	if (!worker_stopping(w) && w->running < w->config->jobs) {
 		store_next = least(store_next, w->claim_at);
 	}
+	store_next = least(store_next, worker_announce_at(w));
 	if (w->failures && store_next < w->retry_at) {
 		store_next = w->retry_at;
 	}
@@ -217,6 +218,7 @@ static void run(struct worker *w)
 		if (!w->running && worker_stopping(w)) {
 			return;
 		}
+		worker_announce(w);
 		pause_until(w, next_event(w));
 	}
 }
@@ -338,6 +340,7 @@ int worker_run_on(const struct worker_config *config, worker_opener *open,
 	int code = worker_prepare(&w, &signals, err);
 	if (code == 0) {
 		run(&w);
+		worker_leave(&w);
 		code = w.failure.code;
 		if (code && err) {
 			*err = w.failure;

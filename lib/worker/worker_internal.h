@@ -1,7 +1,7 @@
 /*
  * What the files of the worker share. worker.c has the loop: it tends what must happen in time,
- * renews leases (lease.c), stores results (finish.c), claims jobs (claim.c), and sleeps.
- * Times are CLOCK_BOOTTIME milliseconds.
+ * renews leases (lease.c), stores results (finish.c), claims jobs (claim.c), announces itself
+ * (announce.c), and sleeps. Times are CLOCK_BOOTTIME milliseconds.
  */
 #ifndef VEGA_WORKER_INTERNAL_H
 #define VEGA_WORKER_INTERNAL_H
@@ -42,6 +42,9 @@ struct worker {
 	uint64_t retry_at;   /* the store is left alone until then */
 	uint64_t away_since; /* while failures > 0 */
 	unsigned failures;   /* of store calls, in a row */
+	uint64_t announced_at;
+	unsigned announced_running;
+	bool announced;
 	unsigned start_failures;
 
 	unsigned signals;
@@ -109,5 +112,12 @@ void worker_finish(struct worker *w);
 
 /* Claim as many jobs as there is room for, when it is time, and start them. */
 void worker_claim(struct worker *w);
+
+/* --- announce.c --- */
+
+/* Tell the store of this worker, when it is time: see struct store_worker. */
+uint64_t worker_announce_at(const struct worker *w);
+void worker_announce(struct worker *w);
+void worker_leave(struct worker *w);
 
 #endif

@@ -334,6 +334,36 @@ static int fake_wait(struct store *store, uint64_t timeout_ms, int wake_fd, stru
 	return 0;
 }
 
+static struct store_worker announced; /* as of the last call; its strings are not kept */
+static unsigned announcements, idle_announcements, leaves;
+static bool announced_well;
+static bool refuse_announcement;
+
+static int fake_announce(
+        struct store *store, const struct store_worker *worker, struct vega_error *err)
+{
+	(void)store;
+	int code = down(err);
+	if (code) {
+		return code;
+	}
+	announced = *worker;
+	announcements++;
+	idle_announcements += worker->running == 0;
+	announced_well = strstr(worker->name, worker->host) == worker->name &&
+	                 strcmp(worker->version, VEGA_VERSION) == 0 &&
+	                 strcmp(worker->queues, "[]") == 0;
+	return refuse_announcement ? vega_fail(err, VEGA_FATAL, "permission denied") : 0;
+}
+
+static int fake_leave(struct store *store, const char *name, struct vega_error *err)
+{
+	(void)store;
+	(void)name;
+	leaves++;
+	return down(err);
+}
+
 static void fake_close(struct store *store)
 {
 	(void)store;
@@ -349,6 +379,8 @@ static const struct store_driver fake_driver = {
         .list = fake_list,
         .next_due = fake_next_due,
         .wait = fake_wait,
+        .announce = fake_announce,
+        .leave = fake_leave,
         .close = fake_close,
 };
 
@@ -406,6 +438,8 @@ static void reset(void)
 	refuse_progress = steal_at_beat = steal_at_finish = false;
 	steal_at_commit = forget_commit = refuse_repeated = false;
 	retry_delay = away_until = away_after_claim = away_at_finish = lost_at = 0;
+	announcements = idle_announcements = leaves = 0;
+	refuse_announcement = false;
 	log_text[0] = '\0';
 	config = (struct worker_config){.walk_path = walk,
 	        .spool_dir = spool_dir,
@@ -658,6 +692,40 @@ static void test_progress_and_cancel(void)
 	is_int(work(), 0, "progress that the store refuses");
 	is_int(row->state, JOB_COMPLETED, "does not cost the lease");
 	ok(logged("refused a heartbeat") > 0, "and is logged");
+}
+
+static void test_announcements(void)
+{
+	reset();
+	is_int(work(), 0, "a worker without work");
+	is_int(announcements + leaves, 0, "comes and goes unnoticed");
+
+	reset();
+	config.jobs = 3;
+	submit("sleep 0.8\n" SAY_SUMMARY);
+	is_int(work(), 0, "one that works");
+	ok(announcements >= 3, "announces itself with each heartbeat (%u)", announcements);
+	ok(announced_well, "by name");
+	is_int(announced.running, 1, "with what it runs");
+	is_int(announced.jobs, 3, "and could");
+	is_int(announced.lease_ms, 1000, "for how long it is to be trusted");
+	is_int(announced.pid, getpid(), "and who it is");
+	is_int(leaves, 1, "and in the end it leaves");
+
+	reset();
+	config.mode = WORKER_FOREVER;
+	submit(SAY_SUMMARY);
+	submit("trap '' TERM; kill -TERM $PPID\n" SAY_SUMMARY)->due = now_ms() + 1500;
+	is_int(work(), 0, "one that has nothing to do for a while");
+	is_int(idle_announcements, 1, "says so once");
+	ok(announcements <= 3, "and not again (%u)", announcements);
+
+	reset();
+	refuse_announcement = true;
+	struct row *row = submit("sleep 0.8\n" SAY_SUMMARY);
+	is_int(work(), 0, "one that may not announce itself");
+	is_int(row->state, JOB_COMPLETED, "works all the same");
+	is_int(logged("not listed among the workers: permission denied"), 1, "and says so once");
 }
 
 static void test_lost_at_heartbeat(void)
@@ -1122,6 +1190,7 @@ int main(void)
 	test_stderr();
 	test_stragglers();
 	test_progress_and_cancel();
+	test_announcements();
 	test_lost_at_heartbeat();
 	test_lost_at_finish();
 	test_store_away();

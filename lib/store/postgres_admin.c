@@ -1,0 +1,194 @@
+#include "store/postgres_internal.h"
+
+/* Numbers of statements, for postgres_query(). */
+enum statement { ANNOUNCE = POSTGRES_ADMIN_FIRST, LEAVE, WORKERS, STATS, PRUNE, PRUNE_DRY, DELETE };
+
+static struct postgres_store *handle(struct store *base)
+{
+	return (struct postgres_store *)base;
+}
+
+int postgres_announce(struct store *base, const struct store_worker *worker, struct vega_error *err)
+{
+	static const char sql[] =
+	        "INSERT INTO vega.worker (name, host, pid, version, lease_ms, jobs, running, "
+	        "queues)"
+	        " VALUES ($1, $2, $3::integer, $4, $5::bigint, $6::integer, $7::integer, $8::jsonb)"
+	        " ON CONFLICT (name) DO UPDATE SET seen = now(), lease_ms = excluded.lease_ms,"
+	        " jobs = excluded.jobs, running = excluded.running, queues = excluded.queues";
+	struct postgres_store *store = handle(base);
+	struct arena arena = {0};
+	struct postgres_parameters p = {0};
+	PGresult *reply = NULL;
+	const char *name = worker->name, *host = worker->host;
+	int rc = store_clean(&arena, &name) && store_clean(&arena, &host)
+	                 ? postgres_begin_call(store, err)
+	                 : vega_fail_nomem(err);
+	if (rc == 0) {
+		postgres_add_text(&p, name);
+		postgres_add_text(&p, host);
+		postgres_add_integer(&p, worker->pid);
+		postgres_add_text(&p, worker->version);
+		postgres_add_integer(&p, store_limit(worker->lease_ms));
+		postgres_add_integer(&p, worker->jobs);
+		postgres_add_integer(&p, worker->running);
+		postgres_add_text(&p, worker->queues);
+		rc = postgres_query(store, ANNOUNCE, sql, &p, &reply, err);
+	}
+	PQclear(reply);
+	arena_release(&arena);
+	return rc;
+}
+
+int postgres_leave(struct store *base, const char *name, struct vega_error *err)
+{
+	struct postgres_store *store = handle(base);
+	struct arena arena = {0};
+	struct postgres_parameters p = {0};
+	PGresult *reply = NULL;
+	int rc =
+	        store_clean(&arena, &name) ? postgres_begin_call(store, err) : vega_fail_nomem(err);
+	if (rc == 0) {
+		postgres_add_text(&p, name);
+		rc = postgres_query(
+		        store, LEAVE, "DELETE FROM vega.worker WHERE name = $1", &p, &reply, err);
+	}
+	PQclear(reply);
+	arena_release(&arena);
+	return rc;
+}
+
+int postgres_workers(struct store *base,
+        int (*each)(const struct store_worker *worker, void *context), void *context,
+        struct vega_error *err)
+{
+	static const char sql[] =
+	        "SELECT name, host, pid, version, (extract(epoch FROM started) * 1000000)::bigint,"
+	        " (extract(epoch FROM seen) * 1000000)::bigint, lease_ms, jobs, running, queues,"
+	        " (extract(epoch FROM now()) * 1000000)::bigint"
+	        " FROM vega.worker ORDER BY name COLLATE \"C\"";
+	struct postgres_store *store = handle(base);
+	const struct postgres_parameters none = {0};
+	PGresult *reply = NULL;
+	int rc = postgres_begin_call(store, err);
+	rc = rc ? rc : postgres_query(store, WORKERS, sql, &none, &reply, err);
+	for (int i = 0; rc == 0 && i < PQntuples(reply); i++) {
+		struct postgres_row context_row = {.result = reply, .number = i};
+		const struct store_row row = {.text = postgres_row_text, .context = &context_row};
+		const struct store_worker worker = store_read_worker(&row);
+		if (each(&worker, context)) {
+			break;
+		}
+	}
+	PQclear(reply);
+	return rc;
+}
+
+#define AGE(time) "(extract(epoch FROM now() - " time ") * 1000)::bigint"
+
+int postgres_stats(struct store *base, int (*each)(const struct store_stats *stats, void *context),
+        void *context, struct vega_error *err)
+{
+	static const char sql[] =
+	        "SELECT " STORE_STATS("now()", "interval '1 minute'", "interval '1 hour'",
+	                AGE) " FROM vega.job_state GROUP BY queue ORDER BY queue COLLATE \"C\"";
+	struct postgres_store *store = handle(base);
+	const struct postgres_parameters none = {0};
+	PGresult *reply = NULL;
+	int rc = postgres_begin_call(store, err);
+	rc = rc ? rc : postgres_query(store, STATS, sql, &none, &reply, err);
+	for (int i = 0; rc == 0 && i < PQntuples(reply); i++) {
+		struct postgres_row context_row = {.result = reply, .number = i};
+		const struct store_row row = {.text = postgres_row_text, .context = &context_row};
+		const struct store_stats stats = store_read_stats(&row);
+		if (each(&stats, context)) {
+			break;
+		}
+	}
+	PQclear(reply);
+	return rc;
+}
+
+#define PRUNE_SQL(lock) \
+	"SELECT s.nr, j.id, s.lease_seq, j.spec, r.records_uri, coalesce(r.records_size, 0)" \
+	" FROM vega.job_state s JOIN vega.job j USING (nr)" \
+	" LEFT JOIN vega.job_result r USING (nr)" \
+	" WHERE s.nr > $1::bigint AND s.state = ANY ($2::vega.state[])" \
+	" AND s.finished <= now() - $3::bigint * interval '1 millisecond'" \
+	" AND ($4::text IS NULL OR s.queue = $4)" \
+	" AND " POSTGRES_LABELLED("$5::text", "$6::text") " ORDER BY s.nr LIMIT $7::integer" lock
+
+static int select_batch(struct postgres_store *store, const struct store_prune *prune,
+        PGresult **reply, struct vega_error *err)
+{
+	struct arena arena = {0};
+	struct buf states = BUF_INIT;
+	struct postgres_parameters p = {0};
+	const char *queue = prune->queue, *label = prune->label, *key, *value;
+	bool clean = store_clean(&arena, &queue) && store_clean(&arena, &label) &&
+	             postgres_state_array(store_prunable(prune), &states);
+	int rc = clean ? store_split_label(label, &arena, &key, &value, err) : vega_fail_nomem(err);
+	if (rc == 0) {
+		postgres_add_integer(&p, prune->after);
+		postgres_add_text(&p, states.data);
+		postgres_add_integer(&p, store_span_us(prune->older_ms) / 1000);
+		postgres_add_text(&p, queue);
+		postgres_add_text(&p, key);
+		postgres_add_text(&p, value);
+		postgres_add_integer(&p, prune->batch);
+		rc = prune->dry_run
+		             ? postgres_query(store, PRUNE_DRY, PRUNE_SQL(""), &p, reply, err)
+		             : postgres_query(store, PRUNE,
+		                       PRUNE_SQL(" FOR UPDATE OF s SKIP LOCKED"), &p, reply, err);
+	}
+	buf_release(&states);
+	arena_release(&arena);
+	return rc;
+}
+
+static int prune_batch(
+        struct postgres_store *store, struct store_prune *prune, struct vega_error *err)
+{
+	struct postgres_array numbers = {.count = 0}; /* of those to delete */
+	struct postgres_parameters p = {0};
+	PGresult *reply = NULL;
+	int seen = 0, rc = select_batch(store, prune, &reply, err);
+	for (; rc == 0 && seen < PQntuples(reply); seen++) {
+		struct postgres_row context = {.result = reply, .number = seen};
+		const struct store_row row = {.text = postgres_row_text, .context = &context};
+		if (store_prune_row(prune, &row)) {
+			postgres_array_integer(&numbers, prune->after);
+		}
+	}
+	PQclear(reply);
+	reply = NULL;
+	if (rc == 0 && numbers.count) {
+		rc = postgres_add_arrays(&p, &numbers, 1)
+		             ? postgres_query(store, DELETE,
+		                       "DELETE FROM vega.job WHERE nr = ANY ($1::bigint[])", &p,
+		                       &reply, err)
+		             : vega_fail_nomem(err);
+	}
+	PQclear(reply);
+	postgres_arrays_release(&numbers, 1);
+	return rc ? rc : seen;
+}
+
+int postgres_prune(struct store *base, struct store_prune *prune, struct vega_error *err)
+{
+	struct postgres_store *store = handle(base);
+	int rc = postgres_begin_call(store, err);
+	if (rc || prune->dry_run) {
+		return rc ? rc : prune_batch(store, prune, err);
+	}
+	rc = postgres_run(store, "BEGIN", err);
+	rc = rc ? rc : prune_batch(store, prune, err);
+	if (rc >= 0) {
+		int failed = postgres_run(store, "COMMIT", err);
+		rc = failed ? failed : rc;
+	} else if (store->conn) {
+		struct vega_error ignored;
+		postgres_run(store, "ROLLBACK", &ignored);
+	}
+	return rc;
+}

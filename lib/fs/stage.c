@@ -61,6 +61,8 @@ struct level {
 	struct strlist below; /* its directories */
 	size_t next;          /* the one to visit then */
 	size_t path;          /* the length of its own path */
+	dev_t dev;            /* what it is, since ".." may lead elsewhere when it was moved */
+	ino_t ino;
 };
 
 struct tree {
@@ -129,8 +131,13 @@ static int descend(struct tree *tree, int dir, size_t path)
 		tree->levels = levels;
 		tree->room = room;
 	}
+	struct stat st;
+	if (fstat(dir, &st) != 0) {
+		close(dir);
+		return -errno;
+	}
 	struct level *level = &tree->levels[tree->depth++];
-	*level = (struct level){.path = path};
+	*level = (struct level){.path = path, .dev = st.st_dev, .ino = st.st_ino};
 	if (tree->dir >= 0) {
 		close(tree->dir);
 	}
@@ -158,9 +165,14 @@ static int ascend(struct tree *tree)
 		return 0;
 	}
 	const struct level *up = &tree->levels[tree->depth - 1];
+	struct stat st;
 	int dir = openat(tree->dir, "..", OPEN_DIRECTORY);
 	if (dir < 0) {
 		return -errno;
+	}
+	if (fstat(dir, &st) != 0 || st.st_dev != up->dev || st.st_ino != up->ino) {
+		close(dir);
+		return -ESTALE;
 	}
 	close(tree->dir);
 	tree->dir = dir;
@@ -353,6 +365,21 @@ static int discard_once(struct output_root *root, int base, const struct stage *
 	}
 	int error = visit_tree(top, &visit);
 	return error ? error : discard_directory(NULL, base, name);
+}
+
+int stage_count(struct output_root *root, const struct stage *stage)
+{
+	int count = 0, base = output_root_dir(root, "", false);
+	if (base < 0) {
+		return base == -ENOENT ? 0 : base;
+	}
+	for (struct stage at = *stage; at.seq > 0; at.seq--) {
+		char name[STAGE_NAME_MAX];
+		stage_name(&at, name);
+		count += is_there(base, name);
+	}
+	close(base);
+	return count;
 }
 
 int stage_discard(struct output_root *root, const struct stage *stage)

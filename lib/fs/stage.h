@@ -47,8 +47,11 @@ struct stage_publication {
 int stage_publish(
         struct output_root *root, const struct stage *stage, const struct stage_publication *how);
 
+/* How many of the job's stages are there, from this one down to that of lease 1; or -errno. */
+int stage_count(struct output_root *root, const struct stage *stage);
+
 /* Remove the job's stages from this one down to that of lease 1, with what is in them. 0 or -errno
- * of the first that could not be removed. */
+ * of the first that could not be removed (ESTALE: somebody moves its directories about). */
 int stage_discard(struct output_root *root, const struct stage *stage);
 
 #endif

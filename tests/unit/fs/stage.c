@@ -349,11 +349,14 @@ static void test_discard(void)
 	static const char *const names[] = {"x", "a/b/y", NULL};
 	struct output_root *root = fresh(), *staged;
 	struct buf deep = BUF_INIT;
-	is_int(stage_discard(root, &second), 0, "no output directory, nothing to discard");
+	is_int(stage_count(root, &second), 0, "no output directory, no stages");
+	is_int(stage_discard(root, &second), 0, "nor anything to discard");
 	is_int(access(at("out"), F_OK), -1, "and none is made");
 	ok(stage_files(root, &first, names) && stage_files(root, &second, names) &&
 	                stage_files(root, &other, names),
 	        "three stages");
+	is_int(stage_count(root, &first), 1, "one of the first lease");
+	is_int(stage_count(root, &second), 2, "one more of the second");
 	is_int(stage_discard(root, &first), 0, "discard the first");
 	ok(!is_there(&first) && is_there(&second) && is_there(&other), "the first is gone");
 	ok(stage_files(root, &first, names), "it is there again");
@@ -376,6 +379,33 @@ static void test_discard(void)
 	ok(!is_there(&first), "is gone");
 	buf_release(&deep);
 	output_root_close(staged);
+	output_root_close(root);
+}
+
+static void move_away(void *context, const char *dir, const char *name, int errnum)
+{
+	(void)context, (void)name, (void)errnum;
+	ok(rename(context, at("others/a")) == 0, "%s is moved away meanwhile", dir);
+}
+
+/* Who can write there moves a directory to where ".." is not ours. */
+static void test_moved(void)
+{
+	static const char *const names[] = {"a/x", "b/y", NULL};
+	struct output_root *root = fresh();
+	char name[STAGE_NAME_MAX], a[1024];
+	stage_name(&first, name);
+	snprintf(a, sizeof a, "%s/out/%s/a", top, name);
+	ok(stage_files(root, &first, names), "a stage");
+	ok(mkdir(at("out/a"), 0777) == 0 && mkdir(at("out/a/x"), 0777) == 0,
+	        "something in its way");
+	ok(mkdir(at("others"), 0777) == 0 && mkdir(at("others/b"), 0777) == 0 &&
+	                close(creat(at("others/b/precious"), 0666)) == 0,
+	        "a directory of others");
+	const struct stage_publication how = {.refused = move_away, .context = a};
+	int error = stage_publish(root, &first, &how);
+	is_int(access(at("others/b/precious"), F_OK), 0, "what is there is left alone");
+	is_int(error, -ESTALE, "as is told");
 	output_root_close(root);
 }
 
@@ -428,6 +458,7 @@ int main(void)
 	test_killed();
 	test_together();
 	test_discard();
+	test_moved();
 	test_zombie();
 	is_int(open_fds(), before, "no descriptor leaked");
 	ok(remove_all(top), "nothing is left behind");

@@ -25,7 +25,7 @@ cache := cache redis
 engine := content dir_results engine expected publish receipt team
 job := job
 store := postgres postgres_admin postgres_array postgres_connection postgres_wait request rules sqlite sqlite_admin sqlite_file sqlite_statement sqlite_wait store result_cache
-worker := announce attempt child claim finish identity lease spool stream worker
+worker := announce attempt child claim finish identity lease spool spool_sweep stream worker
 
 ROOMS := base spec record fs walk op cache engine job store worker
 sees_base := base
@@ -43,7 +43,7 @@ sees_worker := $(sees_store) worker
 room_objects = $(foreach file,$($(1)),$(B)/lib/$(1)/$(file).o)
 seen_objects = $(foreach room,$(sees_$(1)),$(call room_objects,$(room)))
 
-COMMANDS := vega-walk vega-submit vega-run vega-status vega-cancel
+COMMANDS := vega-walk vega-submit vega-run vega-status vega-cancel vega-admin
 
 # --- Compiler and libraries --------------------------------------------------------------------------------
 
@@ -113,7 +113,9 @@ $(B)/libvega.a: $(LIB_OBJECTS)
 	$(if $(V),,$(call say,AR))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(B)/vega-status: $(B)/cmd/job_list.o $(B)/cmd/job_print.o $(B)/cmd/job_source.o $(B)/cmd/job_text.o
+$(B)/vega-status: $(B)/cmd/job_list.o $(B)/cmd/job_print.o $(B)/cmd/job_retry.o $(B)/cmd/job_source.o $(B)/cmd/job_text.o \
+	$(B)/cmd/worker_list.o
+$(B)/vega-admin: $(B)/cmd/job_print.o $(B)/cmd/prune.o $(B)/cmd/stats.o
 $(COMMANDS:%=$(B)/%): $(B)/vega-%: $(B)/cmd/vega-%.o $(B)/cmd/cmd.o $(B)/libvega.a
 	$(if $(V),,$(call say,LD))
 	$(Q)$(LINK)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -51,6 +52,14 @@ int cmd_usage_error(const struct vega_error *err)
 		fprintf(stderr, "Try '%s --help' for the options.\n", cmd_name);
 	}
 	return status;
+}
+
+const char *cmd_user(void)
+{
+	static char number[24];
+	const struct passwd *user = getpwuid(geteuid());
+	snprintf(number, sizeof number, "%lu", (unsigned long)geteuid());
+	return user ? user->pw_name : number;
 }
 
 bool cmd_common(const struct option_common *common, const struct cmd_help *help,

@@ -21,6 +21,9 @@ int cmd_usage_error(const struct vega_error *err);
 /* A one-line message on stderr, "NAME: …". */
 void cmd_message(const char *line);
 
+/* The name of the user that this process works for, or the number of one without a name. */
+const char *cmd_user(void);
+
 /*
  * Handle -h, --version and --vega-options: when one was given, prints to stdout, sets the exit
  * status and returns true. `usage` is the lines under "usage:", `intro` a sentence or two, `outro`

@@ -1,4 +1,4 @@
-/* vega-status: list jobs, show one, wait for it, print its result. */
+/* vega-status: list jobs and workers; show a job, wait for it, print its result, try it again. */
 #include <errno.h>
 #include <limits.h>
 #include <locale.h>
@@ -11,14 +11,16 @@
 #include "cmd.h"
 #include "job_list.h"
 #include "job_print.h"
+#include "job_retry.h"
 #include "job_source.h"
 #include "job_text.h"
+#include "worker_list.h"
 
 #define MILLISECOND UINT64_C(1000000)
 
 struct status {
 	struct option_common common;
-	bool wait, follow, result, records;
+	bool wait, follow, result, records, retry, force, workers;
 	uint32_t state;
 	char *queue, *label, *submitter, *store, *cache;
 	struct option_number newer_than, older_than, limit, timeout;
@@ -46,6 +48,11 @@ static const struct option_row rows[] = {
                 "print the summary: a picture on a terminal, else JSON on a line"},
         {"records", 0, OPT_FLAG, FIELD(records), 0, NULL, NULL, ONE,
                 "print the records that the job made, as ndjson"},
+        {"retry", 0, OPT_FLAG, FIELD(retry), 0, NULL, NULL, ONE,
+                "submit each that FAILED or was CANCELLED once more, as a new job with the label "
+                "retry-of=JOB, and print the new ids"},
+        {"force", 0, OPT_FLAG, FIELD(force), 0, NULL, NULL, ONE,
+                "with --retry: also those that COMPLETED"},
         {"state", 's', OPT_CHOICES, FIELD(state), 0, "STATE", state_names, LIST,
                 "in one of these states; repeat or separate with commas"},
         {"queue", 0, OPT_TEXT, FIELD(queue), 0, "NAME", NULL, LIST, "in the queue NAME"},
@@ -57,6 +64,8 @@ static const struct option_row rows[] = {
                 "submitted more than AGE ago"},
         {"limit", 'n', OPT_NUMBER, FIELD(limit), 0, "N", NULL, LIST,
                 "at most N, the newest first; 0 for all (default: 20 on a terminal, else all)"},
+        {"workers", 0, OPT_FLAG, FIELD(workers), 0, NULL, NULL, "Workers",
+                "list the workers instead, and when each was last seen"},
         {"format", 'F', OPT_CHOICE, FIELD(format), 0, "FORMAT", format_names, HOW,
                 "text (default), or json: an object a line"},
         {"store", 0, OPT_TEXT, FIELD(store), 0, "URL", NULL, HOW,
@@ -68,8 +77,9 @@ static const struct option_row rows[] = {
 };
 
 static const struct cmd_help help = {"vega-status [OPTION]... [JOB]...",
-        "List jobs, newest first; or show the JOBs named, wait for them, or print what they\n"
-        "found. In a pipe the list has an id, state, queue, submitter, time of submission and\n"
+        "List jobs, newest first; or show the JOBs named, wait for them, print what they found,\n"
+        "or try them again. In a pipe the list has an id, state, queue, submitter, time of "
+        "submission and\n"
         "description a line, separated by tabs.",
         "Examples:\n"
         "  vega-status --state failed --newer-than 1d\n"
@@ -170,6 +180,33 @@ static int about_jobs(const struct status *s, struct job_source *source, char **
 	return worst;
 }
 
+static int retry_jobs(const struct status *s, struct job_source *source, char **ids, size_t count)
+{
+	int worst = 0;
+	for (size_t i = 0; i < count; i++) {
+		char retry[UUID_TEXT];
+		struct buf out = BUF_INIT;
+		struct vega_error err;
+		int code = job_source_store(source, &err);
+		code = code ? code : job_retry(source->store, ids[i], s->force, retry, &err);
+		if (code == 0) {
+			buf_printf(&out, "%s\n", retry);
+			code = print_buf(&out, &err);
+		}
+		int status = code ? failed(&err) : 0;
+		worst = status > worst ? status : worst;
+	}
+	return worst;
+}
+
+static int list_workers(const struct status *s, struct job_source *source)
+{
+	struct vega_error err;
+	int code = job_source_store(source, &err);
+	code = code ? code : worker_list(source->store, s->format != 0, &err);
+	return code ? failed(&err) : 0;
+}
+
 static int list_jobs(const struct status *s, struct job_source *source)
 {
 	struct vega_error err;
@@ -191,12 +228,23 @@ static int check(const struct status *s, char **ids, size_t count, struct vega_e
 {
 	bool filters = s->state || s->queue || s->label || s->submitter || s->newer_than.set ||
 	               s->older_than.set || s->limit.set;
-	bool actions = s->wait || s->follow || s->result || s->records;
+	bool reads = s->wait || s->follow || s->result || s->records;
+	bool actions = reads || s->retry;
+	if (s->workers && (count || filters || actions)) {
+		return vega_fail(err, VEGA_USAGE, "--workers lists workers, and no jobs");
+	}
+	if (s->retry && reads) {
+		return vega_fail(err, VEGA_USAGE,
+		        "--retry prints ids of new jobs, for another vega-status to look at");
+	}
+	if (s->force && !s->retry) {
+		return vega_fail(err, VEGA_USAGE, "--force needs --retry");
+	}
 	if (count && filters) {
 		return vega_fail(err, VEGA_USAGE, "name JOBs or say which to list, not both");
 	}
 	if (!count && actions) {
-		return vega_fail(err, VEGA_USAGE, "name the JOB to wait for or to print");
+		return vega_fail(err, VEGA_USAGE, "name the JOB to wait for, to print or to retry");
 	}
 	if (s->result && s->records) {
 		return vega_fail(err, VEGA_USAGE, "--result and --records exclude each other");
@@ -227,7 +275,10 @@ static int run(const struct status *s, char **ids, size_t count)
 	if (code) {
 		return cmd_usage_error(&err);
 	}
-	status = count ? about_jobs(s, &source, ids, count) : list_jobs(s, &source);
+	status = s->workers ? list_workers(s, &source)
+	         : s->retry ? retry_jobs(s, &source, ids, count)
+	         : count    ? about_jobs(s, &source, ids, count)
+	                    : list_jobs(s, &source);
 	job_source_close(&source);
 	return status;
 }

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,10 +168,7 @@ static int write_spec(const struct spec *spec, struct buf *json, struct vega_err
 static int store_job(const char *url, struct store_request *request, struct vega_error *err)
 {
 	struct store *store = NULL;
-	struct passwd *user = getpwuid(geteuid());
-	char number[24];
-	snprintf(number, sizeof number, "%lu", (unsigned long)geteuid());
-	request->submitter = user ? user->pw_name : number;
+	request->submitter = cmd_user();
 	uuid7(request->id);
 	int rc = store_open(url, 0, &store, err);
 	if (rc == 0) {

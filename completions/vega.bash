@@ -7,8 +7,9 @@ _vega_options() {
 	vega-walk) options='--name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --perm --min-depth --max-depth --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --depth --algo --to --out --level --overwrite --output-name --timeout --format --null --no-progress --verbose --files0-from --cache --help --version' ;;
 	vega-submit) options='--queue --priority --after --max-attempts --idempotency-key --label --files0-from --root --store --dry-run --name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --perm --min-depth --max-depth --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --depth --algo --to --out --level --overwrite --output-name --timeout --help --version' ;;
 	vega-run) options='--once --drain --queue --root --commands --run-as-submitter --allow-root-jobs --store --jobs --lease --cache --spool --quiet --verbose --help --version' ;;
-	vega-status) options='--wait --follow --timeout --result --records --state --queue --label --submitter --newer-than --older-than --limit --format --store --cache --help --version' ;;
+	vega-status) options='--wait --follow --timeout --result --records --retry --force --state --queue --label --submitter --newer-than --older-than --limit --workers --format --store --cache --help --version' ;;
 	vega-cancel) options='--wait --verbose --store --help --version' ;;
+	vega-admin) options='--older-than --state --queue --label --dry-run --batch --spool --root --format --store --help --version' ;;
 	esac
 }
 
@@ -109,6 +110,15 @@ _vega_value() {
 	vega-status:--store) kind='text' ;;
 	vega-status:--cache) kind='text' ;;
 	vega-cancel:--store) kind='text' ;;
+	vega-admin:--older-than) kind='text' ;;
+	vega-admin:--state | vega-admin:-s) kind='list' choices='completed failed cancelled' ;;
+	vega-admin:--queue) kind='text' ;;
+	vega-admin:--label) kind='text' ;;
+	vega-admin:--batch) kind='text' ;;
+	vega-admin:--spool) kind='directory' ;;
+	vega-admin:--root) kind='directory' ;;
+	vega-admin:--format | vega-admin:-F) kind='choice' choices='text json prometheus' ;;
+	vega-admin:--store) kind='text' ;;
 	esac
 }
 
@@ -150,6 +160,7 @@ _vega_operand() {
 	vega-status | vega-cancel)
 		mapfile -t COMPREPLY < <(compgen -W "$(_vega_jobs "$command")" -- "$current")
 		;;
+	vega-admin) mapfile -t COMPREPLY < <(compgen -W 'prune stats' -- "$current") ;;
 	esac
 }
 
@@ -186,4 +197,4 @@ _vega() {
 	fi
 }
 
-complete -F _vega vega-walk vega-submit vega-run vega-status vega-cancel
+complete -F _vega vega-walk vega-submit vega-run vega-status vega-cancel vega-admin

@@ -20,7 +20,9 @@ complete --command vega-submit --erase
 complete --command vega-run --erase
 complete --command vega-status --erase
 complete --command vega-cancel --erase
+complete --command vega-admin --erase
 complete -c vega-run -f
+complete -c vega-admin -f -a 'prune stats'
 complete -c vega-status -f -a '(__vega_jobs)'
 complete -c vega-cancel -f -a '(__vega_jobs --state pending,processing)'
 complete -c vega-walk -n __vega_first -a '(__fish_append , summarize find hash transform)'
@@ -142,6 +144,8 @@ complete -c vega-status -s f -l follow -d 'the same, with a progress line on a t
 complete -c vega-status -l timeout -x -d 'stop waiting after this long, with exit status 5 (default: never)'
 complete -c vega-status -s r -l result -d 'print the summary: a picture on a terminal, else JSON on a line'
 complete -c vega-status -l records -d 'print the records that the job made, as ndjson'
+complete -c vega-status -l retry -d 'submit each that FAILED or was CANCELLED once more, as a new job with the label retry-of=JOB, and print the new ids'
+complete -c vega-status -l force -d 'with --retry: also those that COMPLETED'
 complete -c vega-status -s s -l state -x -a '(__fish_append , pending processing completed failed cancelled)' -d 'in one of these states; repeat or separate with commas'
 complete -c vega-status -l queue -x -d 'in the queue NAME'
 complete -c vega-status -l label -x -d 'with this label'
@@ -149,6 +153,7 @@ complete -c vega-status -l submitter -x -a '(__fish_complete_users)' -d 'submitt
 complete -c vega-status -l newer-than -x -d 'submitted less than AGE ago (90min, 7d)'
 complete -c vega-status -l older-than -x -d 'submitted more than AGE ago'
 complete -c vega-status -s n -l limit -x -d 'at most N, the newest first; 0 for all (default: 20 on a terminal, else all)'
+complete -c vega-status -l workers -d 'list the workers instead, and when each was last seen'
 complete -c vega-status -s F -l format -x -a 'text json' -d 'text (default), or json: an object a line'
 complete -c vega-status -l store -x -d 'sqlite:PATH or postgresql://... (default: $VEGA_STORE, else sqlite:$XDG_STATE_HOME/vega/jobs.db)'
 complete -c vega-status -l cache -x -d 'look for finished jobs in redis://HOST or unix:PATH first; none (default: $VEGA_CACHE)'
@@ -159,3 +164,15 @@ complete -c vega-cancel -s v -l verbose -d 'print each job\'s id and state'
 complete -c vega-cancel -l store -x -d 'sqlite:PATH or postgresql://... (default: $VEGA_STORE, else sqlite:$XDG_STATE_HOME/vega/jobs.db)'
 complete -c vega-cancel -s h -l help -d 'print this help and exit'
 complete -c vega-cancel -l version -d 'print the version and exit'
+complete -c vega-admin -l older-than -x -d 'those that ended more than AGE ago (30d); needed'
+complete -c vega-admin -s s -l state -x -a '(__fish_append , completed failed cancelled)' -d 'in one of these states; repeat or separate with commas (default: all three)'
+complete -c vega-admin -l queue -x -d 'in the queue NAME'
+complete -c vega-admin -l label -x -d 'with this label'
+complete -c vega-admin -l dry-run -d 'say what would be removed, and remove nothing'
+complete -c vega-admin -l batch -x -d 'remove up to N jobs in one transaction (default: 500)'
+complete -c vega-admin -l spool -x -a '(__fish_complete_directories)' -d 'where this host\'s workers keep long record streams, those of this store alone (default: $XDG_STATE_HOME/vega/results, which stores may share)'
+complete -c vega-admin -l root -x -a '(__fish_complete_directories)' -d 'look for stages of jobs beneath DIR only; repeat for more (default: $VEGA_ROOTS, separated by colons, else anywhere; when the store is PostgreSQL, else nowhere)'
+complete -c vega-admin -s F -l format -x -a 'text json prometheus' -d 'text (default), json: an object, or for stats prometheus'
+complete -c vega-admin -l store -x -d 'sqlite:PATH or postgresql://... (default: $VEGA_STORE, else sqlite:$XDG_STATE_HOME/vega/jobs.db)'
+complete -c vega-admin -s h -l help -d 'print this help and exit'
+complete -c vega-admin -l version -d 'print the version and exit'

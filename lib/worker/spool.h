@@ -56,6 +56,30 @@ void spool_release(struct spool *spool);
  */
 int spool_open(const char *uri, uint64_t size, const char *digest, int *fd, struct vega_error *err);
 
+/*
+ * Remove the file that a job's records_uri names, and add its size to *bytes. 0: it is gone now;
+ * VEGA_NO: it is on another host, or not a file of this job in `dir` (a real path), and was left
+ * alone; VEGA_FATAL: it could not be removed. With `look_only` nothing is removed.
+ */
+int spool_remove(const char *dir, const char *id, const char *uri, bool look_only, uint64_t *bytes,
+        struct vega_error *err);
+
+/* A file of a spool directory that no process holds, as a worker that writes or has not yet stored
+ * it does. */
+struct spool_file {
+	const char *name;
+	char id[UUID_TEXT];
+	uint64_t lease_seq;
+	bool part; /* incomplete */
+	uint64_t size;
+	int64_t modified; /* seconds since 1970 */
+};
+
+/* Call judge() for each: true removes it. 0, also when there is no such directory, or VEGA_FATAL:
+ * one could not be removed, or the directory not read. */
+int spool_sweep(const char *dir, bool (*judge)(const struct spool_file *file, void *context),
+        void *context, struct vega_error *err);
+
 /* The digest of `len` bytes as stored with inline records; false when there is no memory. */
 bool spool_digest(const char *bytes, size_t len, struct buf *out);
 

@@ -2,7 +2,7 @@
 # What holds for every command alike.
 load ../lib/vega
 
-commands=(vega-walk vega-submit vega-run vega-status vega-cancel)
+commands=(vega-walk vega-submit vega-run vega-status vega-cancel vega-admin)
 
 @test "help and version go to stdout, and a full disk is told" {
 	for command in "${commands[@]}"; do

@@ -49,7 +49,7 @@ all_long() {
 a_shell_offers() { # SHELL
 	local command
 	need "$1"
-	for command in vega-walk vega-submit vega-run vega-status vega-cancel; do
+	for command in vega-walk vega-submit vega-run vega-status vega-cancel vega-admin; do
 		all_long "$1" "$command"
 	done
 	offers "$1" 'vega-walk --algo ' sha256 xxh128
@@ -62,6 +62,8 @@ a_shell_offers() { # SHELL
 	offers "$1" 'vega-walk --exclude-from no' notes.txt
 	offers "$1" 'vega-walk -u roo' root
 	offers "$1" 'vega-walk --min-size '
+	offers "$1" 'vega-admin ' prune stats
+	offers "$1" 'vega-admin prune --format ' text json prometheus
 }
 
 a_shell_offers_jobs() { # SHELL

@@ -58,7 +58,7 @@ run_examples() {
 	id=$(vega-submit find "$tree/data")
 	export id
 	vega-run --drain
-	run_examples vega-status.1 4
+	run_examples vega-status.1 5
 	matches "^$tree/data/a.csv\$" "$out"
 	matches '"matched":5' "$out"
 }
@@ -67,6 +67,12 @@ run_examples() {
 	run_examples vega-cancel.1 2
 	expect 0 vega-status --state cancelled
 	lines 1 "$out"
+}
+
+@test "vega-admin(1)" {
+	vega-submit "$tree/data"
+	run_examples vega-admin.1 3
+	matches '^\["default",1,' "$out"
 }
 
 @test "vega(7)" {
@@ -97,9 +103,14 @@ run_examples() {
 		id=$(vega-submit --label a=b --idempotency-key k find "$tree/usr")
 		vega-run --drain
 		vega-status --format json "$id"
+		sqlite3 "$XDG_STATE_HOME/vega/jobs.db" \
+			"insert into worker values ('w', 'h', 1, '1', 1, 1, 1, 1, 1, '[]')"
+		vega-status --workers --format json
+		vega-admin stats --format json
+		vega-admin prune --older-than 0s --format json
 	} >all
 	jq -r 'del(.spec, .labels) | .. | objects | keys[]' all | sort -u >members
-	[[ $(wc -l <members) -gt 70 ]]
+	[[ $(wc -l <members) -gt 100 ]]
 	while read -r member; do
 		grep -qE "(^| )$member( |\$)" "$SOURCE/man/vega-formats.5" || echo "$member"
 	done <members >unknown

@@ -181,6 +181,100 @@ static void test_failures(void)
 	free(bytes);
 }
 
+/* A finished stream of lease 1, its URI in `uri`. */
+static void publish(char *uri, size_t size)
+{
+	struct spool spool;
+	struct vega_error err;
+	spool_init(&spool, directory, id, 1);
+	fill(&spool, 5000);
+	is_int(spool_finish(&spool, &err), 0, "a large stream");
+	snprintf(uri, size, "%s", spool.uri);
+	spool_release(&spool);
+}
+
+static void test_remove(void)
+{
+	static const char other[] = "0190b5e4-0000-7000-8000-000000000002";
+	char uri[400], wrong[900];
+	uint64_t bytes = 0;
+	struct vega_error err;
+	publish(uri, sizeof uri);
+	is_int(spool_remove(directory, other, uri, false, &bytes, &err), VEGA_NO,
+	        "of another job it is not removed");
+	is_int(spool_remove("/tmp", id, uri, false, &bytes, &err), VEGA_NO,
+	        "nor in another directory");
+	is_int(spool_remove(directory, id, "s3://bucket/key", false, &bytes, &err), VEGA_NO,
+	        "nor what is no file");
+	is_int(spool_remove(directory, id, "nonsense", false, &bytes, &err), VEGA_NO,
+	        "nor what is no URI");
+	snprintf(wrong, sizeof wrong, "file://elsewhere%s", strchr(uri + 7, '/'));
+	is_int(spool_remove(directory, id, wrong, false, &bytes, &err), VEGA_NO,
+	        "nor on another host");
+	snprintf(wrong, sizeof wrong, "%s/../%s", uri, strrchr(uri, '/') + 1);
+	is_int(spool_remove(directory, id, wrong, false, &bytes, &err), VEGA_NO,
+	        "nor on a way around");
+	ok(exists(of_lease(1, ".ndjson")) && bytes == 0, "it is there");
+	is_int(spool_remove(directory, id, uri, true, &bytes, &err), 0, "looked at");
+	ok(exists(of_lease(1, ".ndjson")) && bytes > 65536, "it is there, with its size");
+	is_int(spool_remove(directory, id, uri, false, &bytes, &err), 0, "removed");
+	ok(!exists(of_lease(1, ".ndjson")) && bytes > 2 * 65536, "it is gone");
+	is_int(spool_remove(directory, id, uri, false, &bytes, &err), 0, "and again");
+}
+
+struct sweep {
+	unsigned seen, parts;
+	uint64_t leases, bytes;
+	bool remove;
+};
+
+static bool note(const struct spool_file *found, void *context)
+{
+	struct sweep *sweep = context;
+	sweep->seen++;
+	sweep->parts += found->part;
+	sweep->leases |= (uint64_t)1 << found->lease_seq;
+	sweep->bytes += found->size;
+	ok(strcmp(found->id, id) == 0 && found->modified > 0, "a file of the job is seen");
+	return sweep->remove;
+}
+
+static void test_sweep(void)
+{
+	static const char *const strangers[] = {"notes.ndjson", "0190b5e4.1.ndjson",
+	        "0190b5e4-0000-7000-8000-000000000001.x.ndjson",
+	        "0190b5e4-0000-7000-8000-000000000001.1.txt",
+	        "0190b5e4-0000-7000-8000-000000000001.99999999999999999999999.ndjson"};
+	struct sweep sweep = {.seen = 0};
+	struct vega_error err;
+	struct spool writing;
+	create(of_lease(2, ".ndjson"));
+	create(of_lease(3, ".ndjson.part"));
+	for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
+		create(named(strangers[i]));
+	}
+	ok(symlink("/etc/passwd", of_lease(4, ".ndjson")) == 0, "a link");
+	spool_init(&writing, directory, id, 1);
+	fill(&writing, 5000);
+	is_int(spool_sweep(directory, note, &sweep, &err), 0, "a look");
+	ok(sweep.seen == 2 && sweep.parts == 1 && sweep.leases == 12 && sweep.bytes == 2,
+	        "sees what nobody holds");
+	is_int(spool_finish(&writing, &err), 0, "the stream that is being written is finished");
+	sweep = (struct sweep){.remove = true};
+	is_int(spool_sweep(directory, note, &sweep, &err), 0, "a sweep");
+	ok(sweep.seen == 2, "passes over what is not yet stored");
+	ok(!exists(of_lease(2, ".ndjson")) && !exists(of_lease(3, ".ndjson.part")),
+	        "and removes the rest");
+	spool_release(&writing);
+	is_int(spool_sweep(directory, note, &sweep, &err), 0, "one when it is stored");
+	ok(sweep.seen == 3 && !exists(of_lease(1, ".ndjson")), "sees it");
+	is_int(unlink(of_lease(4, ".ndjson")), 0, "the link is left");
+	for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
+		is_int(unlink(named(strangers[i])), 0, "%s is left", strangers[i]);
+	}
+	is_int(spool_sweep("/nonexistent", note, &sweep, &err), 0, "no directory, no files");
+}
+
 int main(void)
 {
 	if (!mkdtemp(directory)) {
@@ -193,6 +287,8 @@ int main(void)
 	test_discard_published();
 	test_abandoned();
 	test_failures();
+	test_remove();
+	test_sweep();
 	ok(rmdir(directory) == 0, "no file was left");
 	return done();
 }

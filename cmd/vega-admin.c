@@ -1,0 +1,169 @@
+/* vega-admin: keep a job store: remove what is old, tell what there is. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "prune.h"
+#include "spec/spec.h"
+#include "stats.h"
+
+#define MILLISECOND UINT64_C(1000000)
+#define TIMEOUT_MS 60000 /* a look at every job of a large store takes its time */
+#define BATCH 500
+#define BATCH_MAX 10000
+
+enum { PRUNE = 1, STATS = 2 }; /* the groups of the options */
+
+struct admin {
+	struct option_common common;
+	char *store, *queue, *label, *spool;
+	struct option_number older_than, batch;
+	uint32_t state;
+	struct strlist root;
+	bool dry_run;
+	unsigned format;
+};
+
+static const char *const state_names[] = {"completed", "failed", "cancelled", NULL};
+static const char *const format_names[] = {"text", "json", "prometheus", NULL};
+
+#define FIELD(member) .offset = offsetof(struct admin, member)
+#define WHICH "Prune: which jobs"
+#define HOW "Prune: how"
+#define GENERAL "General"
+
+static const struct option_row rows[] = {
+        {"older-than", 0, OPT_DURATION, FIELD(older_than), PRUNE, "AGE", NULL, WHICH,
+                "those that ended more than AGE ago (30d); needed"},
+        {"state", 's', OPT_CHOICES, FIELD(state), PRUNE, "STATE", state_names, WHICH,
+                "in one of these states; repeat or separate with commas (default: all three)"},
+        {"queue", 0, OPT_TEXT, FIELD(queue), PRUNE, "NAME", NULL, WHICH, "in the queue NAME"},
+        {"label", 0, OPT_TEXT, FIELD(label), PRUNE, "K=V", NULL, WHICH, "with this label"},
+        {"dry-run", 0, OPT_FLAG, FIELD(dry_run), PRUNE, NULL, NULL, HOW,
+                "say what would be removed, and remove nothing"},
+        {"batch", 0, OPT_NUMBER, FIELD(batch), PRUNE, "N", NULL, HOW,
+                "remove up to N jobs in one transaction (default: 500)"},
+        {"spool", 0, OPT_TEXT, FIELD(spool), PRUNE, "DIR", NULL, HOW,
+                "where this host's workers keep long record streams, those of this store alone "
+                "(default: $XDG_STATE_HOME/vega/results, which stores may share)"},
+        {"root", 0, OPT_LIST, FIELD(root), PRUNE, "DIR", NULL, HOW,
+                "look for stages of jobs beneath DIR only; repeat for more (default: "
+                "$VEGA_ROOTS, separated by colons, else anywhere; when the store is PostgreSQL, "
+                "else nowhere)"},
+        {"format", 'F', OPT_CHOICE, FIELD(format), 0, "FORMAT", format_names, GENERAL,
+                "text (default), json: an object, or for stats prometheus"},
+        {"store", 0, OPT_TEXT, FIELD(store), 0, "URL", NULL, GENERAL,
+                "sqlite:PATH or postgresql://... (default: $VEGA_STORE, else "
+                "sqlite:$XDG_STATE_HOME/vega/jobs.db)"},
+};
+
+static const struct cmd_help help = {"vega-admin prune --older-than AGE [OPTION]...\n"
+                                     "       vega-admin stats [OPTION]...",
+        "prune removes jobs that have ended with all that they left, and what lost workers left\n"
+        "behind. stats counts jobs, leases and workers.",
+        "Examples:\n"
+        "  vega-admin prune --older-than 30d --dry-run\n"
+        "  vega-admin prune --older-than 7d --state completed --queue nightly\n"
+        "  vega-admin stats\n"
+        "  vega-admin stats --format prometheus\n"
+        "\n"
+        "Exit status: 0 done; 2 usage or fatal; 3 something could not be removed, and is named;\n"
+        "5 the store cannot be reached."};
+
+static int run_prune(const struct admin *admin, struct store *store, struct vega_error *err)
+{
+	struct strlist roots = {0};
+	bool shared = store->driver != &store_sqlite;
+	int code = spec_allowed_roots(&admin->root, getenv("VEGA_ROOTS"), &roots, err);
+	const struct prune_options options = {.older_ms = admin->older_than.value / MILLISECOND,
+	        .states = admin->state << JOB_COMPLETED,
+	        .queue = admin->queue,
+	        .label = admin->label,
+	        .spool = admin->spool,
+	        .roots = &roots,
+	        .stages = roots.count || !shared,
+	        .batch = admin->batch.set ? (unsigned)admin->batch.value : BATCH,
+	        .dry_run = admin->dry_run,
+	        .json = admin->format != 0};
+	code = code ? code : prune(store, &options, err);
+	strlist_release(&roots);
+	return code;
+}
+
+static int check_prune(const struct admin *admin, struct vega_error *err)
+{
+	if (!admin->older_than.set) {
+		return vega_fail(err, VEGA_USAGE, "say which jobs to remove: --older-than 30d");
+	}
+	if (admin->batch.set && (admin->batch.value < 1 || admin->batch.value > BATCH_MAX)) {
+		return vega_fail(err, VEGA_USAGE, "--batch %llu: not in the range 1-%d",
+		        (unsigned long long)admin->batch.value, BATCH_MAX);
+	}
+	if (admin->format == STATS_PROMETHEUS) {
+		return vega_fail(err, VEGA_USAGE, "--format prometheus is for stats");
+	}
+	return 0;
+}
+
+/* The group of the one operand. */
+static int parse_action(char **operands, size_t count, unsigned *action, struct vega_error *err)
+{
+	const char *name = count ? operands[0] : "";
+	*action = strcmp(name, "prune") == 0 ? PRUNE : strcmp(name, "stats") == 0 ? STATS : 0;
+	if (count != 1 || !*action) {
+		return vega_fail(err, VEGA_USAGE, "say what to do: prune, or stats");
+	}
+	return 0;
+}
+
+static int run(const struct admin *admin, char **operands, size_t count,
+        const struct option_given *given, struct vega_error *err)
+{
+	struct store *store;
+	unsigned action;
+	int code = parse_action(operands, count, &action, err);
+	for (size_t i = 0; code == 0 && i < given->count; i++) {
+		if (given->rows[i]->groups && !(given->rows[i]->groups & action)) {
+			code = vega_fail(
+			        err, VEGA_USAGE, "--%s is for prune", given->rows[i]->name);
+		}
+	}
+	if (code == 0 && action == PRUNE) {
+		code = check_prune(admin, err);
+	}
+	code = code ? code : store_open(admin->store, TIMEOUT_MS, &store, err);
+	if (code) {
+		return code;
+	}
+	code = action == PRUNE ? run_prune(admin, store, err)
+	                       : stats_print(store, (enum stats_format)admin->format, err);
+	store->driver->close(store);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct admin admin = {.dry_run = false};
+	struct option_given given = {.count = 0};
+	struct vega_error err;
+	char **operands = NULL;
+	size_t operand_count = 0;
+	const struct option_table tables[] = {
+	        {rows, sizeof rows / sizeof *rows, &admin},
+	        {option_common_rows, option_common_count, &admin.common},
+	};
+	const size_t count = sizeof tables / sizeof *tables;
+	int status = 0;
+	cmd_begin("vega-admin");
+	int code = option_parse(
+	        tables, count, argc, argv, &operands, &operand_count, NULL, &given, &err);
+	if (!cmd_common(&admin.common, &help, tables, count, &status)) {
+		code = code ? code : run(&admin, operands, operand_count, &given, &err);
+		status = code ? cmd_usage_error(&err) : 0;
+	}
+	free(operands);
+	free(given.rows);
+	option_release(rows, sizeof rows / sizeof *rows, &admin);
+	return status;
+}

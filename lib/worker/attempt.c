@@ -387,7 +387,7 @@ void attempt_clear(struct attempt *attempt)
 	bool completed = attempt->stored && attempt->result.outcome == STORE_COMPLETED;
 	child_release(&attempt->child);
 	stream_release(&attempt->stream);
-	if (completed || attempt->commit != COMMIT_NONE) {
+	if (completed || attempt->unanswered || attempt->commit != COMMIT_NONE) {
 		spool_release(&attempt->spool);
 	} else {
 		spool_discard(&attempt->spool);

@@ -31,8 +31,9 @@ static void report_lost(struct worker *w, struct attempt *attempt, const char *w
 {
 	w->counts->lost++;
 	worker_report(w, TROUBLE, "%s lost: %s; %s", attempt->job.id, why,
-	        attempt->commit == COMMIT_NONE ? "its result is discarded"
-	                                       : "if it is committed, it is published later");
+	        attempt->commit != COMMIT_NONE ? "if it is committed, it is published later"
+	        : attempt->unanswered          ? "if its result is stored, it stays"
+	                                       : "its result is discarded");
 	drop(w, attempt);
 }
 
@@ -143,6 +144,7 @@ static void take_answer(
         struct worker *w, struct attempt *attempt, const struct store_ending *ending)
 {
 	char id[UUID_TEXT];
+	attempt->unanswered = false;
 	if (ending->code == VEGA_LEASE_LOST) {
 		report_lost(w, attempt, "its lease was taken over");
 		return;
@@ -179,6 +181,9 @@ static unsigned finish(struct worker *w, size_t count, unsigned most)
 	KILL_POINT(finish);
 	int code = w->store->driver->finish(w->store, w->endings, count, &err);
 	KILL_POINT(finished);
+	for (size_t i = 0; i < count && code == VEGA_UNAVAILABLE; i++) {
+		w->over[i]->unanswered = true;
+	}
 	if (code == VEGA_UNAVAILABLE) {
 		worker_store_away(w, &err);
 		return 0;

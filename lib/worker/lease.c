@@ -76,6 +76,9 @@ void worker_tend(struct worker *w)
 static void lease_answered(struct worker *w, struct attempt *attempt,
         const struct store_lease *lease, uint64_t sent, uint64_t now)
 {
+	if (lease->lost && attempt->unanswered) {
+		return; /* perhaps because it is over: finish() will tell */
+	}
 	if (lease->lost) {
 		attempt_stop(attempt, ENDING_LOST, "its lease was taken over", now);
 		return;

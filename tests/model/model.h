@@ -43,7 +43,7 @@ struct model_flight {
 
 /* What is in struct worker and its struct attempt (worker.c), as far as it matters. */
 struct model_worker {
-	uint8_t phase, step, commit, stored, ending, outcome, refused, kill;
+	uint8_t phase, step, commit, stored, unanswered, ending, outcome, refused, kill;
 	uint8_t seq, committed;
 	uint8_t left;    /* ticks until the lease ends, by this worker's clock */
 	uint8_t stalled; /* and for how many ticks: */

@@ -74,10 +74,11 @@ int worker_start(
  */
 
 int child_start(struct child *child, const struct child_command *command,
-        const char *const *options, const char *spec, struct vega_error *err)
+        const char *const *options, const struct identity *identity, const char *spec,
+        struct vega_error *err)
 {
 	struct model_child *started = &model->child;
-	(void)command, (void)spec;
+	(void)command, (void)identity, (void)spec;
 	*child = (struct child){.out = -1, .err = -1};
 	if (!can_start_children) {
 		return vega_fail(err, VEGA_FATAL, "no process");
@@ -164,6 +165,7 @@ static void unpack_attempt(void)
 	        .staged = staged_job,
 	        .commit = (enum attempt_commit)model->commit,
 	        .stored = model->stored,
+	        .unanswered = model->unanswered,
 	        .job = {.lease_seq = model->seq, .committed_seq = model->committed},
 	        .lease = {.lease_seq = model->seq},
 	        .lease_end = NOW + model->left * TICK_MS,
@@ -208,7 +210,8 @@ static void unpack(unsigned number)
 static void forget(void)
 {
 	model->phase = ATTEMPT_FREE;
-	model->step = model->commit = model->stored = model->ending = model->outcome = 0;
+	model->step = model->commit = model->stored = model->unanswered = 0;
+	model->ending = model->outcome = 0;
 	model->refused = model->kill = model->seq = model->committed = model->left = 0;
 	model->tried = model->failures = model->signals = model->epoch = 0;
 }
@@ -223,6 +226,7 @@ static void pack(void)
 	model->step = (uint8_t)attempt.step;
 	model->commit = (uint8_t)attempt.commit;
 	model->stored = attempt.stored;
+	model->unanswered = attempt.unanswered;
 	model->ending = (uint8_t)attempt.ending;
 	model->outcome = attempt.phase == ATTEMPT_OVER ? (uint8_t)attempt.result.outcome : 0;
 	model->refused = attempt.refused;

@@ -31,7 +31,7 @@ struct row {
 	const char *spec;
 	enum job_state state;
 	unsigned attempt, max_attempts;
-	uint64_t lease_seq, committed_seq, due, lease_end;
+	uint64_t lease_seq, committed_seq, finished_seq, due, lease_end;
 	bool cancel;
 	char *progress, *error, *summary, *records, *uri, *digest, *tail;
 	uint64_t records_size;
@@ -47,6 +47,7 @@ static size_t finish_least;                /* one that ends fewer is not answere
 static const char *refuse_summary;         /* one that contains this text */
 static bool refuse_progress, steal_at_beat, steal_at_finish;
 static bool steal_at_commit, forget_commit; /* it is done, but its reply is lost */
+static uint64_t forget_finish;              /* the same, and the store is away so long */
 static bool refuse_repeated;                /* the same, and when it is repeated, refused */
 static uint64_t retry_delay, away_until, away_after_claim, away_at_finish;
 static unsigned most_processing;
@@ -221,6 +222,7 @@ static int fake_commit(struct store *store, const struct store_lease *lease,
 static enum job_state end_row(struct row *row, const struct store_result *result)
 {
 	row->finishes++;
+	row->finished_seq = row->lease_seq;
 	set(&row->error, result->error);
 	if (row->committed_seq && result->outcome != STORE_COMPLETED) {
 		row->due = now_ms() + retry_delay;
@@ -276,10 +278,16 @@ static int fake_finish(
 	for (size_t i = 0; code == 0 && i < count; i++) {
 		struct row *row = find_row(endings[i].lease->id);
 		row->lease_seq += steal_at_finish;
-		endings[i].code = fenced(row, endings[i].lease) ? VEGA_LEASE_LOST : 0;
+		bool repeated = row->finished_seq == endings[i].lease->lease_seq;
+		endings[i].code = !repeated && fenced(row, endings[i].lease) ? VEGA_LEASE_LOST : 0;
 		if (endings[i].code == 0) {
-			endings[i].state = end_row(row, endings[i].result);
+			endings[i].state = repeated ? row->state : end_row(row, endings[i].result);
 		}
+	}
+	if (code == 0 && forget_finish) {
+		away_until = now_ms() + forget_finish;
+		forget_finish = 0;
+		return vega_fail(err, VEGA_UNAVAILABLE, "no reply");
 	}
 	return code;
 }
@@ -437,6 +445,7 @@ static void reset(void)
 	finish_least = 0;
 	refuse_progress = steal_at_beat = steal_at_finish = false;
 	steal_at_commit = forget_commit = refuse_repeated = false;
+	forget_finish = 0;
 	retry_delay = away_until = away_after_claim = away_at_finish = lost_at = 0;
 	announcements = idle_announcements = leaves = 0;
 	refuse_announcement = false;
@@ -802,6 +811,27 @@ static void test_store_away(void)
 	is_int(work(), 0, "a worker for ever does");
 	is_int(row->state, JOB_COMPLETED, "and works");
 	is_int(opens, 5, "once it is there");
+}
+
+/* The job has ended, so that a heartbeat finds no lease; only finish() can tell why. */
+static void test_unanswered_finish(void)
+{
+	reset();
+	forget_finish = 600;
+	struct row *row = submit("yes '{\"type\":\"entry\"}' | head -n 100000\n" SAY_SUMMARY);
+	is_int(work(), 0, "a result whose storing is not answered");
+	is_int(row->state, JOB_COMPLETED, "is stored");
+	is_int(row->finishes, 1, "once");
+	is_int(counts.completed, 1, "the worker learns of it");
+	is_int(counts.lost, 0, "and does not take its lease for lost");
+	ok(row->uri && unlink(strchr(row->uri + 7, '/')) == 0, "the records are there");
+
+	reset();
+	forget_finish = 3600000;
+	row = submit("yes '{\"type\":\"entry\"}' | head -n 100000\n" SAY_SUMMARY);
+	is_int(work(), VEGA_UNAVAILABLE, "and when the worker never learns of it");
+	is_int(row->state, JOB_COMPLETED, "it is stored, too");
+	ok(row->uri && unlink(strchr(row->uri + 7, '/')) == 0, "with its records");
 }
 
 static void test_refused_result(void)
@@ -1194,6 +1224,7 @@ int main(void)
 	test_lost_at_heartbeat();
 	test_lost_at_finish();
 	test_store_away();
+	test_unanswered_finish();
 	test_refused_result();
 	test_batch();
 	test_signals();

@@ -20,7 +20,7 @@ enum vega_code {
 	VEGA_USAGE = -2,       /* the request is wrong, nothing was done             exit 2 */
 	VEGA_FATAL = -3,       /* it cannot be done here, nothing was done           exit 2 */
 	VEGA_NOMEM = -4,       /* out of memory                                      exit 2 */
-	VEGA_PARTIAL = -5,     /* done, but some entries could not be read           exit 3 */
+	VEGA_PARTIAL = -5,     /* done, but some could not be read or written        exit 3 */
 	VEGA_JOB_FAILED = -6,  /* the job waited for is FAILED or CANCELLED          exit 4 */
 	VEGA_UNAVAILABLE = -7, /* the store cannot be reached now; nothing was lost  exit 5 */
 	VEGA_LEASE_LOST = -8,  /* the fence: this lease is no longer ours            exit 5 */

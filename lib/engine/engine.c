@@ -46,6 +46,7 @@ struct run_thread {
 	void *accumulator[OPS_MAX];
 	struct content_thread *content;
 	struct receipt receipt;
+	uint64_t unwritten; /* errors of operations that write */
 };
 
 static void on_turn(void *context);
@@ -202,8 +203,15 @@ static void cache_warning(void *context, const char *text)
 static void on_enter(void *context, struct walk_dir *dir, int dir_handle)
 {
 	struct run_thread *t = context;
+	const struct run *run = t->run;
 	if (t->content) {
 		content_enter(t->content, dir, dir_handle);
+	}
+	for (unsigned i = 0; i < run->op_count; i++) {
+		if (run->op[i]->enter) {
+			run->op[i]->enter(t->accumulator[i], dir, dir_handle,
+			        (char *)walk_dir_data(dir) + run->dir_offset[i]);
+		}
 	}
 }
 
@@ -257,12 +265,33 @@ static void error_line(struct buf *line, const char *dir, size_t dir_len, const 
 	escape_terminal(line, text, strlen(text));
 }
 
+/* Is that an operation of this run that writes files? */
+static bool writes(const struct run *run, const char *what)
+{
+	for (unsigned i = 0; i < run->op_count; i++) {
+		if ((run->op[i]->needs & OP_WRITES) && strcmp(run->op[i]->name, what) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static uint64_t unwritten(const struct run *run)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < walk_thread_count(run->walk); i++) {
+		sum += thread_at(run, i)->unwritten;
+	}
+	return sum;
+}
+
 static void on_error(void *context, const char *what, const char *dir, size_t dir_len,
         const char *name, size_t name_len, int errnum, const char *text)
 {
 	struct run_thread *t = context;
 	struct run *run = t->run;
 	struct buf line = BUF_INIT;
+	t->unwritten += writes(run, what);
 	if (run->receipt) {
 		receipt_error(&t->receipt, dir, dir_len, name, name_len, errnum);
 	}
@@ -502,6 +531,9 @@ static void ledger_json(const struct run *run, struct json *json)
 	json_member_u64(json, "reported", ledger.reported);
 	json_member_u64(json, "filtered", ledger.filtered);
 	json_member_u64(json, "errors", ledger.errors);
+	if (unwritten(run)) {
+		json_member_u64(json, "unwritten", unwritten(run));
+	}
 	json_object_end(json);
 }
 
@@ -577,6 +609,16 @@ static void settle(struct run *run)
 	}
 }
 
+static int fail_partial(const struct run *run, uint64_t errors, struct vega_error *err)
+{
+	struct buf text = BUF_INIT;
+	record_add_faults(&text, errors, unwritten(run));
+	int code = buf_cstr(&text) ? vega_fail(err, VEGA_PARTIAL, "%s", text.data)
+	                           : vega_fail_nomem(err);
+	buf_release(&text);
+	return code;
+}
+
 /* The walk is over: the outcome, with the summary written. */
 static int conclude(struct run *run, bool complete, struct vega_error *err)
 {
@@ -613,9 +655,7 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 		        why ? why : "");
 	}
 	if (ledger.errors) {
-		return vega_fail(err, VEGA_PARTIAL, "%llu %s could not be read",
-		        (unsigned long long)ledger.errors,
-		        ledger.errors == 1 ? "entry" : "entries");
+		return fail_partial(run, ledger.errors, err);
 	}
 	return 0;
 }

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <pthread.h>
@@ -61,46 +60,90 @@ bool output_syncs_as_a_whole(int fd)
 
 /* --- Directories ------------------------------------------------------------------------------ */
 
-static int open_component(int dir, const char *name, mode_t mode, bool create)
+static int open_here(int dir, const char *name)
 {
 	int fd = openat(dir, name, OPEN_DIRECTORY | O_NOFOLLOW);
-	if (fd >= 0 || errno != ENOENT || !create) {
-		return fd < 0 ? -errno : fd;
-	}
-	if (mkdirat(dir, name, mode) == 0) {
-		if (!output_syncs_as_a_whole(dir) && fsync(dir) != 0 && errno != EINVAL) {
-			return -errno;
-		}
-	} else if (errno != EEXIST) {
-		return -errno;
-	}
-	fd = openat(dir, name, OPEN_DIRECTORY | O_NOFOLLOW);
 	return fd < 0 ? -errno : fd;
 }
 
-static int open_each_component(int base, const char *path, bool create)
+/* 0; 1: somebody was faster; or -errno. */
+static int make_here(int dir, const char *name, mode_t mode)
 {
-	int dir = fcntl(base, F_DUPFD_CLOEXEC, 0);
-	int error = dir < 0 ? -errno : 0;
-	while (!error && *path) {
-		char name[NAME_MAX + 1];
-		size_t len = strcspn(path, "/");
-		if (len > NAME_MAX) {
-			return fail(dir, -ENAMETOOLONG);
-		}
-		memcpy(name, path, len);
-		name[len] = '\0';
-		path += len + (path[len] == '/');
-		int next = open_component(dir, name, 0777, create);
+	if (mkdirat(dir, name, mode) != 0) {
+		return errno == EEXIST ? 1 : -errno;
+	}
+	bool failed = !output_syncs_as_a_whole(dir) && fsync(dir) != 0 && errno != EINVAL;
+	return failed ? -errno : 0;
+}
+
+static int open_component(int dir, const char *name, mode_t mode, bool create)
+{
+	int fd = open_here(dir, name);
+	if (fd != -ENOENT || !create) {
+		return fd;
+	}
+	int made = make_here(dir, name, mode);
+	return made < 0 ? made : open_here(dir, name);
+}
+
+/* The same for the directory at `path`, which gets the permissions that `modes` tells. */
+static int open_alike(int dir, const char *name, const char *path, const struct output_modes *modes)
+{
+	int fd = open_here(dir, name);
+	if (fd != -ENOENT) {
+		return fd;
+	}
+	mode_t told = modes->mode(modes->context, path);
+	bool exact = told != OUTPUT_UMASK;
+	mode_t mode = exact ? (told & 0777) | 0700 : 0777;
+	int made = make_here(dir, name, mode);
+	fd = made < 0 ? made : open_here(dir, name);
+	struct stat st;
+	if (fd >= 0 && made == 0 && exact && fstat(fd, &st) == 0 && (st.st_mode & 0777) != mode) {
+		/* Where there are no such modes, what mkdir made of it stays. */
+		(void)!fchmod(fd, (st.st_mode & 07000) | mode);
+	}
+	return fd;
+}
+
+/* modes: NULL to create nothing. */
+static int open_each_component(int base, const char *path, const struct output_modes *modes)
+{
+	char *way = strdup(path);
+	int dir = way ? fcntl(base, F_DUPFD_CLOEXEC, 0) : -1;
+	int error = !way ? -ENOMEM : dir < 0 ? -errno : 0;
+	char *name = way;
+	while (!error && *name) {
+		char *end = strchrnul(name, '/');
+		bool last = !*end;
+		*end = '\0';
+		int next = modes ? open_alike(dir, name, way, modes)
+		                 : open_component(dir, name, 0, false);
 		close(dir);
 		dir = next;
 		error = next < 0 ? next : 0;
+		*end = last ? '\0' : '/';
+		name = last ? end : end + 1;
 	}
+	free(way);
 	return error ? error : dir;
 }
 
+static mode_t by_umask(void *context, const char *relative)
+{
+	(void)context, (void)relative;
+	return OUTPUT_UMASK;
+}
+
+static const struct output_modes output_by_umask = {.mode = by_umask};
+
+static const struct output_modes *umask_if(bool create)
+{
+	return create ? &output_by_umask : NULL;
+}
+
 /* The directory at path ("" is base) below base, no link on the way followed. */
-static int open_below(int base, const char *path, bool create)
+static int open_below(int base, const char *path, const struct output_modes *modes)
 {
 	struct open_how how = {
 	        .flags = OPEN_DIRECTORY,
@@ -108,7 +151,7 @@ static int open_below(int base, const char *path, bool create)
 	};
 	/* One call when all is there; whatever it refuses, the slow way answers with its own. */
 	long fd = syscall(SYS_openat2, base, *path ? path : ".", &how, sizeof how);
-	return fd >= 0 ? (int)fd : open_each_component(base, path, create);
+	return fd >= 0 ? (int)fd : open_each_component(base, path, modes);
 }
 
 /* Is dir, or a directory that it lies in, the one that `what` describes? 1, 0 or -errno. */
@@ -326,7 +369,7 @@ static int root_dir(struct output_root *root, bool create)
 	pthread_mutex_lock(&root->creating);
 	dir = atomic_load_explicit(&root->dir, memory_order_relaxed);
 	if (dir < 0) {
-		dir = open_below(root->anchor, root->missing, create);
+		dir = open_below(root->anchor, root->missing, umask_if(create));
 		if (dir >= 0) {
 			atomic_store_explicit(&root->dir, dir, memory_order_release);
 		}
@@ -341,7 +384,7 @@ int output_root_dir(struct output_root *root, const char *relative, bool create)
 	if (*relative && !relative_valid(relative)) {
 		return -EINVAL;
 	}
-	return base < 0 ? base : open_below(base, relative, create);
+	return base < 0 ? base : open_below(base, relative, umask_if(create));
 }
 
 int output_root_enter(
@@ -359,6 +402,21 @@ int output_root_enter(
 	return dir < 0 ? dir : *out ? 0 : -ENOMEM;
 }
 
+int output_directories(
+        struct output_root *root, const char *relative, const struct output_modes *modes)
+{
+	int base = root_dir(root, true);
+	if (*relative && !relative_valid(relative)) {
+		return -EINVAL;
+	}
+	int dir = base < 0 ? base : open_below(base, relative, modes);
+	if (dir < 0) {
+		return dir;
+	}
+	close(dir);
+	return 0;
+}
+
 /* The directory that holds the relative path, and the last component. */
 static int open_holder(struct output_root *root, const char *relative, bool create, char **name)
 {
@@ -373,7 +431,7 @@ static int open_holder(struct output_root *root, const char *relative, bool crea
 	const char *slash = strrchr(relative, '/');
 	char *dir = strndup(relative, slash ? (size_t)(slash - relative) : 0);
 	*name = strdup(slash ? slash + 1 : relative);
-	int fd = dir && *name ? open_below(base, dir, create) : -ENOMEM;
+	int fd = dir && *name ? open_below(base, dir, umask_if(create)) : -ENOMEM;
 	free(dir);
 	if (fd < 0) {
 		free(*name);
@@ -395,6 +453,18 @@ int output_stat(struct output_root *root, const char *relative, struct file_meta
 	fs_local.stat(dir, &entry, meta, 0, 1, META_ALL);
 	free(name);
 	return fail(dir, -entry.error);
+}
+
+int output_open(struct output_root *root, const char *relative, struct file_meta *meta)
+{
+	char *name;
+	int dir = open_holder(root, relative, false, &name);
+	if (dir < 0) {
+		return dir;
+	}
+	int fd = fs_local.open_file(dir, name, meta);
+	free(name);
+	return fail(dir, fd);
 }
 
 /* Remove a temporary file that no living process holds. */

@@ -5,8 +5,8 @@
  * A file is written to an unnamed inode (O_TMPFILE; where the file system has none, an O_EXCL
  * temporary name), given its mode and mtime through the descriptor (setuid and setgid are never
  * carried over), synced, then linked under its name: linkat / RENAME_NOREPLACE, so EEXIST means
- * that somebody was first. Every directory on the way is created (with the umask) and opened
- * beneath the output root without following links. A failed fsync is never retried: the file is
+ * that somebody was first. Every directory on the way is created and opened beneath the output root
+ * without following links. A failed fsync is never retried: the file is
  * discarded.
  *
  * A process that is killed leaves nothing behind, except where a temporary name is needed: without
@@ -19,6 +19,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "base/strlist.h"
@@ -61,7 +62,26 @@ struct output_file {
  * the way or at the end. Thread-safe. */
 int output_stat(struct output_root *root, const char *relative, struct file_meta *meta);
 
-/* 0 or -errno. Thread-safe: several files may be open at once. */
+/* The same of a regular file, opened for reading: its descriptor; -EINVAL when it is none. */
+int output_open(struct output_root *root, const char *relative, struct file_meta *meta);
+
+/*
+ * Create the directory at the relative path, and those on the way to it, where they are missing.
+ * mode() tells the permissions of each, or OUTPUT_UMASK: these are given to it, whatever the umask,
+ * and its owner always has rwx, or the next file could not be written into it. Set-ID and sticky
+ * bits are not given, but what the file system lets it inherit stays. One that exists keeps its
+ * own. 0 or -errno.
+ */
+#define OUTPUT_UMASK ((mode_t)-1)
+struct output_modes {
+	mode_t (*mode)(void *context, const char *relative);
+	void *context;
+};
+int output_directories(
+        struct output_root *root, const char *relative, const struct output_modes *modes);
+
+/* 0 or -errno; directories that are missing get the umask. Thread-safe: several files may be open
+ * at once. */
 int output_begin(struct output_root *root, const char *relative, struct output_file *file);
 
 /* The file is written: set mode & 0777 and mtime. It is neither durable nor visible yet. 0; -errno:

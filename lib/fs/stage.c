@@ -214,6 +214,7 @@ static int open_stage(struct output_root *root, const struct stage *stage)
 struct publishing {
 	struct output_root *root;
 	const struct stage_publication *how;
+	int top;    /* the stage's directory, for the modes of those in it */
 	int target; /* where the files of the directory at hand go; -1: not yet open */
 	bool whole; /* the file system is synced in the end, and not each directory */
 };
@@ -244,7 +245,8 @@ static int meet(int dir, const char *name, int target, bool overwrite)
 	        fstatat(target, name, &there, AT_SYMLINK_NOFOLLOW) != 0) {
 		return -errno;
 	}
-	if (S_ISREG(there.st_mode) && there.st_mtim.tv_sec == staged.st_mtim.tv_sec &&
+	if (S_ISREG(there.st_mode) && there.st_size == staged.st_size &&
+	        there.st_mtim.tv_sec == staged.st_mtim.tv_sec &&
 	        there.st_mtim.tv_nsec == staged.st_mtim.tv_nsec) {
 		return 0;
 	}
@@ -259,6 +261,21 @@ static bool is_there(int dir, const char *name)
 	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* A directory is made like the one in the stage. */
+static mode_t staged_mode(void *context, const char *relative)
+{
+	const struct publishing *p = context;
+	struct stat st;
+	return fstatat(p->top, relative, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_mode : OUTPUT_UMASK;
+}
+
+static int open_target(struct publishing *p, const char *path)
+{
+	const struct output_modes modes = {.mode = staged_mode, .context = p};
+	int error = output_directories(p->root, path, &modes);
+	return error ? error : output_root_dir(p->root, path, false);
+}
+
 static int publish_file(void *context, int dir, const char *path, const char *name)
 {
 	struct publishing *p = context;
@@ -266,7 +283,7 @@ static int publish_file(void *context, int dir, const char *path, const char *na
 		return -EINTR;
 	}
 	if (p->target < 0) {
-		p->target = output_root_dir(p->root, path, true);
+		p->target = open_target(p, path);
 	}
 	KILL_POINT(publish_file);
 	int error = p->target < 0 ? p->target : output_rename(dir, name, p->target, name);
@@ -318,13 +335,20 @@ int stage_publish(
 	if (top < 0) {
 		return top == -ENOENT ? 1 : top;
 	}
-	int base = output_root_dir(root, "", false);
-	if (base < 0) {
+	int base = output_root_dir(root, "", false), again = fcntl(top, F_DUPFD_CLOEXEC, 0);
+	if (base < 0 || again < 0) {
+		int error = base < 0 ? base : -errno;
 		close(top);
-		return base;
+		if (base >= 0) {
+			close(base);
+		}
+		return error;
 	}
-	struct publishing publishing = {
-	        .root = root, .how = how, .target = -1, .whole = output_syncs_as_a_whole(base)};
+	struct publishing publishing = {.root = root,
+	        .how = how,
+	        .top = again,
+	        .target = -1,
+	        .whole = output_syncs_as_a_whole(base)};
 	const struct visit visit = {.file = publish_file,
 	        .files_end = publish_files_end,
 	        .leave = publish_leave,
@@ -334,6 +358,7 @@ int stage_publish(
 		error = -errno;
 	}
 	KILL_POINT(publish_synced);
+	close(again);
 	close(base);
 	return error;
 }

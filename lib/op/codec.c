@@ -1,8 +1,8 @@
 #include "op/codec.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -324,4 +324,28 @@ int codec_end(struct codec *codec, struct vega_error *err)
 		        codec->stage == EXPAND_ZSTD ? "zstd" : "gzip");
 	}
 	return rc;
+}
+
+/* RFC 8878, 3.1.1.1: the longest header of a frame. RFC 1952, 2.3: a member ends in its input's
+ * size, modulo 2^32. */
+#define ZSTD_HEADER_MAX 18
+#define GZIP_LEAST 18
+
+bool codec_made_from(enum spec_codec kind, int fd, uint64_t size, uint64_t input_size)
+{
+	unsigned char head[ZSTD_HEADER_MAX], tail[4];
+	ssize_t got = kind == SPEC_NONE ? 0 : pread(fd, head, sizeof head, 0);
+	if (kind == SPEC_ZSTD) {
+		unsigned long long told = ZSTD_getFrameContentSize(head, got < 0 ? 0 : (size_t)got);
+		return told == ZSTD_CONTENTSIZE_UNKNOWN ? input_size == 0 : told == input_size;
+	}
+	if (kind == SPEC_GZIP) {
+		bool ends = size >= GZIP_LEAST && got > 2 && head[0] == 0x1f && head[1] == 0x8b &&
+		            pread(fd, tail, sizeof tail, (off_t)size - 4) == 4;
+		uint32_t told = ends ? (uint32_t)tail[3] << 24 | (uint32_t)tail[2] << 16 |
+		                                (uint32_t)tail[1] << 8 | tail[0]
+		                     : 0;
+		return ends && told == (uint32_t)input_size;
+	}
+	return true;
 }

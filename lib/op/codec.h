@@ -14,6 +14,7 @@
 #ifndef VEGA_OP_CODEC_H
 #define VEGA_OP_CODEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,13 @@ int codec_feed(struct codec *codec, const void *bytes, size_t len, struct vega_e
 
 /* All was fed: write the rest. */
 int codec_end(struct codec *codec, struct vega_error *err);
+
+/*
+ * May what such a codec wrote to this file of `size` bytes have been made from `input_size` bytes?
+ * False when its header or trailer says otherwise, or it is no such data at all. Nothing can be
+ * said of SPEC_NONE: true.
+ */
+bool codec_made_from(enum spec_codec kind, int fd, uint64_t size, uint64_t input_size);
 
 /* Bytes written since codec_begin(). */
 uint64_t codec_written(const struct codec *codec);

@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,9 +23,8 @@
 #define TURN_MS 100    /* how soon `stop` is seen */
 #define TURN_BLIND 10  /* the same, where no descriptor tells that the process ended */
 #define GRACE_MS 1000u /* between SIGTERM and SIGKILL */
+#define STACK_SIZE ((size_t)64 << 10)
 #define TEXT_MAX ((size_t)1 << 20)
-
-extern char **environ;
 
 struct filter {
 	const struct strlist *command;
@@ -30,7 +32,8 @@ struct filter {
 	const atomic_int *stop;
 	void (*on_turn)(void *context); /* may be NULL */
 	void *turn_context;
-	posix_spawnattr_t attributes;
+	char *stack; /* of the child, until it execs; stack_size bytes */
+	size_t stack_size;
 	struct buf text; /* the arguments, each with its NUL */
 	char **argv;
 
@@ -142,25 +145,23 @@ struct filter *filter_new(
 {
 	struct filter *filter = calloc(1, sizeof *filter);
 	char **argv = calloc(command->count + 1, sizeof *argv);
-	if (!filter || !argv || posix_spawnattr_init(&filter->attributes) != 0) {
+	/* execvp puts PATH's directories there, and for a script without "#!" the arguments. */
+	size_t stack_size = STACK_SIZE + command->count * 16;
+	char *stack = aligned_alloc(16, stack_size);
+	if (!filter || !argv || !stack) {
 		free(filter);
 		free(argv);
+		free(stack);
 		return NULL;
 	}
+	filter->stack = stack;
+	filter->stack_size = stack_size;
 	filter->command = command;
 	filter->timeout_ns = timeout_ns;
 	filter->stop = stop;
 	filter->argv = argv;
 	filter->text.max = TEXT_MAX;
 	filter->in = filter->out = filter->err = filter->pidfd = -1;
-	sigset_t none, all;
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_setflags(&filter->attributes,
-	        POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setpgroup(&filter->attributes, 0);
-	posix_spawnattr_setsigmask(&filter->attributes, &none);
-	posix_spawnattr_setsigdefault(&filter->attributes, &all);
 	return filter;
 }
 
@@ -170,9 +171,9 @@ void filter_free(struct filter *filter)
 		return;
 	}
 	filter_abort(filter);
-	posix_spawnattr_destroy(&filter->attributes);
 	buf_release(&filter->text);
 	free(filter->argv);
+	free(filter->stack);
 	free(filter);
 }
 
@@ -219,29 +220,67 @@ static int make_pipe(int ends[2])
 	return 0;
 }
 
+/* Of the child: no descriptor but 0, 1 and 2 goes through exec. */
+static void keep_three(void)
+{
+	if (close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0) {
+		return;
+	}
+	for (int fd = 3, end = (int)sysconf(_SC_OPEN_MAX); fd < end; fd++) { /* before Linux 5.11 */
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	}
+}
+
+struct start {
+	const struct filter *filter;
+	int ends[3];
+	pid_t parent;
+	int error; /* errno, where exec failed */
+};
+
+/* The child, with all signals blocked, in the parent's memory until it execs. */
+static int become(void *context)
+{
+	struct start *start = context;
+	sigset_t none;
+	sigemptyset(&none);
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != start->parent) {
+		return 127;
+	}
+	for (int number = 1; number < NSIG; number++) {
+		signal(number, SIG_DFL);
+	}
+	keep_three();
+	if (dup2(start->ends[0], 0) >= 0 && dup2(start->ends[1], 1) >= 0 &&
+	        dup2(start->ends[2], 2) >= 0) {
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		execvp(start->filter->argv[0], start->filter->argv);
+	}
+	start->error = errno;
+	return 127;
+}
+
+/*
+ * As posix_spawn does it, which cannot ask for a signal at the parent's death: a filter should not
+ * outlive a killed run. That death is the one of the thread that calls; it is in here, or waits for
+ * the filter, until that has ended.
+ */
 static int spawn(struct filter *filter, int in, int out, int err)
 {
-	posix_spawn_file_actions_t actions;
-	int error = posix_spawn_file_actions_init(&actions);
-	if (error) {
-		return -error;
+	struct start start = {.filter = filter, .ends = {in, out, err}, .parent = getpid()};
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before); /* no handler of ours runs in the child */
+	pid_t pid = clone(become, filter->stack + filter->stack_size,
+	        CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
+	int error = pid < 0 ? -errno : -start.error;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	while (pid > 0 && error && waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
 	}
-	const int ends[3] = {in, out, err};
-	for (int i = 0; i < 3 && !error; i++) {
-		error = posix_spawn_file_actions_adddup2(&actions, ends[i], i);
-	}
-	if (!error) {
-		error = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-	}
-	if (!error) {
-		error = posix_spawnp(&filter->pid, filter->argv[0], &actions, &filter->attributes,
-		        filter->argv, environ);
-	}
-	if (error) {
-		filter->pid = 0;
-	}
-	posix_spawn_file_actions_destroy(&actions);
-	return -error;
+	filter->pid = error ? 0 : pid;
+	return error;
 }
 
 int filter_begin(

@@ -9,9 +9,10 @@
  * and what then begins with '-' gets "./" put before it, so that no name is taken for an option.
  *
  * The process leads its own group, has an empty signal mask, default dispositions and no descriptor
- * but 0, 1 and 2. Its output is complete when every holder of its standard output has closed it and
- * it has exited; then whatever is left of its group is killed. It may close its input early: what
- * it wrote counts if it exits 0.
+ * but 0, 1 and 2; and it is killed when this process is (but not what it has started in turn). Its
+ * output is complete when every holder of its standard output has closed it and it has exited; then
+ * whatever is left of its group is killed. It may close its input early: what it wrote counts if it
+ * exits 0.
  *
  * One a thread, used again for file after file. A call that fails has ended the process and its
  * group, and fills err with one line: err->sys is ETIMEDOUT after a timeout, EINTR when `stop` was

@@ -78,6 +78,10 @@ struct op {
 	void (*plan)(void *accumulator, const struct walk_entry *entry);
 	int (*plan_end)(void *self, struct vega_error *err);
 
+	/* A directory was opened, and nothing of it was shown yet; `mine`: its dir_size bytes. May
+	 * be NULL. */
+	void (*enter)(void *accumulator, const struct walk_dir *dir, int dir_handle, void *mine);
+
 	/* One entry whose metadata (and not content) matters. NULL for pure content operations. */
 	void (*entry)(void *accumulator, const struct walk_entry *entry);
 

@@ -3,8 +3,9 @@
  *
  * An entry record's path is the input, as with every operation; its fields are `output` (the path
  * written), `status` ("written", or "current": it was there, with the input's mtime to the
- * nanosecond), `input_bytes` and `output_bytes`. The text format prints the output's path, so that
- * the next tool of a pipe finds what there is now.
+ * nanosecond, and, as far as its format says, made from as many bytes), `input_bytes` and
+ * `output_bytes`. The text format prints the output's path, so that the next tool of a pipe finds
+ * what there is now.
  *
  * The summary: {"written":N,"current":N,"failed":N,"input_bytes":N,"output_bytes":N}, the bytes
  * being those of the files written in this run.
@@ -12,8 +13,10 @@
 #include "op/op.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "fs/output.h"
@@ -29,6 +32,12 @@ struct transform {
 	struct output_root *target; /* where files are written: the root, or a job's stage in it */
 	struct pending *pending;
 	struct claims *claims; /* while planning */
+};
+
+/* Of each input directory. */
+struct mirrored {
+	mode_t mode;      /* 0: not known */
+	atomic_bool made; /* what mirrors it is there */
 };
 
 /* A thread's accumulator, and the file that it is at. */
@@ -95,6 +104,63 @@ static bool find_input(struct transform_thread *t, const struct walk_entry *entr
 	buf_add(&t->input, dir, dir_len);
 	buf_add(&t->input, name, name_len);
 	return buf_cstr(&t->input) != NULL;
+}
+
+/* --- Directories ------------------------------------------------------------------------------ */
+
+static struct mirrored *mirrored_of(const struct transform_thread *t, const struct walk_dir *dir)
+{
+	return (struct mirrored *)(void *)((char *)walk_dir_data(dir) + t->thread->dir_offset);
+}
+
+static void transform_enter(
+        void *accumulator, const struct walk_dir *dir, int dir_handle, void *mine)
+{
+	struct file_meta meta;
+	(void)accumulator;
+	if (dir->backend->stat_handle(dir_handle, &meta) == 0) {
+		((struct mirrored *)mine)->mode = meta.mode;
+	}
+}
+
+struct mirroring {
+	const struct transform_thread *t;
+	const struct walk_dir *dir; /* the last on the way */
+};
+
+/* The permissions of the input directory that is mirrored at `relative`. */
+static mode_t mode_of_input(void *context, const char *relative)
+{
+	const struct mirroring *mirroring = context;
+	const struct walk_dir *dir = mirroring->dir;
+	uint32_t depth = 1;
+	while ((relative = strchr(relative, '/'))) {
+		relative++;
+		depth++;
+	}
+	while (dir && dir->depth > depth) {
+		dir = dir->parent;
+	}
+	const struct mirrored *mirrored =
+	        dir && dir->depth == depth ? mirrored_of(mirroring->t, dir) : NULL;
+	return mirrored && mirrored->mode ? mirrored->mode : OUTPUT_UMASK;
+}
+
+/* Make the directory that t->output lies in, like that of the entry. 0 or -errno. */
+static int make_directory(struct transform_thread *t, const struct walk_entry *entry)
+{
+	struct mirrored *mirrored = mirrored_of(t, entry->dir);
+	const char *relative = t->output.data + t->relative, *slash = strrchr(relative, '/');
+	if (!slash || atomic_load_explicit(&mirrored->made, memory_order_relaxed)) {
+		return 0;
+	}
+	struct mirroring mirroring = {.t = t, .dir = entry->dir};
+	const struct output_modes modes = {.mode = mode_of_input, .context = &mirroring};
+	char *dir = strndup(relative, (size_t)(slash - relative));
+	int error = dir ? output_directories(t->transform->target, dir, &modes) : -ENOMEM;
+	free(dir);
+	atomic_store_explicit(&mirrored->made, error == 0, memory_order_relaxed);
+	return error;
 }
 
 /* --- Before the run --------------------------------------------------------------------------- */
@@ -333,9 +399,27 @@ static int refuse_output(
 
 enum existing { ABSENT, CURRENT, SAME_FILE, DIFFERENT, UNREADABLE };
 
+/* Was it made from a file of this size, as far as it says? -errno when it cannot be read. */
+static int made_from(const struct transform_thread *t, struct output_root *root,
+        const char *relative, uint64_t input_size)
+{
+	struct file_meta meta;
+	if (!t->codec) {
+		return true;
+	}
+	int fd = output_open(root, relative, &meta);
+	if (fd < 0) {
+		return fd;
+	}
+	bool made =
+	        codec_made_from((enum spec_codec)t->transform->spec->to, fd, meta.size, input_size);
+	close(fd);
+	return made;
+}
+
 /* What stands where the output goes. *there is valid unless ABSENT; *error is set if UNREADABLE. */
-static enum existing look_at_output(struct output_root *root, const char *relative,
-        const struct file_meta *input, struct file_meta *there, int *error)
+static enum existing look_at_output(const struct transform_thread *t, struct output_root *root,
+        const char *relative, const struct file_meta *input, struct file_meta *there, int *error)
 {
 	int rc = output_stat(root, relative, there);
 	if (rc) {
@@ -345,9 +429,12 @@ static enum existing look_at_output(struct output_root *root, const char *relati
 	if (there->dev == input->dev && there->ino == input->ino) {
 		return SAME_FILE;
 	}
-	return S_ISREG(there->mode) && vega_time_compare(there->mtime, input->mtime) == 0
-	               ? CURRENT
-	               : DIFFERENT;
+	if (!S_ISREG(there->mode) || vega_time_compare(there->mtime, input->mtime) != 0) {
+		return DIFFERENT;
+	}
+	rc = made_from(t, root, relative, input->size);
+	*error = -rc;
+	return rc < 0 ? UNREADABLE : rc ? CURRENT : DIFFERENT;
 }
 
 static const char exists_and_differs[] = ": exists and differs; use --overwrite";
@@ -367,8 +454,9 @@ static void conclude(struct transform_thread *t, const struct pending_file *file
 	struct file_meta there;
 	int error = -result;
 	/* Somebody was faster, perhaps with the same. */
-	if (error == EEXIST && look_at_output(t->transform->target, file->output + file->relative,
-	                               &file->meta, &there, &error) == CURRENT) {
+	if (error == EEXIST &&
+	        look_at_output(t, t->transform->target, file->output + file->relative, &file->meta,
+	                &there, &error) == CURRENT) {
 		outcome.status = "current";
 		outcome.output_bytes = there.size;
 		t->current++;
@@ -422,7 +510,7 @@ static int may_write(
 	struct file_meta there;
 	struct outcome outcome = {.output = t->output.data, .status = "current"};
 	int error = 0;
-	switch (look_at_output(t->transform->root, relative_output(t), meta, &there, &error)) {
+	switch (look_at_output(t, t->transform->root, relative_output(t), meta, &there, &error)) {
 	case ABSENT:
 		return 1;
 	case CURRENT:
@@ -459,7 +547,8 @@ static int transform_begin_file(
 	if (may <= 0) {
 		return may;
 	}
-	int error = output_begin(t->transform->target, relative_output(t), &t->file);
+	int error = make_directory(t, entry);
+	error = error ? error : output_begin(t->transform->target, relative_output(t), &t->file);
 	if (error) {
 		return refuse_output(t, entry, -error, NULL);
 	}
@@ -602,6 +691,8 @@ const struct op op_transform = {
         .name = "transform",
         .needs = OP_CONTENT | OP_WRITES,
         .types = 1u << FILE_REGULAR,
+        .dir_size = sizeof(struct mirrored),
+        .enter = transform_enter,
         .want = transform_want,
         .open = transform_open,
         .thread_begin = transform_thread_begin,

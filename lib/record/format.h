@@ -51,6 +51,10 @@ struct format {
 extern const struct format *const formats[];        /* NULL-terminated; the first is the default */
 const struct format *format_find(const char *name); /* NULL when there is none */
 
+/* "2 entries could not be read, 1 file could not be written": of the errors, so many are of
+ * writing. */
+void record_add_faults(struct buf *out, uint64_t errors, uint64_t unwritten);
+
 /* The readable picture of a summary object; what the text format prints, and vega-status --result
  * on a terminal. What is not JSON, or does not fit in memory, sets out->failed. */
 void render_summary(

@@ -193,15 +193,29 @@ static void draw_alert(struct buf *out, const struct format_options *options, st
 	buf_release(text);
 }
 
+void record_add_faults(struct buf *out, uint64_t errors, uint64_t unwritten)
+{
+	if (errors > unwritten || !unwritten) {
+		format_counted(out, errors - unwritten, "entry", "entries");
+		buf_add_str(out, " could not be read");
+	}
+	if (unwritten) {
+		buf_add_str(out, errors > unwritten ? ", " : "");
+		format_counted(out, unwritten, "file", "files");
+		buf_add_str(out, " could not be written");
+	}
+}
+
 static void draw_state(struct buf *out, const struct format_options *options, const cJSON *summary)
 {
-	double errors = record_number(member(summary, "ledger"), "errors");
+	const cJSON *ledger = member(summary, "ledger");
+	double errors = record_number(ledger, "errors");
 	const char *reason =
 	        cJSON_GetStringValue(member(member(summary, "summarize"), "incomplete"));
 	struct buf text = BUF_INIT;
 	if (errors > 0) {
-		format_counted(&text, (unsigned __int128)errors, "entry", "entries");
-		buf_add_str(&text, " could not be read");
+		record_add_faults(
+		        &text, (uint64_t)errors, (uint64_t)record_number(ledger, "unwritten"));
 		draw_alert(out, options, &text);
 	}
 	if (reason || cJSON_IsFalse(member(summary, "complete"))) {

@@ -50,8 +50,9 @@ static void report_completed(struct worker *w, const struct attempt *attempt)
 	} else {
 		format_counted(
 		        &text, (unsigned __int128)attempt->stream.entries, "entry", "entries");
-		buf_add_str(
-		        &text, attempt->result.exit_code == 3 ? ", some could not be read" : "");
+		buf_add_str(&text, attempt->result.exit_code == 3
+		                           ? ", some could not be read or written"
+		                           : "");
 	}
 	worker_report(w, NEWS, "%s", buf_cstr(&text) ? text.data : attempt->job.id);
 	buf_release(&text);

@@ -112,7 +112,7 @@ began() {
 	id=$(vega-submit find data gone)
 	rmdir gone
 	expect 0 vega-run --drain
-	matches "$id completed in .*, some could not be read\$" "$err"
+	matches "$id completed in .*, some could not be read or written\$" "$err"
 	[[ $(field "$id" '[.state, .exit_code] | @csv') == '"COMPLETED",3' ]]
 	[[ $(vega-status --records "$id" | jq -r .type | sort | paste -sd ' ') == 'entry error' ]]
 }

@@ -94,6 +94,99 @@ any_file() { # DIRECTORY
 	(($(temporaries out) == 0))
 }
 
+@test "an output is current when it has its input's time and was made from as many bytes" {
+	mkdir in
+	for codec in zstd gzip; do
+		printf 12345 >in/a
+		touch -d 2020-01-01 in/a
+		expect 0 vega-walk transform --to $codec --out out-$codec in
+		# Rewritten with an older time, and with the same time but another size.
+		printf 54321 >in/a
+		touch -d 2019-01-01 in/a
+		expect 3 vega-walk transform --to $codec --out out-$codec in
+		matches 'exists and differs; use --overwrite' "$err"
+		printf 123456 >in/a
+		touch -d 2020-01-01 in/a
+		expect 3 vega-walk transform --to $codec --out out-$codec in
+		matches 'exists and differs; use --overwrite' "$err"
+		expect 0 vega-walk transform --to $codec --out out-$codec --overwrite in
+		expect 0 vega-walk transform --to $codec --out out-$codec --format json in
+		jq -e '.transform.current == 1' "$out"
+	done
+	# What another tool made of it counts as well.
+	gzip -kc in/a >out-gzip/a.gz
+	touch -r in/a out-gzip/a.gz
+	expect 0 vega-walk transform --to gzip --out out-gzip --format json in
+	jq -e '.transform.current == 1' "$out"
+	# A filter's output does not say.
+	expect 0 vega-walk transform --out sorted in -- sort
+	printf 1234567 >in/a
+	touch -d 2020-01-01 in/a
+	expect 0 vega-walk transform --out sorted --format json in -- sort
+	jq -e '.transform.current == 1' "$out"
+}
+
+# A private, a shared and a read-only directory, each with a file, one of them two levels down.
+directories() {
+	mkdir -p in/private in/shared/plain/deep in/fixed
+	touch in/private/f in/shared/plain/deep/f in/fixed/f
+	chmod 700 in/private
+	chmod 2775 in/shared
+	chmod 750 in/shared/plain
+	chmod 1711 in/shared/plain/deep
+	chmod 555 in/fixed
+	printf '%s\n' '700 private' '775 shared' '750 shared/plain' '711 shared/plain/deep' '755 fixed' | sort >wanted
+}
+
+@test "mirrored directories have the permissions of their inputs, and stay writable by their owner" {
+	umask 027
+	directories
+	mkdir bare
+	for where in out bare; do
+		expect 0 vega-walk transform -j 3 --to gzip --out $where in
+		find $where -mindepth 1 -type d -printf '%m %P\n' | sort | same wanted -
+	done
+	[[ $(stat -c %a out) == 750 ]]
+	# Those that are there keep theirs.
+	chmod 711 out/private
+	touch in/private/g
+	expect 0 vega-walk transform --to gzip --out out in
+	[[ $(stat -c %a out/private) == 711 ]]
+}
+
+@test "so have those of a job" {
+	umask 027
+	directories
+	id=$(vega-submit transform --to gzip --out out in)
+	expect 0 vega-run --drain
+	expect 0 vega-status --wait "$id"
+	find out -mindepth 1 -type d ! -name '.vega*' -printf '%m %P\n' | sort | same wanted -
+}
+
+@test "what could not be written is told from what could not be read" {
+	mkdir in
+	touch in/{1,2,3}
+	expect 3 vega-walk transform --to gzip --out out in nowhere
+	matches '^vega-walk: 1 entry could not be read$' "$err"
+	echo more >>in/1
+	echo more >>in/2
+	expect 3 vega-walk transform --to gzip --out out --format json in nowhere
+	matches '^vega-walk: 1 entry could not be read, 2 files could not be written$' "$err"
+	jq -e '.ledger.errors == 3 and .ledger.unwritten == 2' "$out"
+	expect 3 vega-walk transform --to gzip --out out in
+	matches '^vega-walk: 2 files could not be written$' "$err"
+}
+
+@test "a killed run takes its filters along" {
+	wide_tree in 40
+	start vega-walk transform -j 3 --out out in -- sh -c 'echo $$ >>pids; exec sleep 1000'
+	eventually 20 lines 3 pids
+	kill -KILL "$pid"
+	while read -r filter; do
+		eventually 20 gone "$filter"
+	done <pids
+}
+
 @test "an empty selection creates nothing" {
 	small_tree in
 	expect 0 vega-walk transform -e none --to zstd --out out in

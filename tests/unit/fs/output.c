@@ -319,6 +319,42 @@ static void test_links(const char *dir, const char *outside)
 	output_root_close(root);
 }
 
+static mode_t by_name(void *context, const char *relative)
+{
+	snprintf(context, 64, "%s", relative);
+	const char *slash = strrchr(relative, '/'), *name = slash ? slash + 1 : relative;
+	return strcmp(name, "none") == 0     ? OUTPUT_UMASK
+	       : strcmp(name, "closed") == 0 ? 07400
+	                                     : 0777;
+}
+
+static mode_t mode_at(const char *relative)
+{
+	struct stat st;
+	return stat(at(relative), &st) == 0 ? st.st_mode & 07777 : 0;
+}
+
+static void test_modes(void)
+{
+	char last[64] = "";
+	struct output_root *root = root_at("modes/root");
+	const struct output_modes modes = {.mode = by_name, .context = last};
+	is_int(output_directories(root, "closed/open/none", &modes), 0, "three directories");
+	is_int(mode_at("modes/root"), 0755, "the root has the umask");
+	is_int(mode_at("modes/root/closed"), 0700, "one has its permissions, and its owner's");
+	is_int(mode_at("modes/root/closed/open"), 0777, "whatever the umask");
+	is_int(mode_at("modes/root/closed/open/none"), 0755, "which decides where nobody knows");
+	is_str(last, "closed/open/none", "each is asked for by its path");
+	chmod(at("modes/root/closed"), 0711);
+	is_int(output_directories(root, "closed/more", &modes), 0, "one more");
+	is_int(mode_at("modes/root/closed"), 0711, "what is there stays as it is");
+	chmod(at("modes/root"), 02755);
+	is_int(output_directories(root, "heir", &modes), 0, "below one with setgid");
+	is_int(mode_at("modes/root/heir"), 02777, "which is inherited as always");
+	is_int(output_directories(root, "../x", &modes), -EINVAL, "nothing outside");
+	output_root_close(root);
+}
+
 static void test_place(void)
 {
 	mkdir(at("in"), 0700);
@@ -598,6 +634,7 @@ int main(void)
 	no_noreplace = no_tmpfile = false;
 	test_paths("paths", "deep");
 	test_links("links", "outside");
+	test_modes();
 	test_place();
 	no_openat2 = true;
 	test_paths("paths2", "deep2");

@@ -160,12 +160,24 @@ static void test_names(void)
 	}
 }
 
+static mode_t private_or_shared(void *context, const char *relative)
+{
+	(void)context;
+	return strcmp(relative, "private") == 0 ? 02500 : 06775;
+}
+
 static void test_publish(void)
 {
-	static const char *const names[] = {"x", "a/y", "a/b/c/z", "-\n\xff\x1b[31m", NULL};
-	struct output_root *root = fresh();
+	static const char *const names[] = {
+	        "x", "a/y", "a/b/c/z", "private/shared/p", "-\n\xff\x1b[31m", NULL};
+	struct output_root *root = fresh(), *staged;
 	struct stat st;
-	ok(stage_files(root, &first, names), "four files are staged");
+	const struct output_modes modes = {.mode = private_or_shared};
+	ok(stage_create(root, &first, &staged) == 0 &&
+	                output_directories(staged, "private/shared", &modes) == 0,
+	        "directories of a stage");
+	output_root_close(staged);
+	ok(stage_files(root, &first, names), "five files are staged");
 	stat(stage_at(&first), &st);
 	is_int(st.st_mode & 07777, 0700, "where nobody else looks");
 	is_int(entries_in("out"), 1, "and nothing is seen of them");
@@ -179,6 +191,10 @@ static void test_publish(void)
 	is_int(st.st_nlink, 1, "moved");
 	stat(at("out/a/b"), &st);
 	is_int(st.st_mode & 07777, 0755, "in a directory like any");
+	stat(at("out/private"), &st);
+	is_int(st.st_mode & 07777, 0700, "or like the one in the stage: closed");
+	stat(at("out/private/shared"), &st);
+	is_int(st.st_mode & 07777, 0775, "or open");
 	ok(is_there(&first) && entries_of(&first) == 0, "the empty stage says that it was done");
 	is_int(publish(root, &first, false), 0, "so that once more does nothing");
 	unlink(at("out/x"));
@@ -191,7 +207,7 @@ static void test_publish(void)
 static void test_refusals(void)
 {
 	static const char *const names[] = {
-	        "new", "differs", "same", "dir", "file/x", "link/x", "sub/differs", NULL};
+	        "new", "differs", "same", "size", "dir", "file/x", "link/x", "sub/differs", NULL};
 	struct output_root *root = fresh();
 	ok(stage_files(root, &first, names), "staged");
 	is_int(put(root, "differs", "before"), 0, "a file in the way");
@@ -199,7 +215,8 @@ static void test_refusals(void)
 	const struct timespec times[2] = {{.tv_sec = 5}, {.tv_sec = 5}};
 	utimensat(AT_FDCWD, at("out/differs"), times, 0);
 	utimensat(AT_FDCWD, at("out/sub/differs"), times, 0);
-	is_int(put(root, "same", "same already"), 0, "one of the same time");
+	is_int(put(root, "same", "SAME"), 0, "one of the same time and size");
+	is_int(put(root, "size", "before"), 0, "one of the same time, but another size");
 	mkdir(at("out/dir"), 0777);
 	is_int(put(root, "file", ""), 0, "a file where a directory goes");
 	mkdir(at("elsewhere"), 0777);
@@ -208,9 +225,10 @@ static void test_refusals(void)
 		is_int(publish(root, &first, false), 0, "the rest is published");
 		is_str(content("new"), "new", "what nothing is in the way of");
 		is_str(content("differs"), "before", "what is there is not replaced");
-		is_str(content("same"), "same already", "nor is what is the same");
+		is_str(content("same"), "SAME", "nor is what is the same");
 		is_int(entries_in("elsewhere"), 0, "no link is followed");
 		ok(strstr(refusals, "|differs|EEXIST;") && strstr(refusals, "|dir|EEXIST;") &&
+		                strstr(refusals, "|size|EEXIST;") &&
 		                strstr(refusals, "sub/|differs|EEXIST;") &&
 		                strstr(refusals, "file/|x|ENOTDIR;") &&
 		                (strstr(refusals, "link/|x|ELOOP;") ||
@@ -220,7 +238,7 @@ static void test_refusals(void)
 	}
 	is_int(publish(root, &first, true), 0, "when replacing is wanted");
 	is_str(content("differs"), "differs", "it is done");
-	is_str(content("same"), "same already", "where it is needed");
+	is_str(content("same"), "SAME", "where it is needed");
 	ok(strstr(refusals, "|dir|EISDIR;"), "but a directory stays: %s", refusals);
 	is_int(entries_in("out/dir"), 0, "as it is");
 	is_int(stage_discard(root, &first), 0, "discard");

@@ -220,6 +220,37 @@ static void test_write_failure(struct codec *none)
 	close(full);
 }
 
+/* What a codec wrote tells the size of what it was made from. */
+static void test_made_from(void)
+{
+	static const enum spec_codec kinds[] = {SPEC_ZSTD, SPEC_GZIP};
+	static const size_t sizes[] = {0, 1, 255, 256, 70000, 3000000};
+	for (size_t i = 0; i < 12; i++) {
+		enum spec_codec kind = kinds[i % 2];
+		size_t size = sizes[i / 2];
+		struct codec *codec = codec_new(kind, 0);
+		fill(&plain, size, false);
+		bool fine = run(codec, &plain, 4096, &packed, &err) == 0;
+		int fd = memfd_create("made", MFD_CLOEXEC);
+		fine = fine && fd_write_all(fd, packed.data, packed.len) == 0;
+		ok(fine && codec_made_from(kind, fd, packed.len, size), "made from %zu bytes",
+		        size);
+		ok(!codec_made_from(kind, fd, packed.len, size + 1) &&
+		                !(size && codec_made_from(kind, fd, packed.len, size - 1)),
+		        "and not from another number");
+		ok(!codec_made_from(kinds[1 - i % 2], fd, packed.len, size),
+		        "nor by the other codec");
+		ok(codec_made_from(SPEC_NONE, fd, packed.len, 7), "of plain data nothing is known");
+		if (kind == SPEC_GZIP && size) {
+			ok(!codec_made_from(kind, fd, packed.len - 1, size), "cut off");
+		}
+		ok(ftruncate(fd, 0) == 0 && !codec_made_from(kind, fd, 0, size),
+		        "an empty file was made by neither");
+		close(fd);
+		codec_free(codec);
+	}
+}
+
 int main(void)
 {
 	struct codec *none = codec_new(SPEC_NONE, 0);
@@ -228,6 +259,7 @@ int main(void)
 	test_concatenated(none);
 	test_formats(none);
 	test_write_failure(none);
+	test_made_from();
 	codec_free(none);
 	buf_release(&plain);
 	buf_release(&packed);

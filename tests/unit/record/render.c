@@ -149,6 +149,11 @@ static void test_states(void)
 	        "2 files hashed, 2.0 KiB in all, 1 taken from the cache\n"
 	        "1 entry could not be read\nincomplete: stopped\n",
 	        "hash, with an error and stopped");
+	is_str(drawn(&options, "{\"ledger\":{\"errors\":3,\"unwritten\":2}}"),
+	        "1 entry could not be read, 2 files could not be written\n",
+	        "both kinds of errors");
+	is_str(drawn(&options, "{\"ledger\":{\"errors\":1,\"unwritten\":1}}"),
+	        "1 file could not be written\n", "nothing but what was not written");
 	is_str(drawn(&options,
 	               "{\"complete\":true,\"transform\":{\"written\":12,\"current\":3,"
 	               "\"failed\":1,\"input_bytes\":3650722201,\"output_bytes\":851443712}}"),

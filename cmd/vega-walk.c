@@ -88,8 +88,9 @@ struct screen {
 	bool drawn;
 };
 
-static void wipe(struct screen *screen)
+static void wipe(void *context)
 {
+	struct screen *screen = context;
 	if (screen->drawn) {
 		fd_write_all(2, "\r\033[K", 4);
 		screen->drawn = false;
@@ -181,12 +182,13 @@ static const char *only_operation(const struct spec *spec)
 
 static struct format_options output_options(const struct arguments *args, const struct spec *spec)
 {
-	bool terminal = isatty(1);
+	bool terminal = isatty(1), wanted = spec->top.set || spec->depth.set;
 	return (struct format_options){
 	        .terminal = terminal,
 	        .color = terminal_color(1),
 	        .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
 	        .width = terminal ? terminal_width(1) : 80,
+	        .height = terminal && !wanted ? terminal_height(1) : 0,
 	        .null = args->null,
 	        .op = only_operation(spec),
 	};
@@ -220,6 +222,14 @@ static int carry_out(const struct arguments *args, const struct spec *spec,
 	return code;
 }
 
+/* The picture has said it, on the same terminal. */
+static bool is_told(const struct engine_config *config, const struct spec *spec, int code)
+{
+	return (code == VEGA_PARTIAL || code == VEGA_INTERRUPTED) && config->options.terminal &&
+	       isatty(2) && (spec->operations & SPEC_SUMMARIZE) &&
+	       config->format == format_find("text");
+}
+
 static int run(const struct arguments *args, const struct spec *spec)
 {
 	struct screen screen = {0};
@@ -234,6 +244,7 @@ static int run(const struct arguments *args, const struct spec *spec)
 	        .tick = &signal_tick,
 	        .progress_records = args->progress_every.set,
 	        .progress = on_progress,
+	        .progress_end = wipe,
 	        .verbose = args->verbose,
 	        .message = on_message,
 	        .context = &screen,
@@ -256,7 +267,9 @@ static int run(const struct arguments *args, const struct spec *spec)
 	if (code && err.sys == EPIPE) {
 		signal_die(SIGPIPE);
 	}
-	int status = code ? cmd_usage_error(&err) : 0;
+	int status = !code                          ? 0
+	             : is_told(&config, spec, code) ? vega_exit_status(code)
+	                                            : cmd_usage_error(&err);
 	if (code == VEGA_INTERRUPTED) {
 		signal_die(signal_stop);
 	}

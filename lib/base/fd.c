@@ -132,6 +132,12 @@ unsigned terminal_width(int fd)
 	return value > 0 && value <= 10000 ? (unsigned)value : 80;
 }
 
+unsigned terminal_height(int fd)
+{
+	struct winsize size;
+	return ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
+}
+
 bool terminal_moves(int fd)
 {
 	const char *term = getenv("TERM");

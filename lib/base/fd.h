@@ -25,6 +25,9 @@ int mkdir_parents(const char *path, mode_t mode);
 /* Columns of the terminal on fd, from the kernel, else COLUMNS, else 80. At least 1. */
 unsigned terminal_width(int fd);
 
+/* Its rows, from the kernel; 0 when it does not tell, or fd is no terminal. */
+unsigned terminal_height(int fd);
+
 /* Is fd a terminal that can move its cursor: TERM set and not "dumb"? */
 bool terminal_moves(int fd);
 

@@ -625,6 +625,9 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 	struct walk_ledger ledger;
 	struct buf summary = BUF_INIT;
 	settle(run);
+	if (run->config->progress_end) {
+		run->config->progress_end(run->config->context);
+	}
 	walk_ledger(run->walk, &ledger);
 	bool whole = summarize_run(run, complete, &summary);
 	KILL_POINT(summary);

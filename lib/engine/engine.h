@@ -41,6 +41,8 @@ struct engine_config {
 	bool progress_records;
 	void (*progress)(const struct engine_progress *progress, void *context);
 
+	/* There will be no more progress: what is written now is the end. May be NULL. */
+	void (*progress_end)(void *context);
 	bool verbose; /* a message for each root: how many threads it gets, and why */
 
 	/* An entry that could not be read, when the format has no error records; one line without

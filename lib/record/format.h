@@ -14,10 +14,11 @@
 struct format_options {
 	bool terminal; /* stdout is a terminal: escape names, draw */
 	bool color;
-	bool utf8;      /* the locale's character set is UTF-8: lines may be drawn */
-	unsigned width; /* columns */
-	bool null;      /* -0: text records end in NUL, names are not escaped */
-	const char *op; /* the operation, for the columns of csv; "" when several run */
+	bool utf8;       /* the locale's character set is UTF-8: lines may be drawn */
+	unsigned width;  /* columns */
+	unsigned height; /* rows that a picture should fit into; 0: as many as it takes */
+	bool null;       /* -0: text records end in NUL, names are not escaped */
+	const char *op;  /* the operation, for the columns of csv; "" when several run */
 };
 
 struct format {

@@ -18,6 +18,27 @@ static const cJSON *member(const cJSON *object, const char *key)
 	return cJSON_GetObjectItemCaseSensitive(object, key);
 }
 
+/* How much of each part is drawn. The first is all that there is room for on paper; the smaller
+ * ones are for screens. */
+static const struct shape {
+	size_t directories, rows, files;
+} shapes[] = {
+        {SIZE_MAX, TABLE_ROWS, 10},
+        {14, TABLE_ROWS, 8},
+        {12, 7, 6},
+        {9, 6, 5},
+        {7, 5, 4},
+        {5, 4, 4},
+        {5, 3, 3},
+        {4, 3, 2},
+        {4, 2, 2},
+        {3, 2, 2},
+        {3, 2, 0},
+        {2, 2, 0},
+        {3, 0, 0},
+        {1, 0, 0},
+};
+
 /* A list of facts, with commas, broken between facts where the window ends. */
 struct facts {
 	struct buf *out;
@@ -84,6 +105,18 @@ static void end_facts(struct facts *facts)
 	buf_release(&facts->line.text);
 }
 
+/* Several have a table. */
+static void add_only_owner(struct facts *facts, const cJSON *owners)
+{
+	const char *owner = cJSON_GetStringValue(member(cJSON_GetArrayItem(owners, 0), "owner"));
+	struct buf text = BUF_INIT;
+	if (owner && cJSON_GetArraySize(owners) == 1) {
+		buf_add_str(&text, "owned by ");
+		record_add_escaped(&text, facts->options, owner, strlen(owner));
+		add_fact(facts, STYLE_PLAIN, &text);
+	}
+}
+
 static void draw_totals(struct buf *out, const struct format_options *options, const cJSON *sums)
 {
 	struct facts facts = {.out = out, .options = options, .line = {.text = BUF_INIT}};
@@ -101,6 +134,7 @@ static void draw_totals(struct buf *out, const struct format_options *options, c
 	if (saved > 0) {
 		add_bytes(&facts, STYLE_PLAIN, saved, "saved by hard links");
 	}
+	add_only_owner(&facts, member(sums, "by_owner"));
 	end_facts(&facts);
 }
 
@@ -118,22 +152,30 @@ static bool asked_for(const cJSON *directories)
 	return false;
 }
 
-static void draw_summarize(struct buf *out, const struct format_options *options, const cJSON *sums)
+#define WIDEST 170 /* of bars: the eye should find the way from a name to its number */
+
+static void draw_summarize(struct buf *out, const struct format_options *options, const cJSON *sums,
+        const struct shape *shape)
 {
 	static const struct measure allocated = {"allocated_bytes", "allocated"};
 	static const struct measure apparent = {"apparent_bytes", "apparent"};
 	/* Some file systems, /proc among them, allocate nothing. */
 	const struct measure *measure =
 	        record_number(sums, allocated.key) > 0 ? &allocated : &apparent;
+	struct format_options narrower = *options;
+	narrower.width = options->width < WIDEST ? options->width : WIDEST;
 	line_gap(out);
 	if (asked_for(member(sums, "by_directory"))) {
-		tree_draw(out, options, member(sums, "by_directory"), "directories", measure);
+		tree_draw(out, &narrower, member(sums, "by_directory"), "directories", measure,
+		        shape->directories);
 	} else {
-		tree_draw(out, options, member(sums, "largest_directories"), "largest directories",
-		        measure);
+		tree_draw(out, &narrower, member(sums, "largest_directories"),
+		        "largest directories", measure, shape->directories);
 	}
-	tables_draw(out, options, sums, measure);
-	files_draw(out, options, member(sums, "largest_files"), measure);
+	if (shape->rows) {
+		tables_draw(out, &narrower, sums, measure, shape->rows);
+	}
+	files_draw(out, options, member(sums, "largest_files"), measure, shape->files);
 	draw_totals(out, options, sums);
 }
 
@@ -226,22 +268,49 @@ static void draw_state(struct buf *out, const struct format_options *options, co
 	}
 }
 
-void render_summary(
-        struct buf *out, const struct format_options *options, const char *json, size_t len)
+static void draw(struct buf *out, const struct format_options *options, const cJSON *summary,
+        const struct shape *shape)
 {
 	static const struct {
 		const char *member;
 		void (*draw)(struct buf *, const struct format_options *, const cJSON *);
-	} operations[] = {{"find", draw_find}, {"hash", draw_hash}, {"transform", draw_transform},
-	        {"summarize", draw_summarize}};
-	cJSON *summary = cJSON_ParseWithLength(json, len);
-	out->failed |= !summary;
+	} operations[] = {{"find", draw_find}, {"hash", draw_hash}, {"transform", draw_transform}};
 	for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
 		const cJSON *sums = member(summary, operations[i].member);
 		if (sums) {
 			operations[i].draw(out, options, sums);
 		}
 	}
+	if (member(summary, "summarize")) {
+		draw_summarize(out, options, member(summary, "summarize"), shape);
+	}
 	draw_state(out, options, summary);
+}
+
+static size_t lines_of(const char *text, size_t len)
+{
+	size_t lines = 0;
+	for (const char *end = text + len; (text = memchr(text, '\n', (size_t)(end - text)));
+	        text++) {
+		lines++;
+	}
+	return lines;
+}
+
+#define AROUND 2 /* rows for the command above the picture, and the prompt below */
+
+void render_summary(
+        struct buf *out, const struct format_options *options, const char *json, size_t len)
+{
+	cJSON *summary = cJSON_ParseWithLength(json, len);
+	size_t start = out->len, room = options->height > AROUND ? options->height - AROUND : 1;
+	out->failed |= !summary;
+	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+		out->len = start;
+		draw(out, options, summary, &shapes[i]);
+		if (options->height == 0 || lines_of(out->data + start, out->len - start) <= room) {
+			break;
+		}
+	}
 	cJSON_Delete(summary);
 }

@@ -7,7 +7,6 @@
 #include "record/line.h"
 #include "record/record_internal.h"
 
-#define ROWS 8         /* of a table; the others are added up in one more */
 #define LEAST_WIDTH 36 /* of a table beside another */
 #define SPACE 4        /* between them */
 
@@ -19,7 +18,7 @@ struct row {
 
 struct table {
 	const char *title;
-	struct row rows[ROWS + 1];
+	struct row rows[TABLE_ROWS];
 	size_t count;
 	double bytes;   /* of all rows */
 	double largest; /* of one: its bar is full */
@@ -93,42 +92,62 @@ static void bounds(const cJSON *list, bool ordered, size_t *first, size_t *end)
 	}
 }
 
+/* Which row the item is added to: one of `rows`, of which the first takes the beginning of a scale,
+ * or the last the rest of the others. */
+static size_t row_of(size_t at, size_t count, size_t rows, bool ordered)
+{
+	size_t over = count > rows ? count - rows : 0;
+	return ordered ? (at > over ? at - over : 0) : at < rows ? at : rows - 1;
+}
+
+static bool add_item(struct table *table, size_t at, const cJSON *item, const struct source *source,
+        const char *measure)
+{
+	struct row *row = &table->rows[at];
+	double bytes = record_number(item, measure);
+	if (!row->label || source->ordered) { /* "<4K" and "<64K" together are "<64K" */
+		free(row->label);
+		if (!read_label(row, item, source)) {
+			return false;
+		}
+		table->count = at + 1;
+	}
+	row->bytes += bytes;
+	row->files += record_number(item, "files");
+	table->bytes += bytes;
+	table->largest = row->bytes > table->largest ? row->bytes : table->largest;
+	return true;
+}
+
 /* False when there is no memory. A table of too few rows is left empty. */
 static bool read_table(struct table *table, const struct source *source, const cJSON *summarize,
-        const char *measure)
+        const char *measure, size_t rows)
 {
 	const cJSON *list = cJSON_GetObjectItemCaseSensitive(summarize, source->member), *item;
 	size_t first, end, index = 0;
 	*table = (struct table){.title = source->title};
 	bounds(list, source->ordered, &first, &end);
-	if (end - first < source->least) {
+	size_t count = end - first;
+	if (count < source->least) {
 		return true;
 	}
-	bool cut = end - first > ROWS + 1;
 	cJSON_ArrayForEach(item, list)
 	{
 		size_t at = index++ - first;
 		if (index <= first || index > end) {
 			continue;
 		}
-		struct row *row = &table->rows[cut && at > ROWS ? ROWS : at];
-		if (!row->label) {
-			if (!read_label(row, item, source)) {
-				return false;
-			}
-			table->count++;
+		if (!add_item(table, row_of(at, count, rows, source->ordered), item, source,
+		            measure)) {
+			return false;
 		}
-		row->bytes += record_number(item, measure);
-		row->files += record_number(item, "files");
-		table->bytes += record_number(item, measure);
-		table->largest = row->bytes > table->largest ? row->bytes : table->largest;
 	}
-	if (cut) {
+	if (count > rows && !source->ordered) {
 		struct buf label = BUF_INIT;
-		format_count(&label, end - first - ROWS);
+		format_count(&label, count - rows + 1);
 		buf_add_str(&label, " more");
-		free(table->rows[ROWS].label);
-		return set_label(&table->rows[ROWS], &label);
+		free(table->rows[rows - 1].label);
+		return set_label(&table->rows[rows - 1], &label);
 	}
 	return true;
 }
@@ -196,7 +215,7 @@ static void draw_row(struct line *line, const struct format_options *options,
 
 /* One column of the page: tables above one another. */
 struct stack {
-	struct line lines[SOURCES * (ROWS + 3)];
+	struct line lines[SOURCES * (TABLE_ROWS + 2)];
 	size_t count;
 };
 
@@ -264,7 +283,7 @@ static void draw_beside(struct buf *out, const struct format_options *options,
 }
 
 void tables_draw(struct buf *out, const struct format_options *options, const cJSON *summarize,
-        const struct measure *measure)
+        const struct measure *measure, size_t rows)
 {
 	struct table tables[SOURCES];
 	size_t count = 0, fit = (options->width + SPACE) / (LEAST_WIDTH + SPACE);
@@ -272,7 +291,7 @@ void tables_draw(struct buf *out, const struct format_options *options, const cJ
 		if (fit < sources[i].beside) {
 			continue;
 		}
-		bool read = read_table(&tables[count], &sources[i], summarize, measure->key);
+		bool read = read_table(&tables[count], &sources[i], summarize, measure->key, rows);
 		if (!read) {
 			out->failed = true;
 		}
@@ -299,19 +318,16 @@ static const char *day_of(const cJSON *file, char day[static 11])
 	return day;
 }
 
-/* The summary has more: the picture should fit a screen. */
-#define FILES_SHOWN 10
-
 void files_draw(struct buf *out, const struct format_options *options, const cJSON *files,
-        const struct measure *measure)
+        const struct measure *measure, size_t limit)
 {
 	struct line line = {.text = BUF_INIT};
 	struct buf path = BUF_INIT;
 	const cJSON *file;
-	unsigned rows = 0;
+	size_t rows = 0;
 	size_t width = options->width, day = width >= 56 ? 12 : 0;
 	size_t before = SIZE_COLUMNS + day + 2, room = width > before ? width - before : 1;
-	if (cJSON_GetArraySize(files) == 0) {
+	if (cJSON_GetArraySize(files) == 0 || limit == 0) {
 		return;
 	}
 	line_gap(out);
@@ -325,7 +341,7 @@ void files_draw(struct buf *out, const struct format_options *options, const cJS
 	cJSON_ArrayForEach(file, files)
 	{
 		char text[11];
-		if (rows++ == FILES_SHOWN) {
+		if (rows++ == limit) {
 			break;
 		}
 		buf_clear(&path);

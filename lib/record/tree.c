@@ -50,6 +50,15 @@ static int compare_bytes(const void *left, const void *right)
 	return (a > b) - (a < b);
 }
 
+static int larger_first(const void *left, const void *right)
+{
+	const struct node *a = left, *b = right;
+	if (a->is_root != b->is_root) {
+		return a->is_root ? -1 : 1;
+	}
+	return a->bytes != b->bytes ? (a->bytes < b->bytes ? 1 : -1) : compare_paths(a, b);
+}
+
 static bool beneath(const struct node *node, const struct node *parent)
 {
 	return node->len > parent->len && memcmp(node->path, parent->path, parent->len) == 0 &&
@@ -97,6 +106,17 @@ static void add_child(struct node *parent, struct node *child)
 		parent->child = child;
 	}
 	parent->last_child = child;
+}
+
+/* Keep the roots and the largest. A directory is no smaller than what is in it, and comes before
+ * it.
+ */
+static void keep_largest(struct tree *tree, size_t limit)
+{
+	qsort(tree->nodes, tree->count, sizeof *tree->nodes, larger_first);
+	while (tree->count > limit) {
+		free(tree->nodes[--tree->count].path);
+	}
 }
 
 static void link_nodes(struct tree *tree)
@@ -283,7 +303,7 @@ static void release_tree(struct tree *tree)
 }
 
 void tree_draw(struct buf *out, const struct format_options *options, const cJSON *directories,
-        const char *title, const struct measure *measure)
+        const char *title, const struct measure *measure, size_t limit)
 {
 	struct tree tree = {0};
 	if (cJSON_GetArraySize(directories) == 0) {
@@ -294,6 +314,7 @@ void tree_draw(struct buf *out, const struct format_options *options, const cJSO
 		release_tree(&tree);
 		return;
 	}
+	keep_largest(&tree, limit);
 	link_nodes(&tree);
 	struct layout layout = lay_out(&tree, options);
 	draw_heading(out, options, &layout, title, measure->title);

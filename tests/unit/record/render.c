@@ -57,6 +57,8 @@ static void test_pictures(void)
 	        {FIXTURES "picture-40.txt", {.utf8 = true, .width = 40}},
 	        {FIXTURES "picture-80.txt", {.utf8 = true, .width = 80}},
 	        {FIXTURES "picture-170.txt", {.utf8 = true, .width = 170}},
+	        {FIXTURES "picture-80x24.txt", {.utf8 = true, .width = 80, .height = 24}},
+	        {FIXTURES "picture-40x30.txt", {.utf8 = true, .width = 40, .height = 30}},
 	        {FIXTURES "picture-80-color.txt",
 	                {.utf8 = true, .width = 80, .terminal = true, .color = true}},
 	        {FIXTURES "picture-80-ascii.txt", {.width = 80}},
@@ -138,6 +140,63 @@ static void test_color(void)
 	buf_release(&a);
 	buf_release(&b);
 	buf_release(&stripped);
+}
+
+static size_t lines_of(const struct buf *picture)
+{
+	size_t lines = 0;
+	for (size_t i = 0; i < picture->len; i++) {
+		lines += picture->data[i] == '\n';
+	}
+	return lines;
+}
+
+/* A picture fits the screen, below the command and above the prompt, and uses what there is. */
+static void test_heights(void)
+{
+	static const unsigned widths[] = {40, 80, 170};
+	struct buf got = BUF_INIT;
+	for (size_t i = 0; i < 3; i++) {
+		size_t before = 0;
+		bool fits = true, grows = true, ends = true;
+		for (unsigned height = 14; height <= 100; height++) {
+			const struct format_options options = {
+			        .width = widths[i], .height = height, .utf8 = true};
+			draw(&got, &options, summary.data, summary.len);
+			size_t lines = lines_of(&got);
+			fits = fits && lines <= height - 2;
+			grows = grows && lines >= before;
+			ends = ends && memmem(got.data, got.len, "3 entries could not", 19);
+			before = lines;
+		}
+		ok(fits, "%u columns: no higher than the screen", widths[i]);
+		ok(grows, "more on a higher one");
+		ok(ends, "and always what could not be read");
+		const struct format_options all = {.width = widths[i], .utf8 = true};
+		draw(&got, &all, summary.data, summary.len);
+		is_int(before, lines_of(&got), "everything on a high one");
+	}
+	buf_release(&got);
+}
+
+/* The roots are kept when others have to go; who owns it all is said. */
+static void test_small_screen(void)
+{
+	const struct format_options options = {.width = 60, .height = 10, .utf8 = true};
+	const char *picture = drawn(&options,
+	        "{\"summarize\":{\"files\":3,\"directories\":4,\"allocated_bytes\":900,"
+	        "\"apparent_bytes\":900,\"by_owner\":[{\"uid\":0,\"owner\":\"ro\\not\","
+	        "\"files\":3,\"allocated_bytes\":900}],\"largest_directories\":["
+	        "{\"path\":\"a\",\"depth\":0,\"allocated_bytes\":700},"
+	        "{\"path\":\"a/b\",\"depth\":1,\"allocated_bytes\":600},"
+	        "{\"path\":\"a/c\",\"depth\":1,\"allocated_bytes\":500},"
+	        "{\"path\":\"a/d\",\"depth\":1,\"allocated_bytes\":400},"
+	        "{\"path\":\"a/e\",\"depth\":1,\"allocated_bytes\":300},"
+	        "{\"path\":\"a/f\",\"depth\":1,\"allocated_bytes\":290},"
+	        "{\"path\":\"z\",\"depth\":0,\"allocated_bytes\":200}]}}");
+	ok(picture && strstr(picture, "  z") && strstr(picture, "─ b") && !strstr(picture, "─ e"),
+	        "all roots, and the largest below");
+	ok(picture && strstr(picture, "owned by ro\\not"), "a single owner is named");
 }
 
 static void test_states(void)
@@ -267,6 +326,8 @@ int main(void)
 	test_pictures();
 	test_widths();
 	test_color();
+	test_heights();
+	test_small_screen();
 	test_states();
 	test_roots();
 	test_odd();

@@ -1,0 +1,72 @@
+#!/usr/bin/env bats
+# What a summary looks like on a terminal: it fits, and nothing of the progress line is left in it.
+load ../lib/vega
+
+# on_terminal ROWS COLUMNS COMMAND…: what it writes to a terminal of that size, in the file seen.
+on_terminal() {
+	local rows=$1 columns=$2
+	shift 2
+	need script
+	script -qec "stty rows $rows cols $columns; ${*@Q}" /dev/null </dev/null |
+		tr -d '\r' >seen
+}
+
+setup() {
+	vega_setup
+	export TERM=xterm NO_COLOR=1
+	for d in 1 2 3 4; do
+		for e in a b c d e f g h; do
+			file t/$d/$e/$d.$e$d $((d * 5000))
+		done
+	done
+}
+
+@test "the picture fits the screen, unless it is told what to show" {
+	on_terminal 24 80 vega-walk t
+	(($(wc -l <seen) <= 22))
+	matches '32 files, 37 directories' seen
+	matches 'by extension' seen
+	on_terminal 24 80 vega-walk --top 20 t
+	(($(wc -l <seen) > 30))
+	on_terminal 90 80 vega-walk t
+	(($(wc -l <seen) > 30))
+	expect 0 vega-walk t
+	(($(wc -l <"$out") > 30))
+}
+
+@test "several owners have a table, a single one is named" {
+	need_root
+	on_terminal 40 80 vega-walk t
+	matches 'owned by root$' seen
+	chown 65534 t/1/a/*
+	chown 12345 t/2/a/*
+	on_terminal 24 80 vega-walk t
+	matches 'by owner' seen
+	matches '(^| )root +[━╸]' seen
+	on_terminal 60 80 vega-walk t
+	matches '(^| )12345 +[━╸]' seen
+}
+
+@test "what could not be read is said once" {
+	on_terminal 24 80 vega-walk t nowhere
+	lines 1 <(grep 'could not be read' seen)
+	matches '^vega-walk: nowhere: No such file' seen
+	matches '1 entry could not be read' seen
+	on_terminal 24 80 sh -c 'vega-walk t nowhere 2>said'
+	matches 'could not be read$' said
+}
+
+@test "the progress line is wiped before the picture, also without colour" {
+	on_terminal 24 80 vega-walk --max-iops 100 t
+	matches 'entr(y|ies), ' seen
+	# Each has the next in its place; after the last comes the picture, on a line of its own.
+	grep -a 'largest directories' seen | cat -v | matches '^(.*\^\[\[K)?allocated  ' /dev/stdin
+	grep -a 'allocated  ' seen | tail -n 1 | grep -qv '/s'
+}
+
+@test "no progress line on a dumb terminal" {
+	TERM=dumb on_terminal 24 80 vega-walk --max-iops 300 t
+	if grep -q $'\e' seen; then
+		return 1
+	fi
+}

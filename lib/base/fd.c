@@ -3,16 +3,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define READ_STEP ((size_t)64 << 10)
 
-/* After a failed read or write: 0 when it is to be tried again, else -errno. */
-static int wait_for(int fd, short events)
+#define PATIENCE_NS ((uint64_t)1000000000)
+#define TURN_MS 50 /* how soon a stop is seen */
+
+/* After a failed read or write: 0 when it is to be tried again, after wait_ms at most (-1: when it
+ * can be), else -errno. */
+static int wait_for(int fd, short events, int wait_ms)
 {
 	if (errno == EINTR) {
 		return 0;
@@ -21,25 +28,54 @@ static int wait_for(int fd, short events)
 		return -errno;
 	}
 	struct pollfd ready = {.fd = fd, .events = events};
-	return poll(&ready, 1, -1) < 0 && errno != EINTR ? -errno : 0;
+	return poll(&ready, 1, wait_ms) < 0 && errno != EINTR ? -errno : 0;
+}
+
+int fd_write_until(int fd, const void *bytes, size_t len, const atomic_int *stop)
+{
+	const char *from = bytes;
+	uint64_t stopped = 0; /* since when nothing was taken after a stop */
+	while (len) {
+		ssize_t done = write(fd, from, len);
+		if (done >= 0) {
+			from += done;
+			len -= (size_t)done;
+			stopped = 0;
+			continue;
+		}
+		int rc = wait_for(fd, POLLOUT, stop ? TURN_MS : -1);
+		if (rc) {
+			return rc;
+		}
+		if (stop && atomic_load_explicit(stop, memory_order_relaxed)) {
+			uint64_t now = monotonic_ns();
+			stopped = stopped ? stopped : now;
+			if (now - stopped >= PATIENCE_NS) {
+				return -EINTR;
+			}
+		}
+	}
+	return 0;
 }
 
 int fd_write_all(int fd, const void *bytes, size_t len)
 {
-	const char *from = bytes;
-	while (len) {
-		ssize_t done = write(fd, from, len);
-		if (done < 0) {
-			int rc = wait_for(fd, POLLOUT);
-			if (rc) {
-				return rc;
-			}
-			continue;
-		}
-		from += done;
-		len -= (size_t)done;
+	return fd_write_until(fd, bytes, len, NULL);
+}
+
+int fd_reopen_pipe(int fd)
+{
+	struct stat st;
+	char path[32];
+	if (fstat(fd, &st) != 0) {
+		return -errno;
 	}
-	return 0;
+	if (!S_ISFIFO(st.st_mode)) {
+		return -EINVAL;
+	}
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	int again = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	return again < 0 ? -errno : again;
 }
 
 int fd_read_all(int fd, struct buf *out)
@@ -61,7 +97,7 @@ int fd_read_all(int fd, struct buf *out)
 			return 0;
 		}
 		if (got < 0) {
-			int rc = wait_for(fd, POLLIN);
+			int rc = wait_for(fd, POLLIN, -1);
 			if (rc) {
 				return rc;
 			}

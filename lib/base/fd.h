@@ -2,6 +2,7 @@
 #ifndef VEGA_BASE_FD_H
 #define VEGA_BASE_FD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,6 +13,16 @@
 
 /* All of it, or -errno. Works on non-blocking descriptors too (polls). */
 int fd_write_all(int fd, const void *bytes, size_t len);
+
+/*
+ * The same to a non-blocking descriptor, but -EINTR when `stop` (may be NULL) has become non-zero
+ * and the reader then takes nothing for a second.
+ */
+int fd_write_until(int fd, const void *bytes, size_t len, const atomic_int *stop);
+
+/* The pipe on fd, opened once more so that writing to it does not block, for its other writers
+ * neither. -errno; -EINVAL: it is no pipe. */
+int fd_reopen_pipe(int fd);
 
 /* Until the end, into out (its maximum holds): 0, -errno, or -EFBIG. */
 int fd_read_all(int fd, struct buf *out);

@@ -332,7 +332,8 @@ static void on_breathe(void *context)
 	}
 	sink_flush_old(t->sink);
 	if (sink_error(t->run->sink)) {
-		atomic_store_explicit(config->stop, -1, memory_order_relaxed);
+		int none = 0; /* a signal's number stays */
+		atomic_compare_exchange_strong(config->stop, &none, -1);
 	}
 	on_turn(t);
 }
@@ -643,6 +644,9 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 	        run->sink, picture && ledger.no_root ? NULL : summary.data, summary.len, err);
 	run->sink = NULL;
 	buf_release(&summary);
+	if (code && err->sys == EINTR) {
+		return vega_fail(err, VEGA_INTERRUPTED, "stopped; nobody reads the output");
+	}
 	if (code) {
 		return code;
 	}
@@ -676,6 +680,7 @@ static int walk_and_conclude(
 	if (!run->sink) {
 		return vega_fail_nomem(err);
 	}
+	sink_stop_on(run->sink, run->config->stop);
 	code = walk_run(run->walk, &complete, err);
 	if (code == 0) {
 		code = conclude(run, complete, err);

@@ -44,6 +44,8 @@ struct sink_thread {
 
 struct sink {
 	int fd;
+	int out; /* where it is written: fd, or the same pipe opened without blocking */
+	const atomic_int *stop;
 	bool sort;
 	const struct format *format;
 	const struct format_options *options;
@@ -76,7 +78,9 @@ static void write_out(struct sink *sink, struct buf *buf)
 {
 	if (buf->len && !sink_error(sink)) {
 		pthread_mutex_lock(&sink->lock);
-		int status = sink_error(sink) ? 0 : fd_write_all(sink->fd, buf->data, buf->len);
+		int status = sink_error(sink)
+		                     ? 0
+		                     : fd_write_until(sink->out, buf->data, buf->len, sink->stop);
 		if (status < 0) {
 			set_error(sink, -status);
 		}
@@ -92,7 +96,8 @@ struct sink *sink_new(
 	if (!sink) {
 		return NULL;
 	}
-	*sink = (struct sink){.fd = fd, .sort = sort, .format = format, .options = options};
+	*sink = (struct sink){
+	        .fd = fd, .out = fd, .sort = sort, .format = format, .options = options};
 	pthread_mutex_init(&sink->lock, NULL);
 	if (format->begin) {
 		struct buf head = BUF_INIT;
@@ -104,6 +109,15 @@ struct sink *sink_new(
 		buf_release(&head);
 	}
 	return sink;
+}
+
+void sink_stop_on(struct sink *sink, const atomic_int *stop)
+{
+	int again = fd_reopen_pipe(sink->fd);
+	if (again >= 0) {
+		sink->out = again;
+		sink->stop = stop;
+	}
 }
 
 struct sink_thread *sink_thread_new(struct sink *sink)
@@ -360,6 +374,9 @@ int sink_finish(struct sink *sink, const char *json, size_t len, struct vega_err
 	}
 	int status = failure(sink, err);
 	free_threads(sink);
+	if (sink->out != sink->fd) {
+		close(sink->out);
+	}
 	pthread_mutex_destroy(&sink->lock);
 	free(sink);
 	return status;

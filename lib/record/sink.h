@@ -9,6 +9,8 @@
 #ifndef VEGA_RECORD_SINK_H
 #define VEGA_RECORD_SINK_H
 
+#include <stdatomic.h>
+
 #include "base/error.h"
 #include "record/format.h"
 
@@ -19,6 +21,12 @@ struct sink_thread;
  * format->begin at once. */
 struct sink *sink_new(
         int fd, const struct format *format, const struct format_options *options, bool sort);
+
+/*
+ * Before any thread writes: when `stop` becomes non-zero and the reader of a pipe takes nothing any
+ * more, the rest is dropped after a second, with EINTR as the error, instead of waiting for ever.
+ */
+void sink_stop_on(struct sink *sink, const atomic_int *stop);
 
 /* One a thread; freed by sink_finish(). Thread-safe. NULL when there is no memory. */
 struct sink_thread *sink_thread_new(struct sink *sink);

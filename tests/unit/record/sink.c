@@ -210,6 +210,35 @@ static void test_failures(void)
 	close(ends[1]);
 }
 
+/* A reader that takes nothing holds nobody up once the run is stopped. */
+static void test_stop(void)
+{
+	int ends[2];
+	struct vega_error err = {0};
+	atomic_int stop = 0;
+	if (pipe(ends)) {
+		abort();
+	}
+	struct sink *sink = sink_new(ends[1], format_find("text"), &options, false);
+	sink_stop_on(sink, &stop);
+	struct sink_thread *thread = sink_thread_new(sink);
+	struct record record = entry("", "a name that fills the pipe sooner");
+	ok(!(fcntl(ends[1], F_GETFL) & O_NONBLOCK), "the descriptor itself still blocks");
+	sink_record(thread, &record);
+	sink_flush(thread);
+	char got[64];
+	is_int(read(ends[0], got, sizeof got), (long)record.name_len + 1, "a record comes through");
+	atomic_store(&stop, 15);
+	for (unsigned i = 0; i < 100000 && !sink_error(sink); i++) {
+		sink_record(thread, &record);
+	}
+	is_int(sink_error(sink), EINTR, "nobody reads: given up");
+	is_int(sink_finish(sink, "{}", 2, &err), VEGA_FATAL, "and reported");
+	is_int(err.sys, EINTR, "with EINTR");
+	close(ends[0]);
+	close(ends[1]);
+}
+
 /* Only what is old is written, unless it is a terminal that waits. */
 static void test_flush(void)
 {
@@ -266,6 +295,7 @@ int main(void)
 	test_order();
 	test_long_record();
 	test_failures();
+	test_stop();
 	test_flush();
 	test_progress();
 	return done();

@@ -1,0 +1,104 @@
+#!/usr/bin/env bats
+# Ctrl-C wherever it comes: what is known is printed, nothing is left behind, 128+n. See also walk.bats.
+load ../lib/vega
+
+# ends SECONDS STATUS: the process $pid does, in that time and with that status.
+ends() {
+	local begun=$SECONDS
+	status=0
+	eventually "$1" gone "$pid"
+	wait "$pid" || status=$?
+	if [[ ! $status =~ ^($2)$ ]] || ((SECONDS - begun > $1)); then
+		echo "status $status after $((SECONDS - begun)) s" >&2
+		return 1
+	fi
+}
+
+handling() { # it has its handlers
+	grep -qE '^SigCgt:.*[2367abef]$' "/proc/$pid/status"
+}
+
+stubborn() { # start a transform whose filters ignore SIGTERM, and wait for them
+	wide_tree in 40
+	start vega-walk transform -j 3 --format json --out out in -- \
+		sh -c 'trap "" TERM; echo $$ >>pids; exec sleep 1000'
+	eventually 20 lines 3 pids
+}
+
+filters_are_gone() {
+	local filter
+	while read -r filter; do
+		eventually 10 gone "$filter"
+	done <pids
+}
+
+@test "filters that ignore SIGTERM are killed, and nothing is left of their outputs" {
+	stubborn
+	kill -INT "$pid"
+	ends 20 130
+	filters_are_gone
+	jq -e '.complete == false and .transform.written == 0' "$out.$pid"
+	[[ -z $(find out -type f) ]]
+}
+
+@test "a second signal ends it at once, and its filters with it" {
+	stubborn
+	kill -INT "$pid"
+	kill -INT "$pid"
+	ends 5 130
+	filters_are_gone
+	[[ -z $(find out -type f) ]]
+}
+
+@test "the second may be another one" {
+	stubborn
+	kill -INT "$pid"
+	kill -TERM "$pid"
+	ends 20 "130|143" # which of them its handlers saw last
+	filters_are_gone
+}
+
+@test "nobody reads the output" {
+	mkfifo pipe
+	wide_tree t 30000
+	for arguments in 'find' 'find --sort' 'find --format ndjson'; do
+		exec {reader}<>pipe
+		# shellcheck disable=SC2016,SC2086
+		start sh -c 'exec vega-walk "$@" >pipe' - $arguments t
+		eventually 20 handling
+		eventually 20 full "$reader"
+		kill -INT "$pid"
+		ends 20 130
+		matches 'stopped; nobody reads the output' "$err.$pid"
+		exec {reader}<&-
+	done
+}
+
+# The pipe holds what it can: a non-blocking write fails.
+full() {
+	perl -e 'use Fcntl; use Errno; sysopen my $pipe, "/proc/self/fd/$ARGV[0]", O_WRONLY | O_NONBLOCK or die;
+		exit(defined syswrite($pipe, "x" x 4096) || !$!{EAGAIN})' "$1"
+}
+
+@test "while it waits for its turn, and in the first pass of two" {
+	wide_tree in 3000
+	mkdir other
+	start vega-walk transform --to none --out out --max-iops 5 --format json in other
+	eventually 20 handling
+	kill -INT "$pid"
+	ends 20 130
+	[[ ! -e out ]]
+}
+
+@test "a job's process that is stopped leaves no stage behind" {
+	wide_tree in 40
+	id=$(vega-submit transform --out out in -- sh -c 'echo $$ >>pids; exec sleep 1000')
+	start vega-run --commands
+	eventually 20 test -s pids
+	vega-cancel "$id"
+	expect 4 vega-status --wait "$id"
+	filters_are_gone
+	kill -TERM "$pid"
+	wait "$pid" || true
+	[[ -z $(find out -mindepth 1 2>/dev/null) ]]
+}

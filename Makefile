@@ -8,6 +8,7 @@ PREFIX ?= /usr/local
 WERROR ?= -Werror
 bindir := $(PREFIX)/bin
 mandir := $(PREFIX)/share/man
+unitdir := $(PREFIX)/lib/systemd/system
 datadir := $(PREFIX)/share
 
 B := build/$(PROFILE)
@@ -15,7 +16,7 @@ Q := $(if $(V),,@)
 
 # --- Rooms: their files, and what each may see (lib/README.md) -----------------------------------------
 
-base := arena buf error escape fd glob ignore json killpoint option parse redis seal signal strlist time uri uuid
+base := arena buf error escape fd glob ignore json killpoint notify option parse redis seal signal strlist time uri uuid
 spec := argv check json_read json_write options paths perm
 record := csv format json line ndjson render scan sink table text tree value
 fs := local limited backend mount medium output stage
@@ -25,7 +26,7 @@ cache := cache redis
 engine := content dir_results engine expected publish receipt team
 job := job
 store := postgres postgres_admin postgres_array postgres_connection postgres_wait request rules sqlite sqlite_admin sqlite_file sqlite_statement sqlite_wait store result_cache
-worker := announce attempt child claim finish identity lease spool spool_sweep stream worker
+worker := announce attempt child claim finish identity lease service spool spool_sweep stream worker
 
 ROOMS := base spec record fs walk op cache engine job store worker
 sees_base := base
@@ -51,7 +52,7 @@ COMMANDS := vega-walk vega-submit vega-run vega-status vega-cancel vega-admin
 BUILD_DEPS := gcc libc6-dev pkg-config libpq-dev libhiredis-dev libcjson-dev libsqlite3-dev libpcre2-dev \
 	libxxhash-dev libssl-dev libzstd-dev zlib1g-dev
 TEST_DEPS := bats clang clang-format libomp-dev shellcheck mandoc postgresql-15 redis-server redis-tools \
-	sqlite3 jq zstd xxhash strace procps git zsh fish
+	sqlite3 jq zstd xxhash strace procps git zsh fish systemd
 
 # ThreadSanitizer understands libomp, but not libgomp; libFuzzer is clang's.
 ifeq ($(origin CC),default)
@@ -267,6 +268,12 @@ check: test-deps ## install what is missing, build with gcc and clang, and run e
 
 # --- Install -----------------------------------------------------------------------------------------------
 
+UNITS = $(patsubst %,$(B)/%,$(sort $(wildcard units/*)))
+
+$(B)/units/%: units/% FORCE
+	@mkdir -p $(@D)
+	$(Q)sed 's,@bindir@,$(bindir),' $< > $@
+
 MAN_PAGES = $(sort $(wildcard man/*.[1-9]))
 # SOURCE:MODE:TARGET for each installed file. bash and fish look for completions by the command's name.
 installed = $(COMMANDS:%=$(B)/%:755:$(bindir)/) \
@@ -274,11 +281,11 @@ installed = $(COMMANDS:%=$(B)/%:755:$(bindir)/) \
 	$(COMMANDS:%=completions/vega.bash:644:$(datadir)/bash-completion/completions/%) \
 	completions/_vega:644:$(datadir)/zsh/site-functions/ \
 	$(COMMANDS:%=completions/vega.fish:644:$(datadir)/fish/vendor_completions.d/%.fish) \
-	schema.sql:644:$(datadir)/vega/
+	$(UNITS:%=%:644:$(unitdir)/) schema.sql:644:$(datadir)/vega/
 field = $(word $(2),$(subst :, ,$(1)))
 target_of = $(call field,$(1),3)$(if $(filter %/,$(call field,$(1),3)),$(notdir $(call field,$(1),1)))
 
-install: all ## install into $(DESTDIR)$(PREFIX)
+install: all $(UNITS) ## install into $(DESTDIR)$(PREFIX)
 	@$(foreach file,$(installed),install -D -m $(call field,$(file),2) $(call field,$(file),1) '$(DESTDIR)$(call target_of,$(file))' &&) \
 		echo "installed in $(DESTDIR)$(PREFIX)"
 

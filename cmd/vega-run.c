@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/notify.h"
 #include "base/signal.h"
 #include "cmd.h"
 #include "spec/spec.h"
@@ -149,6 +150,8 @@ static int work(const struct run *run, int *signal_seen, struct vega_error *err)
 	                     : run->quiet ? -1
 	                                  : 0,
 	        .log = print,
+	        .notify = notify_send,
+	        .watchdog_ms = notify_watchdog_ms(),
 	};
 	int code = set_bounds(run, &config, err);
 	if (code == 0 && run->run_as_submitter) {

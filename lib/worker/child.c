@@ -75,7 +75,8 @@ static bool begins_with(const char *variable, const char *const *names)
 
 static bool build_environment(struct strlist *envp, const struct worker_config *config)
 {
-	static const char *const private[] = {"PG", "VEGA_STORE=", "VEGA_CACHE=", NULL};
+	static const char *const private[] = {
+	        "PG", "VEGA_STORE=", "VEGA_CACHE=", "NOTIFY_SOCKET=", "WATCHDOG_", NULL};
 	static const char *const public[] = {"PATH=", "LANG=", "LC_", "TZ=", NULL};
 	bool fine = true, submitters = config->submitters;
 	const char *cache = config->cache_url && !submitters ? config->cache_url : "none";

@@ -3,7 +3,8 @@
  *
  * It leads its own process group, reads the spec on descriptor 3 (a memfd), has /dev/null as stdin
  * and pipes as stdout and stderr, inherits nothing else, is killed by the kernel when the worker
- * dies, and sees no PG* variable and no VEGA_STORE. The caller polls `out` and `err`.
+ * dies, and sees no PG* variable, no VEGA_STORE and nothing of a service manager. The caller polls
+ * `out` and `err`.
  *
  * When it runs as the job's submitter, who could look into it, it gets nothing else of the worker's
  * environment than PATH, the locale and the time zone, and no cache.

@@ -3,15 +3,17 @@
 
 #define BACKOFF_FIRST_MS 250
 #define BACKOFF_MAX_MS 30000
+#define CALL_MAX_MS 15000
 
 uint64_t worker_margin(const struct worker *w)
 {
 	return w->config->lease_ms / 4;
 }
 
+/* However long the leases, not longer than a watchdog waits. */
 static unsigned store_timeout(const struct worker *w)
 {
-	return (unsigned)(w->config->lease_ms / 5);
+	return (unsigned)least(w->config->lease_ms / 5, CALL_MAX_MS);
 }
 
 void worker_store_away(struct worker *w, const struct vega_error *err)
@@ -62,6 +64,7 @@ bool worker_store_ready(struct worker *w)
 void worker_tend(struct worker *w)
 {
 	uint64_t now = worker_now();
+	worker_feed_watchdog(w);
 	for (unsigned i = 0; i < w->config->jobs; i++) {
 		struct attempt *attempt = &w->attempts[i];
 		if (attempt->phase == ATTEMPT_RUNNING &&

@@ -139,7 +139,7 @@ static void handle(struct worker *w, const struct epoll_event *event)
 /* When something must be done although nothing happens. */
 static uint64_t next_event(const struct worker *w)
 {
-	uint64_t next = UINT64_MAX, store_next = UINT64_MAX;
+	uint64_t next = worker_watchdog_at(w), store_next = UINT64_MAX;
 	for (unsigned i = 0; i < w->config->jobs; i++) {
 		const struct attempt *attempt = &w->attempts[i];
 		if (attempt->phase == ATTEMPT_RUNNING) {
@@ -215,6 +215,7 @@ static void run(struct worker *w)
 		worker_finish(w);
 		worker_tend(w);
 		worker_claim(w);
+		worker_tell_status(w);
 		if (!w->running && worker_stopping(w)) {
 			return;
 		}

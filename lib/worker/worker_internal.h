@@ -45,6 +45,11 @@ struct worker {
 	uint64_t announced_at;
 	unsigned announced_running;
 	bool announced;
+
+	/* what the service manager was told */
+	uint64_t watchdog_fed, status_sent;
+	char status[256];
+	bool told_ready, told_stopping;
 	unsigned start_failures;
 
 	unsigned signals;
@@ -119,5 +124,13 @@ void worker_claim(struct worker *w);
 uint64_t worker_announce_at(const struct worker *w);
 void worker_announce(struct worker *w);
 void worker_leave(struct worker *w);
+
+/* --- service.c --- */
+
+/* For a service manager: that this process is not stuck (worker_tend() does that), and, when it has
+ * changed, what it does; ready once the store was reached. */
+uint64_t worker_watchdog_at(const struct worker *w);
+void worker_feed_watchdog(struct worker *w);
+void worker_tell_status(struct worker *w);
 
 #endif

@@ -105,10 +105,10 @@ struct store_filter {
 enum store_parts { STORE_PART_RESULT = 1, STORE_PART_RECORDS = 2 };
 
 /*
- * A worker process. It announces itself when it begins, then each lease_ms / 4 while it runs jobs
- * and each STORE_ANNOUNCE_MS while it does not, since an idle one should seldom write. So it counts
- * as alive for lease_ms after it was seen, and without jobs for STORE_ANNOUNCE_MS longer. Strings
- * are borrowed.
+ * A worker process. It announces itself when it begins (unless it ends without work), then with
+ * each heartbeat, and each STORE_ANNOUNCE_MS while it has no jobs, since an idle one should seldom
+ * write. So it counts as alive for lease_ms after it was seen, and without jobs for
+ * STORE_ANNOUNCE_MS longer. Strings are borrowed.
  */
 #define STORE_ANNOUNCE_MS 60000
 struct store_worker {

@@ -2,13 +2,6 @@
 
 #include <unistd.h>
 
-uint64_t worker_announce_at(const struct worker *w)
-{
-	bool busy = w->running || w->announced_running;
-	return w->announced ? w->announced_at + (busy ? w->config->lease_ms / 4 : STORE_ANNOUNCE_MS)
-	                    : 0;
-}
-
 static bool add_queues(struct buf *out, const struct strlist *queues)
 {
 	struct json json = json_writer(out);
@@ -44,7 +37,8 @@ static int announce(struct worker *w, struct vega_error *err)
 void worker_announce(struct worker *w)
 {
 	struct vega_error err;
-	if (worker_now() < worker_announce_at(w) || !worker_store_ready(w)) {
+	bool leaving = worker_stopping(w) && !w->running;
+	if (leaving || worker_now() < w->announce_at || !worker_store_ready(w)) {
 		return;
 	}
 	int code = announce(w, &err);
@@ -57,8 +51,7 @@ void worker_announce(struct worker *w)
 		worker_report(w, TROUBLE, "not listed among the workers: %s", err.text);
 	}
 	w->announced = true;
-	w->announced_at = worker_now();
-	w->announced_running = w->running;
+	w->announce_at = worker_now() + (w->running ? w->config->lease_ms / 4 : STORE_ANNOUNCE_MS);
 }
 
 void worker_leave(struct worker *w)

@@ -145,6 +145,7 @@ void worker_heartbeat(struct worker *w)
 	}
 	worker_store_back(w);
 	w->beat_sent = sent;
+	w->announce_at = 0;
 	uint64_t now = worker_now();
 	const struct store_lease *answer = w->leases;
 	for (unsigned i = 0; i < w->config->jobs; i++) {

@@ -157,7 +157,7 @@ static uint64_t next_event(const struct worker *w)
 	if (!worker_stopping(w) && w->running < w->config->jobs) {
 		store_next = least(store_next, w->claim_at);
 	}
-	store_next = least(store_next, worker_announce_at(w));
+	store_next = least(store_next, w->announce_at);
 	if (w->failures && store_next < w->retry_at) {
 		store_next = w->retry_at;
 	}
@@ -213,13 +213,13 @@ static void run(struct worker *w)
 		worker_tend(w);
 		worker_heartbeat(w);
 		worker_finish(w);
+		worker_announce(w);
 		worker_tend(w);
 		worker_claim(w);
 		worker_tell_status(w);
 		if (!w->running && worker_stopping(w)) {
 			return;
 		}
-		worker_announce(w);
 		pause_until(w, next_event(w));
 	}
 }
@@ -332,6 +332,7 @@ int worker_run_on(const struct worker_config *config, worker_opener *open,
 	struct worker w = {.config = config,
 	        .counts = counts,
 	        .open = open,
+	        .announce_at = config->mode == WORKER_FOREVER ? 0 : UINT64_MAX,
 	        .epoll_fd = -1,
 	        .signal_fd = -1,
 	        .timer_fd = -1};

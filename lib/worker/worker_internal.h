@@ -39,11 +39,10 @@ struct worker {
 	/* CLOCK_BOOTTIME milliseconds */
 	uint64_t beat_sent, beat_at;
 	uint64_t claim_sent, claim_at;
-	uint64_t retry_at;   /* the store is left alone until then */
-	uint64_t away_since; /* while failures > 0 */
-	unsigned failures;   /* of store calls, in a row */
-	uint64_t announced_at;
-	unsigned announced_running;
+	uint64_t retry_at;    /* the store is left alone until then */
+	uint64_t away_since;  /* while failures > 0 */
+	unsigned failures;    /* of store calls, in a row */
+	uint64_t announce_at; /* also when a heartbeat was answered */
 	bool announced;
 
 	/* what the service manager was told */
@@ -120,8 +119,8 @@ void worker_claim(struct worker *w);
 
 /* --- announce.c --- */
 
-/* Tell the store of this worker, when it is time: see struct store_worker. */
-uint64_t worker_announce_at(const struct worker *w);
+/* Tell the store of this worker, when it is time: see struct store_worker. One that soon has
+ * nothing left to do is not worth the write. */
 void worker_announce(struct worker *w);
 void worker_leave(struct worker *w);
 

@@ -216,7 +216,7 @@ prometheus_is_valid() { # FILE
 	sleeper=$(vega-submit transform --out out data -- sh -c "until [ -e '$PWD/end' ]; do sleep 0.05; done")
 	echo x >data/file
 	start vega-run -j 3 --queue default --queue bulk
-	eventually 10 bash -c 'vega-status --workers -F json | jq -e ".running == 1"'
+	eventually 20 bash -c "vega-status --workers -F json | grep -q '\"running\":1,'"
 	expect 0 vega-status --workers
 	matches "^$(hostname):$pid:[0-9a-f]{8}"$'\talive\t20[0-9T:.-]+Z\t1/3\t[0-9.]+\tdefault,bulk$' "$out"
 	expect 0 vega-status --workers --format json

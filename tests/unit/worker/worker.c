@@ -727,7 +727,7 @@ static void test_announcements(void)
 	submit("trap '' TERM; kill -TERM $PPID\n" SAY_SUMMARY)->due = now_ms() + 1500;
 	is_int(work(), 0, "one that has nothing to do for a while");
 	is_int(idle_announcements, 1, "says so once");
-	ok(announcements <= 3, "and not again (%u)", announcements);
+	is_int(announcements, 1, "and not again");
 
 	reset();
 	refuse_announcement = true;

@@ -798,11 +798,13 @@ const char *postgres_state_array(uint32_t states, struct buf *out)
 	return buf_cstr(out);
 }
 
+/* Both tables are told where the page begins: what is said of one, the planner does not conclude of
+ * the other, and reads it from its end. */
 static int list_page(struct store *base, const struct store_page *page, struct job *jobs,
         int64_t *last, struct vega_error *err)
 {
 	static const char sql[] =
-	        "SELECT " JOB_COLUMNS JOB_TABLES " WHERE s.nr < $1::bigint"
+	        "SELECT " JOB_COLUMNS JOB_TABLES " WHERE s.nr < $1::bigint AND j.nr < $1::bigint"
 	        " AND ($2::vega.state[] IS NULL OR s.state = ANY ($2::vega.state[]))"
 	        " AND ($3::text IS NULL OR j.queue = $3)"
 	        " AND ($4::text IS NULL OR j.submitter = $4)"

@@ -112,8 +112,8 @@ int postgres_stats(struct store *base, int (*each)(const struct store_stats *sta
 #define PRUNE_SQL(lock) \
 	"SELECT s.nr, j.id, s.lease_seq, j.spec, r.records_uri, coalesce(r.records_size, 0)" \
 	" FROM vega.job_state s JOIN vega.job j USING (nr)" \
-	" LEFT JOIN vega.job_result r USING (nr)" \
-	" WHERE s.nr > $1::bigint AND s.state = ANY ($2::vega.state[])" \
+	" LEFT JOIN vega.job_result r ON r.nr = s.nr AND r.nr > $1::bigint" \
+	" WHERE s.nr > $1::bigint AND j.nr > $1::bigint AND s.state = ANY ($2::vega.state[])" \
 	" AND s.finished <= now() - $3::bigint * interval '1 millisecond'" \
 	" AND ($4::text IS NULL OR s.queue = $4)" \
 	" AND " POSTGRES_LABELLED("$5::text", "$6::text") " ORDER BY s.nr LIMIT $7::integer" lock

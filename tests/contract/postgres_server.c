@@ -377,6 +377,68 @@ static void finish_is_all_or_none(void)
 	close_store(store);
 }
 
+static long long read_of_jobs(void)
+{
+	PGconn *conn = PQconnectdb(contract_url);
+	PGresult *result =
+	        PQexec(conn, "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables"
+	                     " WHERE relid = 'vega.job'::regclass");
+	long long rows = PQntuples(result) == 1 ? strtoll(PQgetvalue(result, 0, 0), NULL, 10) : -1;
+	PQclear(result);
+	PQfinish(conn);
+	return rows;
+}
+
+static bool look_at(const struct store_pruned *job, void *context)
+{
+	(void)job;
+	++*(unsigned *)context;
+	return true;
+}
+
+static unsigned look_at_queue(struct store *store, const char *queue)
+{
+	unsigned count = 0;
+	struct store_prune prune = {.queue = queue,
+	        .batch = 500,
+	        .dry_run = true,
+	        .remove = look_at,
+	        .context = &count};
+	while (store->driver->prune(store, &prune, &err) > 0) {
+	}
+	return count;
+}
+
+/* Each page of a long list is found without reading those before it. */
+static void pages_cost_what_they_hold(void)
+{
+	enum { JOBS = 20000 };
+	static const struct {
+		unsigned (*read)(struct store *store, const char *queue);
+		const char *name;
+	} readers[] = {{count_queue, "list"}, {look_at_queue, "prune"}};
+	run("INSERT INTO vega.job (id, spec, queue)"
+	    " SELECT gen_random_uuid(), '{}', 'pages' FROM generate_series(1, 20000);"
+	    "INSERT INTO vega.job_state (nr, queue, priority, due, state, finished)"
+	    " SELECT nr, queue, 0, now(), 'COMPLETED', now() FROM vega.job WHERE queue = 'pages';"
+	    "INSERT INTO vega.job_result (nr, lease_seq)"
+	    " SELECT nr, 1 FROM vega.job WHERE queue = 'pages';"
+	    "ANALYZE vega.job, vega.job_state, vega.job_result");
+	for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
+		struct store *store = open_store();
+		long long before = read_of_jobs(), rows = 0;
+		is_int(readers[i].read(store, "pages"), JOBS, "%s reads many jobs",
+		        readers[i].name);
+		close_store(store);
+		time_t deadline = time(NULL) + WAIT_S;
+		while (rows < JOBS && time(NULL) < deadline) {
+			rows = read_of_jobs() - before; /* told when the session has ended */
+		}
+		ok(rows >= JOBS && rows < 2 * JOBS, "each of them once (%lld rows)", rows);
+	}
+	run("DELETE FROM vega.job WHERE queue = 'pages'");
+}
+
 static void hides_passwords(void)
 {
 	static const char *const urls[] = {
@@ -407,8 +469,8 @@ static void checks(void)
 {
 	static void (*const all[])(void) = {survives_a_crash, keeps_its_word_over_crashes,
 	        reconnects, waits_for_a_lock, passes_over_what_is_locked, stands_in_line,
-	        knows_its_schema, schema_is_idempotent, schema_is_upgraded, finish_is_all_or_none,
-	        hides_passwords, knows_mistakes};
+	        knows_its_schema, pages_cost_what_they_hold, schema_is_idempotent,
+	        schema_is_upgraded, finish_is_all_or_none, hides_passwords, knows_mistakes};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i]();
 	}

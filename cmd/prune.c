@@ -1,5 +1,6 @@
 #include "prune.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -280,12 +281,12 @@ static void add_json(struct buf *out, const struct pruning *p)
 static int find_spool(struct pruning *p, struct vega_error *err)
 {
 	const char *given = p->options->spool;
-	char *path = given ? strdup(given) : store_state_path("results");
-	if (path) {
-		p->spool = realpath(path, NULL);
-	}
+	char *path = given ? NULL : store_state_path("results");
+	const char *wanted = given ? given : path;
+	p->spool = wanted ? realpath(wanted, NULL) : NULL;
+	int failed = p->spool ? 0 : errno;
 	free(path);
-	return given && !p->spool ? vega_fail(err, VEGA_USAGE, "--spool %s: %m", given) : 0;
+	return given && failed ? vega_fail_errno(err, VEGA_USAGE, failed, "--spool %s", given) : 0;
 }
 
 static int prune_all(struct pruning *p, struct vega_error *err)

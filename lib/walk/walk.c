@@ -132,6 +132,35 @@ static bool work(struct walk_thread *t)
 	return false;
 }
 
+static void *pass_gate(void *gate)
+{
+	pthread_mutex_lock(gate);
+	pthread_mutex_unlock(gate);
+	return NULL;
+}
+
+/*
+ * How many of the threads wanted there can be at once. OpenMP's runtime does not say: it ends the
+ * process when it cannot make one.
+ */
+static unsigned possible_threads(unsigned wanted)
+{
+	pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+	pthread_t *probe = calloc(wanted, sizeof *probe);
+	unsigned made = 0;
+	pthread_mutex_lock(&gate);
+	while (probe && made + 1 < wanted &&
+	        pthread_create(&probe[made], NULL, pass_gate, &gate) == 0) {
+		made++;
+	}
+	pthread_mutex_unlock(&gate);
+	for (unsigned i = 0; i < made; i++) {
+		pthread_join(probe[i], NULL);
+	}
+	free(probe);
+	return made + 1;
+}
+
 static void run_team(struct walk *walk)
 {
 	walk->serial = false;
@@ -270,7 +299,7 @@ int walk_run(struct walk *walk, bool *complete, struct vega_error *err)
 	if (more) {
 		unsigned ready = 1,
 		         team = walk->config.team ? walk->config.team(walk->config.shared) : wanted;
-		wanted = team < wanted ? team : wanted;
+		wanted = possible_threads(team < wanted ? team : wanted);
 		while (ready < wanted && thread_init(walk, ready) == 0) {
 			ready++;
 		}

@@ -154,7 +154,7 @@ $(CONTRACTS): $(B)/%: $(B)/%.o $(call seen_objects,store)
 
 # --- Tests. TESTS="FILE…" narrows a suite ------------------------------------------------------------------
 
-test_env_tsan = OMP_TOOL_LIBRARIES=$(shell $(CC) -print-file-name=libarcher.so)
+test_env_tsan = OMP_TOOL_LIBRARIES=$(abspath $(shell $(CC) -print-resource-dir)/../../libarcher.so)
 RUN_TESTS = $(Q)$(test_env_$(PROFILE)) VEGA_BUILD=$(abspath $(B)) tests/lib/run-tests -l "$@, $(PROFILE)"
 
 unit: $(UNIT_TESTS) ## build and run the unit tests
@@ -189,10 +189,10 @@ $(B)/tests/gauntlet/%.so: tests/gauntlet/%.c tests/gauntlet/site.h $(B)/flags
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu17 -O2 $(WARNINGS) -shared -fPIC -o $@ $< -ldl
 
 gauntlet: all $(GAUNTLET) ## walk hostile trees, all of them; takes minutes
-	$(Q)VEGA_BUILD=$(abspath $(B)) tests/gauntlet/run $(TRAPS)
+	$(Q)$(test_env_$(PROFILE)) VEGA_BUILD=$(abspath $(B)) tests/gauntlet/run $(TRAPS)
 
 gauntlet-part: export VEGA_GAUNTLET = part
-gauntlet-part: export VEGA_TEST_TIMEOUT = 900
+gauntlet-part: export VEGA_TEST_TIMEOUT = $(if $(filter asan tsan,$(PROFILE)),3600,900)
 gauntlet-part: all $(GAUNTLET)
 	$(RUN_TESTS) tests/gauntlet/run
 

@@ -324,6 +324,44 @@ static void prune_selects(struct store *store)
 	check(!is_there(store, plain.id), "all gone");
 }
 
+/* Takes one away, and dies at the next. */
+static bool die(const struct store_pruned *job, void *context)
+{
+	unsigned *taken = context;
+	(void)job;
+	if ((*taken)++) {
+		raise(SIGKILL);
+	}
+	return true;
+}
+
+static void the_killed_remove_nothing(struct store *store)
+{
+	struct store_request r[3];
+	for (int i = 0; i < 3; i++) {
+		r[i] = submit_to(store, "killed");
+		end_one(store, "killed", STORE_COMPLETED);
+	}
+	pid_t child = fork();
+	if (child == 0) {
+		unsigned taken = 0;
+		struct store_prune p = {
+		        .queue = "killed", .batch = 3, .remove = die, .context = &taken};
+		prune(open_store(), &p);
+		_exit(0);
+	}
+	int status;
+	waitpid(child, &status, 0);
+	check(WIFSIGNALED(status), "one that prunes is killed between two jobs");
+	check(is_there(store, r[0].id) && is_there(store, r[2].id), "all are there");
+	time_t deadline = time(NULL) + WAIT_S;
+	while (is_there(store, r[0].id) && time(NULL) < deadline) {
+		struct store_prune p = of_queue("killed"); /* the server may take a moment */
+		prune(store, &p);
+	}
+	check(!is_there(store, r[0].id) && !is_there(store, r[2].id), "the next removes them");
+}
+
 struct competition {
 	const char *queue;
 	int marks; /* a descriptor: a byte for each removal */
@@ -372,7 +410,8 @@ static void two_do_not_remove_one(struct store *store)
 static void checks(void)
 {
 	static void (*const all[])(struct store *) = {workers_are_known, the_silent_are_lost,
-	        stats_count, prune_removes_what_has_ended, prune_selects, two_do_not_remove_one};
+	        stats_count, prune_removes_what_has_ended, prune_selects, the_killed_remove_nothing,
+	        two_do_not_remove_one};
 	struct store *store = open_store();
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i](store);

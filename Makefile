@@ -25,7 +25,7 @@ op := claims codec filter find hash links op output_name pending sha256 summariz
 cache := cache redis
 engine := content dir_results engine expected publish receipt team
 job := job
-store := postgres postgres_admin postgres_array postgres_connection postgres_wait request rules sqlite sqlite_admin sqlite_file sqlite_statement sqlite_wait store result_cache
+store := postgres postgres_admin postgres_array postgres_claim postgres_connection postgres_finish postgres_submit postgres_wait request rules sqlite sqlite_admin sqlite_file sqlite_statement sqlite_wait store result_cache
 worker := announce attempt child claim finish identity lease service spool spool_sweep stream worker
 
 ROOMS := base spec record fs walk op cache engine job store worker

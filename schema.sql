@@ -67,8 +67,8 @@ CREATE INDEX IF NOT EXISTS job_labels
 	ON vega.job USING gin (labels jsonb_path_ops) WHERE labels <> '{}';
 CREATE INDEX IF NOT EXISTS job_created ON vega.job USING brin (created);
 
--- Where each job stands: narrow, because it is updated all the time. A heartbeat touches no indexed
--- column, so that it stays within its page (HOT), for which the fillfactor leaves room.
+-- Where each job stands: narrow, because it is updated all the time, and with as few indexes on what
+-- changes as there can be.
 CREATE TABLE IF NOT EXISTS vega.job_state (
 	nr bigint PRIMARY KEY REFERENCES vega.job ON DELETE CASCADE,
 	queue text NOT NULL,
@@ -93,8 +93,12 @@ CREATE INDEX IF NOT EXISTS job_state_ready
 	ON vega.job_state (priority DESC, nr, due) WHERE state = 'PENDING';
 CREATE INDEX IF NOT EXISTS job_state_ready_queue
 	ON vega.job_state (queue, priority DESC, nr, due) WHERE state = 'PENDING';
--- For lists, and for expired leases: few jobs are PROCESSING at a time.
-CREATE INDEX IF NOT EXISTS job_state_state ON vega.job_state (state, nr);
+-- Few jobs are PROCESSING at a time, or end so: leases that may have expired, and lists.
+CREATE INDEX IF NOT EXISTS job_state_running
+	ON vega.job_state (lease_until) WHERE state = 'PROCESSING';
+CREATE INDEX IF NOT EXISTS job_state_ended_badly
+	ON vega.job_state (nr) WHERE state IN ('FAILED', 'CANCELLED');
+DROP INDEX IF EXISTS vega.job_state_state;
 
 -- What the last ended attempt left.
 CREATE TABLE IF NOT EXISTS vega.job_result (

@@ -96,6 +96,7 @@ int postgres_stats(struct store *base, int (*each)(const struct store_stats *sta
 	const struct postgres_parameters none = {0};
 	PGresult *reply = NULL;
 	int rc = postgres_begin_call(store, err);
+	rc = rc ? rc : postgres_search(store, err);
 	rc = rc ? rc : postgres_query(store, STATS, sql, &none, &reply, err);
 	for (int i = 0; rc == 0 && i < PQntuples(reply); i++) {
 		struct postgres_row context_row = {.result = reply, .number = i};
@@ -178,6 +179,7 @@ int postgres_prune(struct store *base, struct store_prune *prune, struct vega_er
 {
 	struct postgres_store *store = handle(base);
 	int rc = postgres_begin_call(store, err);
+	rc = rc ? rc : postgres_search(store, err);
 	if (rc || prune->dry_run) {
 		return rc ? rc : prune_batch(store, prune, err);
 	}

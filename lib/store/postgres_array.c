@@ -18,11 +18,11 @@ static void add_int32(struct buf *out, int32_t value)
 static void add_element(struct postgres_array *array, int32_t type, const void *bytes, size_t len)
 {
 	if (array->count++ == 0) {
-		array->type = type;
 		for (size_t i = 0; i < HEADER / sizeof(int32_t); i++) {
 			add_int32(&array->bytes, 1);
 		}
 	}
+	array->type = type;
 	add_int32(&array->bytes, bytes ? (int32_t)len : -1);
 	buf_add(&array->bytes, bytes, bytes ? len : 0);
 }
@@ -41,6 +41,11 @@ void postgres_array_integer(struct postgres_array *array, int64_t value)
 {
 	uint64_t bytes = htobe64((uint64_t)value);
 	add_element(array, OID_BIGINT, &bytes, sizeof bytes);
+}
+
+void postgres_array_no_integer(struct postgres_array *array)
+{
+	add_element(array, OID_BIGINT, NULL, 0);
 }
 
 bool postgres_add_arrays(

@@ -47,7 +47,7 @@ void postgres_disconnect(struct postgres_store *store)
 	PQfinish(store->conn);
 	store->conn = NULL;
 	store->seen = store->prepared = 0;
-	store->listening = false;
+	store->listening = store->searches = false;
 }
 
 /* The first line of libpq's message. */
@@ -342,10 +342,12 @@ int postgres_run(struct postgres_store *store, const char *sql, struct vega_erro
 /* What every session needs, and the version of the schema. */
 static enum verdict set_up(struct postgres_store *store, int *version)
 {
-	char sql[512];
+	char sql[1024];
 	PGresult *result;
 	snprintf(sql, sizeof sql,
 	        "SET statement_timeout = %u; SET jit = off;"
+	        " SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
+	        " SET enable_hashjoin = off; SET enable_mergejoin = off;"
 	        " SET default_transaction_isolation = 'read committed';"
 	        " SELECT set_config('synchronous_commit', 'on', false)"
 	        "  WHERE current_setting('synchronous_commit') = 'off';"
@@ -358,6 +360,17 @@ static enum verdict set_up(struct postgres_store *store, int *version)
 	}
 	PQclear(result);
 	return verdict;
+}
+
+int postgres_search(struct postgres_store *store, struct vega_error *err)
+{
+	int rc = store->searches ? 0
+	                         : postgres_run(store,
+	                                   "RESET plan_cache_mode; RESET enable_seqscan;"
+	                                   " RESET enable_hashjoin; RESET enable_mergejoin",
+	                                   err);
+	store->searches = rc == 0;
+	return rc;
 }
 
 static int check_version(struct postgres_store *store, int version, struct vega_error *err)

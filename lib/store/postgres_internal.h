@@ -1,5 +1,8 @@
-/* The PostgreSQL store: its connection (postgres_connection.c), its calls (postgres.c), its
- * housekeeping (postgres_admin.c), its waiting (postgres_wait.c). */
+/*
+ * The PostgreSQL store: its connection (postgres_connection.c), its calls (postgres_submit.c,
+ * postgres_claim.c, postgres_finish.c, and the others in postgres.c), its housekeeping
+ * (postgres_admin.c), its waiting (postgres_wait.c).
+ */
 #ifndef VEGA_STORE_POSTGRES_INTERNAL_H
 #define VEGA_STORE_POSTGRES_INTERNAL_H
 
@@ -24,6 +27,8 @@ struct postgres_store {
 	uint64_t deadline;       /* of the call at work */
 	uint64_t seen, prepared; /* bit n: statement n was run, is prepared on this connection */
 	bool claims;             /* a worker's handle: it waits for READY_CHANNEL only */
+	bool look_again;         /* the last claim() found something */
+	bool searches;           /* the planner is to choose: postgres_search() */
 	bool listening;
 	bool watch_all;          /* since the last wait() more than one job was asked about */
 	char watched[UUID_TEXT]; /* the one that was, or "" */
@@ -61,6 +66,12 @@ const char *postgres_row_text(void *context, int column);
 
 int64_t postgres_integer(const PGresult *result, int number, int column);
 
+int postgres_read_job(const PGresult *result, int number, unsigned parts, struct job *job,
+        struct vega_error *err);
+
+/* Reads all rows; returns how many, or releases what was read and fails. */
+int postgres_read_jobs(const PGresult *result, struct job *jobs, struct vega_error *err);
+
 /* "{PENDING,FAILED}", as a vega.state[]. */
 const char *postgres_state_array(uint32_t states, struct buf *out);
 
@@ -77,6 +88,7 @@ struct postgres_array {
 void postgres_array_text(struct postgres_array *array, const char *text);
 void postgres_array_bytes(struct postgres_array *array, const char *text);
 void postgres_array_integer(struct postgres_array *array, int64_t value);
+void postgres_array_no_integer(struct postgres_array *array); /* NULL */
 
 /* The next parameters, which borrow from the arrays; none of these may be empty. False: no memory.
  */
@@ -107,7 +119,23 @@ int postgres_lost(struct postgres_store *store, struct vega_error *err);
 /* Remembers what the caller looks at, for wait(). id NULL: everything. */
 void postgres_watch(struct postgres_store *store, const char *id);
 
+/*
+ * A session is set up for statements that look each row up by its key: planned once, and well even
+ * when the tables were empty then. This makes it one that searches, as lists do.
+ */
+int postgres_search(struct postgres_store *store, struct vega_error *err);
+
 /* Slots of the driver. */
+int postgres_submit(
+        struct store *base, struct store_request *requests, size_t count, struct vega_error *err);
+int postgres_claim(struct store *base, const struct store_claim *claim, struct job *jobs,
+        struct vega_error *err);
+int postgres_heartbeat(struct store *base, const char *worker, struct store_lease *leases,
+        size_t count, uint64_t lease_ms, struct vega_error *err);
+int postgres_commit(struct store *base, const struct store_lease *lease,
+        const struct store_result *result, struct vega_error *err);
+int postgres_finish(
+        struct store *base, struct store_ending *endings, size_t count, struct vega_error *err);
 int postgres_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct vega_error *err);
 int postgres_announce(
         struct store *base, const struct store_worker *worker, struct vega_error *err);

@@ -3,8 +3,9 @@
 #include <poll.h>
 #include <string.h>
 
-/* A look although nothing was heard: a watcher's at first soon (the job may have ended while it
- * began to listen), then seldom. */
+/* A look although nothing was heard: at first soon, then seldom. A job may have ended while its
+ * watcher began to listen; and of one that was submitted while others could be claimed, nothing is
+ * told. */
 #define FIRST_NAP_MS 50
 #define LAST_NAP_MS 5000
 
@@ -72,6 +73,10 @@ int postgres_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct v
 	uint64_t now = store_clock_ms();
 	uint64_t until = timeout_ms < UINT64_MAX - now ? now + timeout_ms : UINT64_MAX;
 	int rc = postgres_begin_call(store, err);
+	if (store->look_again) {
+		store->nap_ms = FIRST_NAP_MS;
+		store->look_again = false;
+	}
 	if (rc == 0 && !store->listening) {
 		/* What changed before this cannot be heard: the caller looks once more. */
 		rc = listen_now(store, err);

@@ -1,0 +1,173 @@
+#include <string.h>
+
+#include "store/postgres_sql.h"
+
+/*
+ * $1 how many, $2 worker, $3 lease, $4 queues. `gone`: jobs whose worker was lost and that are not
+ * tried again. Rows are locked in CTEs of their own, so that LIMIT holds.
+ */
+#define GONE \
+	"gone AS MATERIALIZED (" \
+	" SELECT s.nr, j.id, j.max_attempts FROM vega.job_state s JOIN vega.job j USING (nr)" \
+	" WHERE s.state = 'PROCESSING' AND s.lease_until <= now()" \
+	"  AND (s.cancel_requested OR s.attempt >= j.max_attempts) AND s.committed_seq = 0" \
+	" FOR UPDATE OF s SKIP LOCKED),"
+#define BURIED \
+	"buried AS (" \
+	" UPDATE vega.job_state s SET" \
+	"  state = (CASE WHEN s.cancel_requested THEN 'CANCELLED' ELSE 'FAILED' END)::vega.state," \
+	"  error = format('worker %s was lost in attempt %s of %s', s.worker, s.attempt," \
+	"   g.max_attempts)," \
+	"  lease_seq = s.lease_seq + 1, lease_until = NULL, finished = now()" \
+	" FROM gone g WHERE s.nr = g.nr RETURNING g.id, s.state),"
+#define EXPIRED(queues) \
+	"expired AS MATERIALIZED (" \
+	" SELECT s.nr, s.priority FROM vega.job_state s JOIN vega.job j USING (nr)" \
+	" WHERE s.state = 'PROCESSING' AND s.lease_until <= now()" \
+	"  AND (s.committed_seq > 0 OR NOT s.cancel_requested AND s.attempt < j.max_attempts)" \
+	"  " queues " ORDER BY s.priority DESC, s.nr LIMIT $1::integer" \
+	" FOR UPDATE OF s SKIP LOCKED),"
+#define READY(condition, queues) \
+	"ready AS MATERIALIZED (" \
+	" SELECT s.nr, s.priority FROM vega.job_state s" \
+	" WHERE s.state = 'PENDING' AND s.due <= now() " condition queues \
+	" ORDER BY s.priority DESC, s.nr LIMIT $1::integer" \
+	" FOR UPDATE OF s SKIP LOCKED)"
+#define PICKED \
+	"picked AS MATERIALIZED (" \
+	" SELECT nr FROM (SELECT * FROM expired UNION ALL SELECT * FROM ready) claimable" \
+	" ORDER BY priority DESC, nr LIMIT $1::integer),"
+#define TAKEN(which) \
+	"taken AS (" \
+	" UPDATE vega.job_state s SET" \
+	"  error = CASE WHEN s.state = 'PROCESSING' THEN" \
+	"   format('worker %s was lost in attempt %s', s.worker, s.attempt)" \
+	"   ELSE s.error END," \
+	"  state = 'PROCESSING', attempt = s.attempt + 1, lease_seq = s.lease_seq + 1," \
+	"  worker = $2, lease_until = now() + $3::bigint * interval '1 millisecond'," \
+	"  started = now(), progress = NULL" \
+	" FROM " which " p WHERE s.nr = p.nr RETURNING s.*)"
+#define CLAIMED(told) \
+	" SELECT " JOB_COLUMNS told \
+	" FROM taken s JOIN vega.job j USING (nr) ORDER BY s.priority DESC, s.nr"
+#define CLAIM_SQL(queues) \
+	"WITH " GONE BURIED TOLD("buried") "," EXPIRED(queues) \
+	        READY("", queues) "," PICKED TAKEN("picked") CLAIMED(", " HOW_MANY_TOLD)
+
+/* What is to be done nearly always, when no lease has expired. */
+#define NONE_EXPIRED \
+	"AND NOT EXISTS (SELECT FROM vega.job_state" \
+	" WHERE state = 'PROCESSING' AND lease_until <= now()) "
+#define CLAIM_READY_SQL(queues) "WITH " READY(NONE_EXPIRED, queues) "," TAKEN("ready") CLAIMED("")
+
+static const char *const claim_sql[QUEUES_KINDS] = {
+        [QUEUES_ANY] = CLAIM_SQL(""),
+        [QUEUES_ONE] = CLAIM_SQL(IN_ONE("$4")),
+        [QUEUES_MANY] = CLAIM_SQL(IN_MANY("$4")),
+};
+
+static const char *const claim_ready_sql[QUEUES_KINDS] = {
+        [QUEUES_ANY] = CLAIM_READY_SQL(""),
+        [QUEUES_ONE] = CLAIM_READY_SQL(IN_ONE("$4")),
+        [QUEUES_MANY] = CLAIM_READY_SQL(IN_MANY("$4")),
+};
+
+int postgres_claim(struct store *base, const struct store_claim *claim, struct job *jobs,
+        struct vega_error *err)
+{
+	struct postgres_store *store = (struct postgres_store *)base;
+	struct arena arena = {0};
+	struct buf queues = BUF_INIT;
+	struct postgres_parameters p = {0};
+	PGresult *result = NULL;
+	const char *worker = claim->worker;
+	enum store_queues kind = store_queues(claim->queues, &queues);
+	const char *names = buf_cstr(&queues);
+	int rc = names && store_clean(&arena, &worker) ? postgres_begin_call(store, err)
+	                                               : vega_fail_nomem(err);
+	memset(jobs, 0, claim->max * sizeof *jobs);
+	store->claims = true;
+	if (rc == 0) {
+		postgres_add_integer(&p, claim->max);
+		postgres_add_text(&p, worker);
+		postgres_add_integer(&p, store_span_us(claim->lease_ms) / 1000);
+		if (kind != QUEUES_ANY) {
+			postgres_add_text(&p, names);
+		}
+		rc = postgres_query(store, CLAIM_READY + (unsigned)kind, claim_ready_sql[kind], &p,
+		        &result, err);
+	}
+	if (rc == 0 && PQntuples(result) == 0) {
+		PQclear(result);
+		rc = postgres_query(
+		        store, CLAIM + (unsigned)kind, claim_sql[kind], &p, &result, err);
+	}
+	rc = rc ? rc : postgres_read_jobs(result, jobs, err);
+	store->look_again = rc > 0;
+	PQclear(result);
+	buf_release(&queues);
+	arena_release(&arena);
+	return rc;
+}
+
+static int lease_json(
+        const struct store_lease *leases, size_t count, struct buf *out, struct vega_error *err)
+{
+	struct json json = json_writer(out);
+	json_array_begin(&json);
+	for (size_t i = 0; i < count; i++) {
+		json_object_begin(&json);
+		json_member_str(&json, "id", leases[i].id);
+		json_member_u64(&json, "seq", leases[i].lease_seq);
+		if (leases[i].progress) {
+			json_key(&json, "progress");
+			json_raw(&json, leases[i].progress, strlen(leases[i].progress));
+		}
+		json_object_end(&json);
+	}
+	json_array_end(&json);
+	return buf_cstr(out) ? 0 : vega_fail_nomem(err);
+}
+
+int postgres_heartbeat(struct store *base, const char *worker, struct store_lease *leases,
+        size_t count, uint64_t lease_ms, struct vega_error *err)
+{
+	static const char sql[] =
+	        "UPDATE vega.job_state s SET"
+	        " lease_until = now() + $2::bigint * interval '1 millisecond',"
+	        " progress = coalesce(l.progress, s.progress)"
+	        " FROM ROWS FROM (json_to_recordset($3::json)"
+	        "   AS (id uuid, seq bigint, progress json)) WITH ORDINALITY"
+	        "  AS l (id, seq, progress, n)"
+	        "  JOIN vega.job j ON j.id = l.id"
+	        " WHERE s.nr = j.nr AND s.lease_seq = l.seq AND s.state = 'PROCESSING'"
+	        "  AND s.worker = $1"
+	        " RETURNING l.n, s.cancel_requested::integer";
+	struct postgres_store *store = (struct postgres_store *)base;
+	struct arena arena = {0};
+	struct buf json = BUF_INIT;
+	struct postgres_parameters p = {0};
+	PGresult *result = NULL;
+	int rc = store_clean(&arena, &worker) ? lease_json(leases, count, &json, err)
+	                                      : vega_fail_nomem(err);
+	rc = rc ? rc : postgres_begin_call(store, err);
+	if (rc == 0) {
+		postgres_add_text(&p, worker);
+		postgres_add_integer(&p, store_span_us(lease_ms) / 1000);
+		postgres_add_text(&p, json.data);
+		rc = postgres_query(store, HEARTBEAT, sql, &p, &result, err);
+	}
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		leases[i].lost = true;
+		leases[i].cancel = false;
+	}
+	for (int i = 0; rc == 0 && i < PQntuples(result); i++) {
+		struct store_lease *lease = &leases[postgres_integer(result, i, 0) - 1];
+		lease->lost = false;
+		lease->cancel = postgres_integer(result, i, 1);
+	}
+	PQclear(result);
+	buf_release(&json);
+	arena_release(&arena);
+	return rc;
+}

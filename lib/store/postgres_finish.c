@@ -1,0 +1,260 @@
+#include "store/postgres_sql.h"
+
+/* What ends attempts: a row each. */
+enum ending_column {
+	ENDING_ID,
+	ENDING_LEASE_SEQ,
+	ENDING_OUTCOME,
+	ENDING_ERROR,
+	ENDING_SUMMARY,
+	ENDING_RECORDS,
+	ENDING_RECORDS_URI,
+	ENDING_RECORDS_SIZE,
+	ENDING_RECORDS_DIGEST,
+	ENDING_STDERR_TAIL,
+	ENDING_EXIT_CODE,
+	ENDING_COLUMNS,
+};
+#define ENDING \
+	" ending AS MATERIALIZED (" \
+	" SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[]," \
+	"  $6::bytea[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::bigint[])" \
+	" WITH ORDINALITY AS e (job, seq, outcome, problem, summary, records, records_uri," \
+	"  records_size, records_digest, stderr_tail, exit_code, n)),"
+
+/* Into job_result, from rows of `ending` with the job's nr. */
+#define STORE_RESULT(from) \
+	" INSERT INTO vega.job_result AS r (nr, lease_seq, summary, records, records_uri," \
+	"  records_size, records_digest, stderr_tail, exit_code)" \
+	" SELECT nr, seq, summary::jsonb, records, records_uri, records_size, records_digest," \
+	"  stderr_tail, exit_code FROM " from \
+	" ON CONFLICT (nr) DO UPDATE SET (lease_seq, summary, records, records_uri," \
+	"  records_size, records_digest, stderr_tail, exit_code) = (excluded.lease_seq," \
+	"  excluded.summary, excluded.records, excluded.records_uri, excluded.records_size," \
+	"  excluded.records_digest, excluded.stderr_tail, excluded.exit_code)"
+
+#define COMMITTED \
+	"committed AS (" \
+	" UPDATE vega.job_state s SET committed_seq = s.lease_seq" \
+	" FROM ending e JOIN vega.job j ON j.id = e.job::uuid" \
+	" WHERE s.nr = j.nr AND s.lease_seq = e.seq AND s.state = 'PROCESSING'" \
+	"  AND s.committed_seq = 0 AND NOT s.cancel_requested" \
+	" RETURNING s.nr, e.*)," \
+	"result AS (" STORE_RESULT("committed") ")"
+static const char commit_sql[] = "WITH" ENDING COMMITTED " SELECT nr FROM committed";
+
+/* state_after() in rules.c says the same in C. */
+#define STATE_AFTER \
+	"CASE WHEN s.committed_seq > 0 AND e.outcome <> 'COMPLETED' THEN 'PENDING'" \
+	" WHEN e.outcome IN ('RETRY', 'RELEASED') AND s.cancel_requested THEN 'CANCELLED'" \
+	" WHEN e.outcome = 'RETRY' AND s.attempt >= j.max_attempts THEN 'FAILED'" \
+	" WHEN e.outcome IN ('RETRY', 'RELEASED') THEN 'PENDING' ELSE e.outcome END"
+
+/* $12 what a retry after attempt 1, 2, … waits. */
+#define ENDED \
+	"ended AS (" \
+	" UPDATE vega.job_state s SET" \
+	"  state = (" STATE_AFTER ")::vega.state," \
+	"  finished = CASE WHEN " STATE_AFTER " <> 'PENDING' THEN now() END," \
+	"  due = now() + CASE WHEN e.outcome = 'RETRY' THEN" \
+	"   ($12::bigint[])[least(s.attempt, cardinality($12::bigint[]))]" \
+	"    * interval '1 millisecond' ELSE interval '0' END," \
+	"  attempt = s.attempt - CASE WHEN e.outcome = 'RELEASED' THEN 1 ELSE 0 END," \
+	"  error = CASE WHEN e.outcome = 'RELEASED' THEN s.error ELSE e.problem END," \
+	"  finished_seq = s.lease_seq, lease_until = NULL" \
+	" FROM ending e JOIN vega.job j ON j.id = e.job::uuid" \
+	" WHERE s.nr = j.nr AND s.lease_seq = e.seq AND s.state = 'PROCESSING'" \
+	" RETURNING s.nr, j.id, s.state, s.committed_seq, e.*)," \
+	"result AS (" STORE_RESULT("ended WHERE outcome <> 'RELEASED' AND committed_seq = 0") "),"
+/* What publishing adds to the result that was committed. */
+#define ADDED \
+	"added AS (" \
+	" UPDATE vega.job_result r SET exit_code = greatest(r.exit_code, e.exit_code)," \
+	"  stderr_tail = coalesce(e.stderr_tail, r.stderr_tail)" \
+	" FROM ended e WHERE r.nr = e.nr AND e.committed_seq > 0 AND e.state = 'COMPLETED')"
+static const char finish_sql[] = "WITH" ENDING ENDED ADDED
+                                 "," TOLD("ended") " SELECT n, state, " HOW_MANY_TOLD " FROM ended";
+
+static const char *outcome_name(enum store_outcome outcome)
+{
+	switch (outcome) {
+	case STORE_COMPLETED:
+		return job_state_name(JOB_COMPLETED);
+	case STORE_FAILED:
+		return job_state_name(JOB_FAILED);
+	case STORE_CANCELLED:
+		return job_state_name(JOB_CANCELLED);
+	case STORE_RETRY:
+		return "RETRY";
+	case STORE_RELEASED:
+		break;
+	}
+	return "RELEASED";
+}
+
+/* "{1000,2000,…}" up to where the delay no longer grows. */
+static const char *retry_delays(struct buf *out)
+{
+	uint64_t last = 0;
+	buf_add_char(out, '{');
+	for (unsigned attempt = 1; job_retry_delay_ms(attempt) != last; attempt++) {
+		last = job_retry_delay_ms(attempt);
+		buf_add_str(out, attempt > 1 ? "," : "");
+		buf_add_u64(out, last);
+	}
+	buf_add_char(out, '}');
+	return buf_cstr(out);
+}
+
+/* The parameters that commit and finish share. Text is the arena's, or borrowed. */
+static bool add_ending(struct postgres_array *columns, struct arena *arena,
+        const struct store_lease *lease, const struct store_result *result)
+{
+	const char *error = result->error, *uri = result->records_uri, *tail = result->stderr_tail;
+	if (!store_clean(arena, &error) || !store_clean(arena, &uri) ||
+	        !store_clean(arena, &tail)) {
+		return false;
+	}
+	postgres_array_text(&columns[ENDING_ID], lease->id);
+	postgres_array_integer(&columns[ENDING_LEASE_SEQ], (int64_t)lease->lease_seq);
+	postgres_array_text(&columns[ENDING_OUTCOME], outcome_name(result->outcome));
+	postgres_array_text(&columns[ENDING_ERROR], error);
+	postgres_array_text(&columns[ENDING_SUMMARY], result->summary);
+	postgres_array_bytes(&columns[ENDING_RECORDS], result->records);
+	postgres_array_text(&columns[ENDING_RECORDS_URI], uri);
+	postgres_array_integer(&columns[ENDING_RECORDS_SIZE], (int64_t)result->records_size);
+	postgres_array_text(&columns[ENDING_RECORDS_DIGEST], result->records_digest);
+	postgres_array_text(&columns[ENDING_STDERR_TAIL], tail);
+	postgres_array_integer(&columns[ENDING_EXIT_CODE], result->exit_code);
+	return true;
+}
+
+static int lease_lost(const struct store_lease *lease, struct vega_error *err)
+{
+	return vega_fail(err, VEGA_LEASE_LOST,
+	        "lease %llu of job %s is no longer ours; its result is discarded",
+	        (unsigned long long)lease->lease_seq, lease->id);
+}
+
+/* No row was changed: an earlier call was not answered, a request to cancel came first, or the
+ * lease was lost. */
+static int settle_commit(
+        struct postgres_store *store, const struct store_lease *lease, struct vega_error *err)
+{
+	static const char sql[] =
+	        "SELECT (s.committed_seq = s.lease_seq)::integer" JOB_TABLES
+	        " WHERE j.id = $1::uuid AND s.lease_seq = $2::bigint AND s.state = 'PROCESSING'"
+	        "  AND s.committed_seq IN (0, s.lease_seq)";
+	struct postgres_parameters p = {0};
+	PGresult *reply = NULL;
+	postgres_add_text(&p, lease->id);
+	postgres_add_integer(&p, (int64_t)lease->lease_seq);
+	int rc = postgres_query(store, FIND_COMMIT, sql, &p, &reply, err);
+	if (rc == 0 && PQntuples(reply) == 0) {
+		rc = lease_lost(lease, err);
+	} else if (rc == 0 && !postgres_integer(reply, 0, 0)) {
+		rc = vega_fail(err, VEGA_NO, "cancellation of job %s was asked for", lease->id);
+	}
+	PQclear(reply);
+	return rc;
+}
+
+int postgres_commit(struct store *base, const struct store_lease *lease,
+        const struct store_result *result, struct vega_error *err)
+{
+	struct postgres_store *store = (struct postgres_store *)base;
+	struct arena arena = {0};
+	struct postgres_array columns[ENDING_COLUMNS] = {0};
+	struct postgres_parameters p = {0};
+	PGresult *reply = NULL;
+	int rc = postgres_begin_call(store, err);
+	if (rc == 0 && (!add_ending(columns, &arena, lease, result) ||
+	                       !postgres_add_arrays(&p, columns, ENDING_COLUMNS))) {
+		rc = vega_fail_nomem(err);
+	}
+	rc = rc ? rc : postgres_query(store, COMMIT, commit_sql, &p, &reply, err);
+	if (rc == 0 && PQntuples(reply) == 0) {
+		rc = settle_commit(store, lease, err);
+	}
+	PQclear(reply);
+	postgres_arrays_release(columns, ENDING_COLUMNS);
+	arena_release(&arena);
+	return rc;
+}
+
+/*
+ * Those whose row was not changed: either the lease was lost, or an earlier call of ours was not
+ * answered.
+ */
+static int settle(struct postgres_store *store, const struct postgres_parameters *p,
+        struct store_ending *endings, size_t count, struct vega_error *err)
+{
+	static const char sql[] =
+	        "SELECT s.state FROM unnest($1::text[], $2::bigint[])"
+	        " WITH ORDINALITY AS e (id, seq, n) LEFT JOIN vega.job j ON j.id = e.id::uuid"
+	        " LEFT JOIN vega.job_state s ON s.nr = j.nr AND s.finished_seq = e.seq"
+	        " ORDER BY e.n";
+	struct postgres_parameters leases = *p;
+	PGresult *reply = NULL;
+	leases.count = ENDING_OUTCOME;
+	int rc = postgres_query(store, FIND_LEASE, sql, &leases, &reply, err);
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		struct store_ending *ending = &endings[i];
+		if (ending->code && !PQgetisnull(reply, (int)i, 0)) {
+			job_state_parse(PQgetvalue(reply, (int)i, 0), &ending->state);
+			ending->state =
+			        job_state_terminal(ending->state) ? ending->state : JOB_PENDING;
+			ending->code = 0;
+		}
+	}
+	PQclear(reply);
+	return rc;
+}
+
+static int end_attempts(struct postgres_store *store, const struct postgres_parameters *p,
+        struct store_ending *endings, size_t count, struct vega_error *err)
+{
+	PGresult *reply = NULL;
+	int rc = postgres_query(store, FINISH, finish_sql, p, &reply, err);
+	if (rc) {
+		return rc;
+	}
+	int ended = PQntuples(reply);
+	for (size_t i = 0; i < count; i++) {
+		endings[i].code = VEGA_LEASE_LOST;
+	}
+	for (int i = 0; i < ended; i++) {
+		struct store_ending *ending = &endings[postgres_integer(reply, i, 0) - 1];
+		job_state_parse(PQgetvalue(reply, i, 1), &ending->state);
+		ending->code = 0;
+	}
+	PQclear(reply);
+	return (size_t)ended < count ? settle(store, p, endings, count, err) : 0;
+}
+
+int postgres_finish(
+        struct store *base, struct store_ending *endings, size_t count, struct vega_error *err)
+{
+	struct postgres_store *store = (struct postgres_store *)base;
+	struct arena arena = {0};
+	struct buf delays = BUF_INIT;
+	struct postgres_array columns[ENDING_COLUMNS] = {0};
+	struct postgres_parameters p = {0};
+	bool good = true;
+	if (count == 0) {
+		return 0;
+	}
+	for (size_t i = 0; good && i < count; i++) {
+		good = add_ending(columns, &arena, endings[i].lease, endings[i].result);
+	}
+	good = good && retry_delays(&delays) && postgres_add_arrays(&p, columns, ENDING_COLUMNS);
+	int rc = good ? postgres_begin_call(store, err) : vega_fail_nomem(err);
+	if (rc == 0) {
+		postgres_add_text(&p, delays.data);
+		rc = end_attempts(store, &p, endings, count, err);
+	}
+	buf_release(&delays);
+	postgres_arrays_release(columns, ENDING_COLUMNS);
+	arena_release(&arena);
+	return rc;
+}

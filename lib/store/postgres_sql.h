@@ -1,0 +1,67 @@
+/* What several statements of the PostgreSQL store share. */
+#ifndef VEGA_STORE_POSTGRES_SQL_H
+#define VEGA_STORE_POSTGRES_SQL_H
+
+#include "store/postgres_internal.h"
+
+/* Numbers of statements, for postgres_query(). */
+enum postgres_statement {
+	SUBMIT,
+	SUBMIT_WITH_KEYS,
+	FIND_FIRST,
+	CLAIM_READY,
+	CLAIM = CLAIM_READY + QUEUES_KINDS,
+	HEARTBEAT = CLAIM + QUEUES_KINDS,
+	COMMIT,
+	FIND_COMMIT,
+	FINISH,
+	FIND_LEASE,
+	CANCEL,
+	FIND_STATE,
+	GET,
+	GET_RECORDS,
+	LIST,
+	NEXT_DUE,
+	STATEMENTS = NEXT_DUE + QUEUES_KINDS,
+};
+_Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own");
+
+/* Times leave as microseconds. Those of the database's clock are exact as doubles until 2255, and
+ * cheaper so than as numeric. */
+#define CLOCK_US(time) "(date_part('epoch', " time ") * 1000000)::bigint"
+#define JOB_COLUMNS \
+	"j.id, j.spec, j.submitter, j.queue, j.priority, j.max_attempts, j.idempotency_key," \
+	" j.labels, j.timeout_ms, j.memory_bytes, j.output_bytes, " CLOCK_US( \
+	        "j.created") "," \
+	                     " (extract(epoch FROM j.not_before) * 1000000)::bigint, s.state, " \
+	                     "s.attempt," \
+	                     " s.lease_seq, s.committed_seq, s.worker, " CLOCK_US("s.lease_until") ", " CLOCK_US( \
+	                             "s.started") ", " CLOCK_US("s.finished") ", " \
+	                                                                      "s.cancel_" \
+	                                                                      "requested::" \
+	                                                                      "integer," \
+	                                                                      " s.progress, " \
+	                                                                      "s.error, j.nr"
+#define JOB_TABLES " FROM vega.job j JOIN vega.job_state s USING (nr)"
+
+#define IN_ONE(parameter) "AND s.queue = " parameter
+#define IN_MANY(parameter) "AND s.queue IN (SELECT json_array_elements_text(" parameter "::json))"
+
+#define TELL_READY "pg_notify('" READY_CHANNEL "', '')"
+
+/* Does anybody watch jobs end? A watcher holds the lock shared; where there is none, the lock is
+ * had, and given back at once. */
+#define WATCHED \
+	"(SELECT CASE WHEN pg_try_advisory_lock(" WATCHER_LOCK ")" \
+	" THEN NOT pg_advisory_unlock(" WATCHER_LOCK ") ELSE true END)"
+
+/* Tells of jobs whose state has changed: rows of an id and a state. */
+#define TOLD(changed) \
+	"told AS (" \
+	" SELECT " TELL_READY " WHERE EXISTS (" \
+	"  SELECT FROM " changed " WHERE state IN ('PENDING', 'PROCESSING'))" \
+	" UNION ALL SELECT pg_notify('" DONE_CHANNEL "', id::text) FROM " changed \
+	" WHERE state NOT IN ('PENDING', 'PROCESSING') AND " WATCHED ")"
+#define HOW_MANY_TOLD "(SELECT count(*) FROM told)"
+
+#endif

@@ -1,0 +1,201 @@
+#include <string.h>
+
+#include "store/postgres_sql.h"
+
+/* What is submitted: a row each. */
+enum request_column {
+	REQUEST_ID,
+	REQUEST_SPEC,
+	REQUEST_KEY,
+	REQUEST_QUEUE,
+	REQUEST_PRIORITY,
+	REQUEST_MAX_ATTEMPTS,
+	REQUEST_LABELS,
+	REQUEST_NOT_BEFORE,
+	REQUEST_TIMEOUT_MS,
+	REQUEST_MEMORY_BYTES,
+	REQUEST_OUTPUT_BYTES,
+	REQUEST_COLUMNS,
+};
+#define REQUESTS \
+	"unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[]," \
+	" $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])" \
+	" WITH ORDINALITY AS i (id, spec, key, queue, priority, max_attempts, labels," \
+	" not_before, timeout_ms, memory_bytes, output_bytes, n)"
+
+/* A job that is there already, by its id or by its submitter's key, is left alone. */
+#define FRESH(from) \
+	"fresh AS (" \
+	" INSERT INTO vega.job (id, spec, queue, priority, max_attempts, idempotency_key, labels," \
+	"  not_before, timeout_ms, memory_bytes, output_bytes)" \
+	" SELECT id::uuid, spec::json, queue, priority, max_attempts, key, labels::jsonb," \
+	"  timestamptz 'epoch' + not_before * interval '1 microsecond', timeout_ms," \
+	"  memory_bytes, output_bytes FROM " from " ORDER BY n" \
+	" ON CONFLICT DO NOTHING RETURNING nr, id, queue, priority, not_before)," \
+	"state AS (" \
+	" INSERT INTO vega.job_state (nr, queue, priority, due)" \
+	" SELECT nr, queue, priority, coalesce(not_before, now()) FROM fresh),"
+
+/*
+ * A NOTIFY takes a lock that lets commits pass only one by one. It is needed when a worker may be
+ * waiting: not when its queue holds jobs that can be claimed, of which workers have heard and after
+ * which they look again (postgres_wait.c). Delayed jobs at the head of a queue are not searched
+ * through.
+ */
+#define TOLD_READY \
+	"told AS (SELECT " TELL_READY " WHERE EXISTS (" \
+	" SELECT FROM (SELECT DISTINCT queue, not_before > now() AS later FROM fresh) f" \
+	" WHERE f.later OR NOT coalesce((" \
+	"  SELECT bool_or(due <= now()) FROM (SELECT due FROM vega.job_state s" \
+	"   WHERE s.state = 'PENDING' AND s.queue = f.queue" \
+	"   ORDER BY priority DESC, nr LIMIT 8) head), false)))"
+
+static const char submit_sql[] =
+        "WITH " FRESH(REQUESTS) TOLD_READY " SELECT count(*), " HOW_MANY_TOLD " FROM fresh";
+
+/* `clash`: a key is for one spec. */
+static const char submit_with_keys_sql[] =
+        "WITH input AS MATERIALIZED (SELECT * FROM " REQUESTS "),"
+        "clash AS MATERIALIZED ("
+        " SELECT i.n, j.id FROM input i JOIN vega.job j ON j.submitter = session_user"
+        "  AND j.idempotency_key = i.key WHERE j.id <> i.id::uuid AND j.spec::text <> i.spec"
+        " UNION ALL SELECT n, first::uuid FROM ("
+        "  SELECT n, spec, first_value(id) OVER key AS first,"
+        "   first_value(spec) OVER key AS first_spec"
+        "  FROM input WHERE key IS NOT NULL WINDOW key AS (PARTITION BY key ORDER BY n)) k"
+        "  WHERE spec <> first_spec)," FRESH("input WHERE NOT EXISTS (SELECT FROM clash)")
+                TOLD_READY " SELECT count(*), " HOW_MANY_TOLD
+                           ", (SELECT n FROM clash ORDER BY n LIMIT 1),"
+                           " (SELECT id FROM clash ORDER BY n LIMIT 1) FROM fresh";
+
+static void add_limit(struct postgres_array *column, uint64_t limit)
+{
+	if (limit) {
+		postgres_array_integer(column, store_limit(limit));
+	} else {
+		postgres_array_no_integer(column);
+	}
+}
+
+static int add_request(struct postgres_array *columns, struct arena *arena,
+        struct store_request *request, struct vega_error *err)
+{
+	const struct vega_time *not_before = &request->not_before;
+	const char *key = request->idempotency_key;
+	const char *queue = request->queue ? request->queue : "default";
+	int rc = store_id(request->id, request->stored_id, err);
+	if (!store_clean(arena, &key) || !store_clean(arena, &queue)) {
+		return vega_fail_nomem(err);
+	}
+	postgres_array_text(&columns[REQUEST_ID], request->stored_id);
+	postgres_array_text(&columns[REQUEST_SPEC], request->spec);
+	postgres_array_text(&columns[REQUEST_KEY], key);
+	postgres_array_text(&columns[REQUEST_QUEUE], queue);
+	postgres_array_integer(&columns[REQUEST_PRIORITY], request->priority);
+	postgres_array_integer(&columns[REQUEST_MAX_ATTEMPTS],
+	        request->max_attempts ? request->max_attempts : JOB_MAX_ATTEMPTS_DEFAULT);
+	postgres_array_text(&columns[REQUEST_LABELS], request->labels ? request->labels : "{}");
+	if (not_before->sec || not_before->nsec) {
+		postgres_array_integer(&columns[REQUEST_NOT_BEFORE], store_time_us(*not_before));
+	} else {
+		postgres_array_no_integer(&columns[REQUEST_NOT_BEFORE]);
+	}
+	add_limit(&columns[REQUEST_TIMEOUT_MS], request->limits.timeout_ms);
+	add_limit(&columns[REQUEST_MEMORY_BYTES], request->limits.memory_bytes);
+	add_limit(&columns[REQUEST_OUTPUT_BYTES], request->limits.output_bytes);
+	request->existed = false;
+	return rc;
+}
+
+/*
+ * Fills stored_id from rows of two ids a request, its own and that of a clash, which is an error.
+ * Counts those that are not known (NULL).
+ */
+static int note_ids(const PGresult *result, struct store_request *requests, size_t count,
+        size_t *unknown, struct vega_error *err)
+{
+	*unknown = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (!PQgetisnull(result, (int)i, 1)) {
+			return store_key_taken(&requests[i], PQgetvalue(result, (int)i, 1), err);
+		}
+		if (PQgetisnull(result, (int)i, 0)) {
+			++*unknown;
+			continue;
+		}
+		memcpy(requests[i].stored_id, PQgetvalue(result, (int)i, 0), UUID_TEXT);
+		requests[i].existed = strcasecmp(requests[i].stored_id, requests[i].id) != 0;
+	}
+	return 0;
+}
+
+/* Which of the requests are there, and as what; the parameters are those of the submit. */
+static int find_first(struct postgres_store *store, const struct postgres_parameters *p,
+        struct store_request *requests, size_t count, size_t *unknown, struct vega_error *err)
+{
+	static const char sql[] = "SELECT coalesce(j.id, k.id),"
+	                          " CASE WHEN j.id IS NULL AND k.spec::text <> i.spec THEN k.id END"
+	                          " FROM unnest($1::text[], $2::text[], $3::text[])"
+	                          "  WITH ORDINALITY AS i (id, spec, key, n)"
+	                          " LEFT JOIN vega.job j ON j.id = i.id::uuid"
+	                          " LEFT JOIN vega.job k ON k.submitter = session_user"
+	                          "  AND k.idempotency_key = i.key ORDER BY i.n";
+	struct postgres_parameters found = *p;
+	PGresult *result = NULL;
+	found.count = REQUEST_QUEUE;
+	int rc = postgres_query(store, FIND_FIRST, sql, &found, &result, err);
+	rc = rc ? rc : note_ids(result, requests, count, unknown, err);
+	PQclear(result);
+	return rc;
+}
+
+/* *unknown is how many are not stored by it; the others are. */
+static int submit(struct postgres_store *store, const struct postgres_parameters *p, bool keys,
+        struct store_request *requests, size_t count, size_t *unknown, struct vega_error *err)
+{
+	PGresult *result = NULL;
+	int rc = postgres_query(store, keys ? SUBMIT_WITH_KEYS : SUBMIT,
+	        keys ? submit_with_keys_sql : submit_sql, p, &result, err);
+	if (rc == 0 && keys && !PQgetisnull(result, 0, 2)) {
+		size_t n = (size_t)postgres_integer(result, 0, 2) - 1;
+		rc = store_key_taken(&requests[n], PQgetvalue(result, 0, 3), err);
+	} else if (rc == 0) {
+		*unknown = count - (size_t)postgres_integer(result, 0, 0);
+	}
+	PQclear(result);
+	return rc;
+}
+
+/*
+ * The statement that stores does not see what was committed while it ran, so the first job of a
+ * repeated key is looked for by a second one. Only when that one was removed meanwhile is there
+ * none: then it is submitted after all.
+ */
+int postgres_submit(
+        struct store *base, struct store_request *requests, size_t count, struct vega_error *err)
+{
+	struct postgres_store *store = (struct postgres_store *)base;
+	struct postgres_array columns[REQUEST_COLUMNS] = {0};
+	struct postgres_parameters p = {0};
+	struct arena arena = {0};
+	size_t unknown = count;
+	bool keys = false;
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		rc = add_request(columns, &arena, &requests[i], err);
+		keys = keys || requests[i].idempotency_key;
+	}
+	if (rc == 0 && count && !postgres_add_arrays(&p, columns, REQUEST_COLUMNS)) {
+		rc = vega_fail_nomem(err);
+	}
+	rc = rc ? rc : postgres_begin_call(store, err);
+	while (rc == 0 && unknown > 0) {
+		rc = submit(store, &p, keys, requests, count, &unknown, err);
+		if (rc == 0 && unknown > 0) {
+			rc = find_first(store, &p, requests, count, &unknown, err);
+		}
+	}
+	postgres_arrays_release(columns, REQUEST_COLUMNS);
+	arena_release(&arena);
+	return rc;
+}

@@ -156,9 +156,9 @@ static int sqlite_submit(
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		rc = submit_one(store, &s, &arena, &requests[i], err);
 	}
-	sqlite3_finalize(s.job);
-	sqlite3_finalize(s.state);
-	sqlite3_finalize(s.first);
+	sqlite_release(s.job);
+	sqlite_release(s.state);
+	sqlite_release(s.first);
 	arena_release(&arena);
 	return sqlite_end(store, rc, err);
 }
@@ -178,7 +178,7 @@ static int bury(struct sqlite_store *store, int64_t now, struct vega_error *err)
 	        " AND s.committed_seq = 0",
 	        "i", now);
 	rc = rc ? rc : sqlite_execute(store, statement, err);
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	return rc;
 }
 
@@ -213,7 +213,7 @@ static int pick(struct sqlite_store *store, const struct store_claim *claim, int
 		numbers[count++] = sqlite3_column_int64(statement, 0);
 		rc = 0;
 	}
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	buf_release(&queues);
 	return rc ? rc : count;
 }
@@ -250,8 +250,8 @@ static int take(struct sqlite_store *store, const struct store_claim *claim, int
 			done += rc == 0;
 		}
 	}
-	sqlite3_finalize(update);
-	sqlite3_finalize(load);
+	sqlite_release(update);
+	sqlite_release(load);
 	arena_release(&arena);
 	rc = sqlite_end(store, rc, err);
 	while (rc && done > 0) {
@@ -273,7 +273,7 @@ static int any_claimable(struct sqlite_store *store, int64_t now, struct vega_er
 	if (rc == 1) {
 		rc = sqlite3_column_int(statement, 0);
 	}
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	return rc;
 }
 
@@ -332,7 +332,7 @@ static int sqlite_heartbeat(struct store *base, const char *worker, struct store
 			rc = 0;
 		}
 	}
-	sqlite3_finalize(update);
+	sqlite_release(update);
 	arena_release(&arena);
 	return sqlite_end(store, rc, err);
 }
@@ -364,7 +364,7 @@ static int find_job(
 		hot->cancel_requested = sqlite3_column_int(statement, 6) != 0;
 		hot->committed_seq = (uint64_t)sqlite3_column_int64(statement, 7);
 	}
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	return rc;
 }
 
@@ -384,7 +384,7 @@ static int store_result(struct sqlite_store *store, struct arena *arena, const s
 	        uri, (int64_t)result->records_size, result->records_digest, tail,
 	        (int64_t)result->exit_code);
 	rc = rc ? rc : sqlite_execute(store, statement, err);
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	return rc;
 }
 
@@ -402,7 +402,7 @@ static int add_to_result(struct sqlite_store *store, struct arena *arena, const 
 	        " stderr_tail = coalesce(?2, stderr_tail) WHERE nr = ?3",
 	        "isi", (int64_t)result->exit_code, tail, job->nr);
 	rc = rc ? rc : sqlite_execute(store, statement, err);
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	return rc;
 }
 
@@ -431,7 +431,7 @@ static int store_end(struct sqlite_store *store, const struct subject *job,
 	} else if (rc == 0 && !job->hot.committed_seq && !released) {
 		rc = store_result(store, &arena, job, result, err);
 	}
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	arena_release(&arena);
 	return rc;
 }
@@ -452,7 +452,7 @@ static int store_commit(struct sqlite_store *store, const struct subject *job,
 	        "UPDATE job_state SET committed_seq = lease_seq WHERE nr = ?", "i", job->nr);
 	rc = rc ? rc : sqlite_execute(store, statement, err);
 	rc = rc ? rc : store_result(store, &arena, job, result, err);
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	arena_release(&arena);
 	return rc;
 }
@@ -538,7 +538,7 @@ static int sqlite_cancel(
 		        "ii", sqlite_now_us(), job.nr);
 		rc = rc ? rc : sqlite_execute(store, statement, err);
 	}
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	rc = sqlite_end(store, rc, err);
 	if (rc == 0 && state) {
 		*state = job.hot.state;
@@ -571,7 +571,7 @@ static int sqlite_get(
 	} else if (rc == 0) {
 		rc = vega_fail(err, VEGA_NO, "no job %s", id);
 	}
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	return rc;
 }
 
@@ -602,7 +602,7 @@ static int list_page(struct store *base, const struct store_page *page, struct j
 		rc = read_job(statement, 0, &jobs[count], err);
 		count += rc == 0;
 	}
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	while (rc && count > 0) {
 		job_release(&jobs[--count]);
 	}
@@ -648,7 +648,7 @@ static int sqlite_next_due(struct store *base, const struct strlist *queues, uin
 		*due_ms = *due_ms < limit_ms ? *due_ms : limit_ms;
 		rc = 0;
 	}
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	buf_release(&names);
 	return rc;
 }

@@ -27,7 +27,7 @@ int sqlite_announce(struct store *base, const struct store_worker *worker, struc
 		        sqlite_now_us(), store_limit(worker->lease_ms), (int64_t)worker->jobs,
 		        (int64_t)worker->running, worker->queues);
 		rc = rc ? rc : sqlite_execute(store, statement, err);
-		sqlite3_finalize(statement);
+		sqlite_release(statement);
 		rc = sqlite_end(store, rc, err);
 	}
 	arena_release(&arena);
@@ -44,7 +44,7 @@ int sqlite_leave(struct store *base, const char *name, struct vega_error *err)
 		rc = sqlite_prepare(
 		        store, &statement, err, "DELETE FROM worker WHERE name = ?", "s", name);
 		rc = rc ? rc : sqlite_execute(store, statement, err);
-		sqlite3_finalize(statement);
+		sqlite_release(statement);
 		rc = sqlite_end(store, rc, err);
 	}
 	arena_release(&arena);
@@ -70,7 +70,7 @@ int sqlite_workers(struct store *base,
 		stopped = each(&worker, context) != 0;
 		rc = 0;
 	}
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	return rc;
 }
 
@@ -94,7 +94,7 @@ int sqlite_stats(struct store *base, int (*each)(const struct store_stats *stats
 		stopped = each(&stats, context) != 0;
 		rc = 0;
 	}
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	return rc;
 }
 
@@ -129,7 +129,7 @@ static int look(struct sqlite_store *store, struct store_prune *prune, int64_t *
 		seen++;
 		rc = 0;
 	}
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	arena_release(&arena);
 	return rc ? rc : seen;
 }
@@ -143,7 +143,7 @@ static int delete_jobs(
 		rc = sqlite_rebind(store, statement, err, "i", numbers[i]);
 		rc = rc ? rc : sqlite_execute(store, statement, err);
 	}
-	sqlite3_finalize(statement);
+	sqlite_release(statement);
 	return rc;
 }
 

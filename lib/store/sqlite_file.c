@@ -516,6 +516,10 @@ int sqlite_file_open(struct sqlite_store *store, const char *path, struct vega_e
 
 void sqlite_file_close(struct sqlite_store *store)
 {
+	sqlite3_stmt *statement;
+	while (store->db && (statement = sqlite3_next_stmt(store->db, NULL))) {
+		sqlite3_finalize(statement);
+	}
 	sqlite3_close(store->db);
 	store->db = NULL;
 	if (store->inotify >= 0) {

@@ -58,10 +58,12 @@ int64_t sqlite_now_us(void);
 /*
  * The statement with its parameters, ready to step, or NULL after a failure. A letter for each: s
  * const char * (NULL: SQL's NULL), i int64_t, t int64_t (0: NULL). Text must outlive it; the caller
- * finalizes it.
+ * releases it. It stays prepared until the file is closed.
  */
 int sqlite_prepare(struct sqlite_store *store, sqlite3_stmt **statement, struct vega_error *err,
         const char *sql, const char *letters, ...);
+
+void sqlite_release(sqlite3_stmt *statement); /* may be NULL */
 
 /* The same for a statement that was run before. */
 int sqlite_rebind(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err,

@@ -26,11 +26,25 @@ static int bind_all(sqlite3_stmt *statement, const char *letters, va_list args)
 	return rc;
 }
 
+/* One with this text that is not in use, or NULL. SQLite keeps the list. */
+static sqlite3_stmt *find_prepared(struct sqlite_store *store, const char *sql)
+{
+	sqlite3_stmt *statement = NULL;
+	while ((statement = sqlite3_next_stmt(store->db, statement))) {
+		if (!sqlite3_stmt_busy(statement) && strcmp(sqlite3_sql(statement), sql) == 0) {
+			return statement;
+		}
+	}
+	return NULL;
+}
+
 int sqlite_prepare(struct sqlite_store *store, sqlite3_stmt **statement, struct vega_error *err,
         const char *sql, const char *letters, ...)
 {
-	*statement = NULL;
-	int rc = sqlite3_prepare_v2(store->db, sql, -1, statement, NULL);
+	*statement = find_prepared(store, sql);
+	int rc = *statement ? SQLITE_OK
+	                    : sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
+	                              statement, NULL);
 	if (rc == SQLITE_OK) {
 		va_list args;
 		va_start(args, letters);
@@ -39,11 +53,19 @@ int sqlite_prepare(struct sqlite_store *store, sqlite3_stmt **statement, struct 
 	}
 	if (rc != SQLITE_OK) {
 		rc = sqlite_fail(store, err);
-		sqlite3_finalize(*statement);
+		sqlite_release(*statement);
 		*statement = NULL;
 		return rc;
 	}
 	return 0;
+}
+
+void sqlite_release(sqlite3_stmt *statement)
+{
+	sqlite3_reset(statement);
+	if (statement) {
+		sqlite3_clear_bindings(statement);
+	}
 }
 
 int sqlite_rebind(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err,

@@ -114,6 +114,7 @@ $(B)/libvega.a: $(LIB_OBJECTS)
 	$(if $(V),,$(call say,AR))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
+$(B)/vega-submit: $(B)/cmd/submit_spec.o
 $(B)/vega-status: $(B)/cmd/job_list.o $(B)/cmd/job_print.o $(B)/cmd/job_retry.o $(B)/cmd/job_source.o $(B)/cmd/job_text.o \
 	$(B)/cmd/worker_list.o
 $(B)/vega-admin: $(B)/cmd/job_print.o $(B)/cmd/prune.o $(B)/cmd/stats.o

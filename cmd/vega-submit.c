@@ -13,16 +13,19 @@
 #include "base/parse.h"
 #include "base/uuid.h"
 #include "cmd.h"
-#include "engine/engine.h"
 #include "spec/spec.h"
 #include "store/request.h"
 #include "store/store.h"
+#include "submit_spec.h"
 
 #define SECOND UINT64_C(1000000000)
 
+/* The specification of an empty command line. */
+#define NOTHING_SAID "{\"v\":1,\"operations\":[\"summarize\"],\"roots\":[\".\"]}"
+
 struct submit {
 	struct option_common common;
-	char *store, *queue, *priority, *after, *idempotency_key, *files0_from;
+	char *store, *queue, *priority, *after, *idempotency_key, *files0_from, *batch;
 	struct option_number max_attempts;
 	struct strlist label, root;
 	bool dry_run;
@@ -48,6 +51,10 @@ static const struct option_row rows[] = {
                 "label the job, for vega-status --label; repeat for more"},
         {"files0-from", 0, OPT_TEXT, FIELD(files0_from), 0, "FILE", NULL, SUBMISSION,
                 "read the roots, separated by NUL bytes, from FILE ('-': standard input)"},
+        {"batch", 0, OPT_TEXT, FIELD(batch), 0, "FILE", NULL, SUBMISSION,
+                "submit a job for each line of FILE ('-': standard input), a specification as "
+                "--dry-run prints it; all or none; print an id for each; with "
+                "--idempotency-key KEY the job of line N has the key KEY/N"},
         {"root", 0, OPT_LIST, FIELD(root), 0, "DIR", NULL, SUBMISSION,
                 "refuse roots and outputs that are not beneath DIR; repeat for alternatives "
                 "(default: $VEGA_ROOTS, separated by colons)"},
@@ -60,7 +67,8 @@ static const struct option_row rows[] = {
 
 static const struct cmd_help help = {
         "vega-submit [OPERATION[,OPERATION]...] [OPTION]... [ROOT]...\n"
-        "       vega-submit transform [OPTION]... --out DIR [ROOT]... -- COMMAND [ARGUMENT]...",
+        "       vega-submit transform [OPTION]... --out DIR [ROOT]... -- COMMAND [ARGUMENT]...\n"
+        "       vega-submit --batch FILE [OPTION]...",
         "Check what vega-walk would be asked to do, store it as a job for vega-run, and\n"
         "print only the job's id, once the job is durable. OPERATION is summarize\n"
         "(default), find, hash or transform.",
@@ -71,6 +79,7 @@ static const struct cmd_help help = {
         "  vega-submit --after 2h --priority -5 --label team=ops /data\n"
         "  vega-submit --idempotency-key \"nightly-$(date +%F)\" /data\n"
         "  find /srv -maxdepth 1 -name 'v*' -print0 | vega-submit --files0-from=-\n"
+        "  for d in /srv/*/; do vega-submit --dry-run hash \"$d\"; done | vega-submit --batch -\n"
         "\n"
         "Exit status: 0 the job is stored (with --dry-run: it could be); 2 it is refused,\n"
         "or its id cannot be printed, which the message then holds; 5 the store cannot be\n"
@@ -133,92 +142,134 @@ static int fill_request(const struct submit *submit, struct store_request *reque
 	return rc == 0 ? request_labels(&submit->label, labels, err) : rc;
 }
 
-/* All that can be judged here and now; the worker's engine judges again. */
-static int check_spec(struct spec *spec, const struct strlist *given, struct vega_error *err)
+/* The jobs of one call: alike but for what is to be done and, so that each can be told from the
+ * others when all are submitted again, for the key. */
+static int make_requests(const struct store_request *pattern, const struct strlist *texts,
+        bool batch, struct strlist *keys, struct store_request *requests, struct vega_error *err)
 {
-	struct strlist allowed = {0};
-	int rc = spec_allowed_roots(given, getenv("VEGA_ROOTS"), &allowed, err);
-	if (rc == 0) {
-		rc = spec_resolve_paths(spec, err);
+	struct buf key = BUF_INIT;
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < texts->count; i++) {
+		struct store_request *request = &requests[i];
+		*request = *pattern;
+		request->spec = texts->items[i];
+		uuid7(request->id);
+		if (batch && pattern->idempotency_key) {
+			buf_clear(&key);
+			buf_printf(&key, "%s/%zu", pattern->idempotency_key, i + 1);
+			rc = buf_cstr(&key) && strlist_add(keys, key.data) ? 0
+			                                                   : vega_fail_nomem(err);
+		}
+		if (rc == 0 && batch && pattern->idempotency_key) {
+			request->idempotency_key = keys->items[i];
+			rc = request_check(request, err);
+		}
 	}
-	if (rc == 0 && allowed.count) {
-		rc = spec_check_beneath(spec, &allowed, err);
-	}
-	if (rc == 0) {
-		rc = engine_check(spec, allowed.count ? &allowed : NULL, err);
-	}
-	strlist_release(&allowed);
+	buf_release(&key);
 	return rc;
 }
 
-/* The canonical JSON; the worker's limits on reading it hold here already. */
-static int write_spec(const struct spec *spec, struct buf *json, struct vega_error *err)
-{
-	struct spec back;
-	spec_to_json(spec, json);
-	if (!buf_cstr(json)) {
-		return vega_fail_nomem(err);
-	}
-	spec_init(&back);
-	int rc = spec_parse_json(&back, json->data, json->len, err);
-	spec_release(&back);
-	return rc;
-}
-
-static int store_job(const char *url, struct store_request *request, struct vega_error *err)
+static int store_jobs(
+        const char *url, struct store_request *requests, size_t count, struct vega_error *err)
 {
 	struct store *store = NULL;
-	request->submitter = cmd_user();
-	uuid7(request->id);
 	int rc = store_open(url, 0, &store, err);
 	if (rc == 0) {
 		KILL_POINT(submit);
-		rc = store->driver->submit(store, request, 1, err);
+		rc = store->driver->submit(store, requests, count, err);
 		KILL_POINT(submitted);
 		store->driver->close(store);
 	}
 	return rc;
 }
 
-static int print_line(const char *line)
+static int print_text(struct buf *text)
+{
+	int rc = text->failed ? -ENOMEM : fd_write_all(STDOUT_FILENO, text->data, text->len);
+	buf_release(text);
+	return rc;
+}
+
+static int print_ids(const struct store_request *requests, size_t count, struct vega_error *err)
 {
 	struct buf out = BUF_INIT;
-	buf_add_str(&out, line);
-	buf_add_char(&out, '\n');
-	int rc = out.failed ? -ENOMEM : fd_write_all(STDOUT_FILENO, out.data, out.len);
-	buf_release(&out);
+	for (size_t i = 0; i < count; i++) {
+		buf_printf(&out, "%s\n", requests[i].stored_id);
+	}
+	int failed = print_text(&out);
+	if (failed && count > 1) {
+		return vega_fail_errno(err, VEGA_FATAL, -failed,
+		        "the jobs %s to %s are stored, but their ids cannot be written to "
+		        "standard output",
+		        requests[0].stored_id, requests[count - 1].stored_id);
+	}
+	return failed ? vega_fail_errno(err, VEGA_FATAL, -failed,
+	                        "job %s is stored, but its id cannot be written to standard output",
+	                        requests[0].stored_id)
+	              : 0;
+}
+
+static int print_specs(const struct strlist *texts, struct vega_error *err)
+{
+	struct buf out = BUF_INIT;
+	for (size_t i = 0; i < texts->count; i++) {
+		buf_printf(&out, "%s\n", texts->items[i]);
+	}
+	int failed = print_text(&out);
+	return failed ? vega_fail_errno(err, VEGA_FATAL, -failed, "cannot write to standard output")
+	              : 0;
+}
+
+/* The file says all: beside it the command line may only say what is true of every job. */
+static int read_batch(const struct submit *submit, const struct spec *spec, struct strlist *texts,
+        struct vega_error *err)
+{
+	struct buf json = BUF_INIT;
+	spec_to_json(spec, &json);
+	const char *text = buf_cstr(&json);
+	int rc = !text ? vega_fail_nomem(err)
+	         : submit->files0_from || strcmp(text, NOTHING_SAID) != 0
+	                 ? vega_fail(err, VEGA_USAGE,
+	                           "--batch: the file says what to do and where; name no "
+	                           "operation, option of one, or ROOT beside it")
+	                 : 0;
+	buf_release(&json);
+	return rc ? rc : submit_read_batch(submit->batch, &submit->root, texts, err);
+}
+
+static int submit_all(const struct submit *submit, const struct store_request *pattern,
+        const struct strlist *texts, struct vega_error *err)
+{
+	struct strlist keys = {0};
+	struct store_request *requests = calloc(texts->count, sizeof *requests);
+	int rc = requests ? make_requests(pattern, texts, submit->batch, &keys, requests, err)
+	                  : vega_fail_nomem(err);
+	rc = rc ? rc : store_jobs(submit->store, requests, texts->count, err);
+	rc = rc ? rc : print_ids(requests, texts->count, err);
+	free(requests);
+	strlist_release(&keys);
 	return rc;
 }
 
 static int run(const struct submit *submit, struct spec *spec, struct vega_error *err)
 {
-	struct store_request request = {0};
-	struct buf json = BUF_INIT, labels = BUF_INIT;
-	int rc = fill_request(submit, &request, &labels, err);
+	struct store_request pattern = {.submitter = cmd_user()};
+	struct strlist texts = {0};
+	struct buf labels = BUF_INIT;
+	int rc = fill_request(submit, &pattern, &labels, err);
 	if (rc == 0) {
-		rc = check_spec(spec, &submit->root, err);
-	}
-	if (rc == 0) {
-		rc = write_spec(spec, &json, err);
-	}
-	if (rc == 0 && !submit->dry_run) {
-		request.spec = json.data;
-		request.labels = buf_cstr(&labels);
-		rc = request.labels ? store_job(submit->store, &request, err)
-		                    : vega_fail_nomem(err);
+		pattern.labels = buf_cstr(&labels);
+		rc = pattern.labels ? 0 : vega_fail_nomem(err);
 	}
 	if (rc == 0) {
-		int failed = print_line(submit->dry_run ? json.data : request.stored_id);
-		if (failed && submit->dry_run) {
-			rc = vega_fail_errno(
-			        err, VEGA_FATAL, -failed, "cannot write to standard output");
-		} else if (failed) {
-			rc = vega_fail_errno(err, VEGA_FATAL, -failed,
-			        "job %s is stored, but its id cannot be written to standard output",
-			        request.stored_id);
-		}
+		rc = submit->batch ? read_batch(submit, spec, &texts, err)
+		                   : submit_add_spec(spec, &submit->root, &texts, err);
 	}
-	buf_release(&json);
+	if (rc == 0) {
+		rc = submit->dry_run ? print_specs(&texts, err)
+		                     : submit_all(submit, &pattern, &texts, err);
+	}
+	strlist_release(&texts);
 	buf_release(&labels);
 	return rc;
 }

@@ -5,7 +5,7 @@
 _vega_options() {
 	case $1 in
 	vega-walk) options='--name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --perm --min-depth --max-depth --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --depth --algo --to --out --level --overwrite --output-name --timeout --format --null --no-progress --verbose --files0-from --cache --help --version' ;;
-	vega-submit) options='--queue --priority --after --max-attempts --idempotency-key --label --files0-from --root --store --dry-run --name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --perm --min-depth --max-depth --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --depth --algo --to --out --level --overwrite --output-name --timeout --help --version' ;;
+	vega-submit) options='--queue --priority --after --max-attempts --idempotency-key --label --files0-from --batch --root --store --dry-run --name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --perm --min-depth --max-depth --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --depth --algo --to --out --level --overwrite --output-name --timeout --help --version' ;;
 	vega-run) options='--once --drain --queue --root --commands --run-as-submitter --allow-root-jobs --store --jobs --lease --cache --spool --quiet --verbose --help --version' ;;
 	vega-status) options='--wait --follow --timeout --result --records --retry --force --state --queue --label --submitter --newer-than --older-than --limit --workers --format --store --cache --help --version' ;;
 	vega-cancel) options='--wait --verbose --store --help --version' ;;
@@ -58,6 +58,7 @@ _vega_value() {
 	vega-submit:--idempotency-key) kind='text' ;;
 	vega-submit:--label) kind='text' ;;
 	vega-submit:--files0-from) kind='file' ;;
+	vega-submit:--batch) kind='file' ;;
 	vega-submit:--root) kind='directory' ;;
 	vega-submit:--store) kind='text' ;;
 	vega-submit:--name | vega-submit:-n) kind='text' ;;

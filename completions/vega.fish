@@ -81,6 +81,7 @@ complete -c vega-submit -l max-attempts -x -d 'give up after N failed attempts (
 complete -c vega-submit -l idempotency-key -x -d 'if you have submitted this with KEY before, submit nothing and print that job\'s id'
 complete -c vega-submit -l label -x -d 'label the job, for vega-status --label; repeat for more'
 complete -c vega-submit -l files0-from -r -F -d 'read the roots, separated by NUL bytes, from FILE (\'-\': standard input)'
+complete -c vega-submit -l batch -r -F -d 'submit a job for each line of FILE (\'-\': standard input), a specification as --dry-run prints it; all or none; print an id for each; with --idempotency-key KEY the job of line N has the key KEY/N'
 complete -c vega-submit -l root -x -a '(__fish_complete_directories)' -d 'refuse roots and outputs that are not beneath DIR; repeat for alternatives (default: $VEGA_ROOTS, separated by colons)'
 complete -c vega-submit -l store -x -d 'sqlite:PATH or postgresql://... (default: $VEGA_STORE, else sqlite:$XDG_STATE_HOME/vega/jobs.db)'
 complete -c vega-submit -l dry-run -d 'check everything, print the specification as JSON, and store nothing'

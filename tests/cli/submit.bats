@@ -236,3 +236,54 @@ refused() {
 	matches '^vega-submit \(VegaFS\) [0-9]' "$out"
 	[[ ! -e $XDG_STATE_HOME/vega ]]
 }
+
+@test "--batch submits a job for each line, and prints their ids in order" {
+	mkdir one two
+	vega-submit --dry-run find one >specs
+	vega-submit --dry-run hash two >>specs
+	expect 0 vega-submit --batch specs --queue bulk --label of=batch
+	lines 2 "$out"
+	cp "$out" ids
+	[[ $(column "$(sed -n 1p ids)" spec) == "$(sed -n 1p specs)" ]]
+	[[ $(column "$(sed -n 2p ids)" "spec || queue || labels") == "$(sed -n 2p specs)bulk{\"of\":\"batch\"}" ]]
+	expect 0 vega-submit --dry-run --batch - <specs
+	same specs "$out"
+	[[ $(stored) == 2 ]]
+	printf %s "$(<specs)" >unended # no newline at its end
+	expect 0 vega-submit --batch - <unended
+	lines 2 "$out"
+	[[ $(stored) == 4 ]]
+}
+
+@test "--batch stores nothing when a line is refused, and names it" {
+	mkdir data
+	vega-submit --dry-run find data >good
+	(cat good && echo '{"v":1,"operations":["guess"],"roots":["/"]}' && cat good) >specs
+	refused '--batch specs, line 2: .*guess' --batch specs
+	(cat good && echo && cat good) >specs
+	refused '--batch specs, line 2: empty' --batch specs
+	(cat good && sed "s|$PWD/data|/nowhere|" good) >specs
+	refused '--batch specs, line 2: .*nowhere' --batch specs
+	refused '--batch good, line 1: .*outside' --root /usr --batch good
+	refused '--batch .*empty' --batch /dev/null
+	refused 'cannot open none' --batch none
+	refused '--batch: the file says' --batch good data
+	refused '--batch: the file says' --batch good hash
+	refused '--batch: the file says' --batch good -e csv
+	yes "$(<good)" | head -n 100001 >many
+	refused '--batch many, line 100001: .*at most 100000' --batch many
+}
+
+@test "--batch with a key is submitted once" {
+	mkdir one two
+	vega-submit --dry-run find one >specs
+	vega-submit --dry-run find two >>specs
+	vega-submit --batch specs --idempotency-key nightly >first
+	vega-submit --batch specs --idempotency-key nightly >second
+	same first second
+	[[ $(stored) == 2 ]]
+	[[ $(column "$(tail -n 1 first)" idempotency_key) == nightly/2 ]]
+	tac specs >other
+	expect 2 vega-submit --batch other --idempotency-key nightly
+	matches nightly/1 "$err"
+}

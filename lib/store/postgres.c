@@ -94,10 +94,10 @@ static int postgres_cancel(
 	        " UPDATE vega.job_state s SET cancel_requested = true,"
 	        "  finished = CASE WHEN s.state = 'PENDING' THEN now() END,"
 	        "  state = CASE WHEN s.state = 'PENDING' THEN 'CANCELLED' ELSE s.state END"
-	        " FROM vega.job j WHERE j.id = $1::uuid AND s.nr = j.nr"
-	        "  AND s.state IN ('PENDING', 'PROCESSING') AND s.committed_seq = 0"
-	        " RETURNING j.id, s.state)," TOLD("asked") " SELECT state, " HOW_MANY_TOLD
-	                                                   " FROM asked";
+	        " FROM vega.job j WHERE j.id = $1::uuid AND " KEY_IS("s.nr",
+	                "j.nr") "  AND s.state IN ('PENDING', 'PROCESSING') AND s.committed_seq = 0"
+	                        " RETURNING j.id, s.state)," TOLD(
+	                                "asked") " SELECT state, " HOW_MANY_TOLD " FROM asked";
 	static const char find[] = "SELECT s.state" JOB_TABLES " WHERE j.id = $1::uuid";
 	enum job_state after = JOB_PENDING;
 	struct postgres_store *store = handle(base);

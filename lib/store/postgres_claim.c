@@ -8,10 +8,11 @@
  */
 #define GONE \
 	"gone AS MATERIALIZED (" \
-	" SELECT s.nr, j.id, j.max_attempts FROM vega.job_state s JOIN vega.job j USING (nr)" \
-	" WHERE s.state = 'PROCESSING' AND s.lease_until <= now()" \
-	"  AND (s.cancel_requested OR s.attempt >= j.max_attempts) AND s.committed_seq = 0" \
-	" FOR UPDATE OF s SKIP LOCKED),"
+	" SELECT s.nr, j.id, j.max_attempts FROM vega.job_state s, vega.job j" \
+	" WHERE " KEY_IS("j.nr", "s.nr") " AND s.state = 'PROCESSING' AND s.lease_until <= now()" \
+	                                 "  AND (s.cancel_requested OR s.attempt >= " \
+	                                 "j.max_attempts) AND s.committed_seq = 0" \
+	                                 " FOR UPDATE OF s SKIP LOCKED),"
 #define BURIED \
 	"buried AS (" \
 	" UPDATE vega.job_state s SET" \
@@ -19,14 +20,16 @@
 	"  error = format('worker %s was lost in attempt %s of %s', s.worker, s.attempt," \
 	"   g.max_attempts)," \
 	"  lease_seq = s.lease_seq + 1, lease_until = NULL, finished = now()" \
-	" FROM gone g WHERE s.nr = g.nr RETURNING g.id, s.state),"
+	" FROM gone g WHERE " KEY_IS("s.nr", "g.nr") " RETURNING g.id, s.state),"
 #define EXPIRED(queues) \
 	"expired AS MATERIALIZED (" \
-	" SELECT s.nr, s.priority FROM vega.job_state s JOIN vega.job j USING (nr)" \
-	" WHERE s.state = 'PROCESSING' AND s.lease_until <= now()" \
-	"  AND (s.committed_seq > 0 OR NOT s.cancel_requested AND s.attempt < j.max_attempts)" \
-	"  " queues " ORDER BY s.priority DESC, s.nr LIMIT $1::integer" \
-	" FOR UPDATE OF s SKIP LOCKED),"
+	" SELECT s.nr, s.priority FROM vega.job_state s, vega.job j" \
+	" WHERE " KEY_IS("j.nr", "s.nr") " AND s.state = 'PROCESSING' AND s.lease_until <= now()" \
+	                                 "  AND (s.committed_seq > 0 OR NOT s.cancel_requested " \
+	                                 "AND s.attempt < j.max_attempts)" \
+	                                 "  " queues \
+	                                 " ORDER BY s.priority DESC, s.nr LIMIT $1::integer" \
+	                                 " FOR UPDATE OF s SKIP LOCKED),"
 #define READY(condition, queues) \
 	"ready AS MATERIALIZED (" \
 	" SELECT s.nr, s.priority FROM vega.job_state s" \
@@ -46,10 +49,10 @@
 	"  state = 'PROCESSING', attempt = s.attempt + 1, lease_seq = s.lease_seq + 1," \
 	"  worker = $2, lease_until = now() + $3::bigint * interval '1 millisecond'," \
 	"  started = now(), progress = NULL" \
-	" FROM " which " p WHERE s.nr = p.nr RETURNING s.*)"
+	" FROM " which " p WHERE " KEY_IS("s.nr", "p.nr") " RETURNING s.*)"
 #define CLAIMED(told) \
-	" SELECT " JOB_COLUMNS told \
-	" FROM taken s JOIN vega.job j USING (nr) ORDER BY s.priority DESC, s.nr"
+	" SELECT " JOB_COLUMNS told " FROM taken s, vega.job j WHERE " KEY_IS( \
+	        "j.nr", "s.nr") " ORDER BY s.priority DESC, s.nr"
 #define CLAIM_SQL(queues) \
 	"WITH " GONE BURIED TOLD("buried") "," EXPIRED(queues) \
 	        READY("", queues) "," PICKED TAKEN("picked") CLAIMED(", " HOW_MANY_TOLD)
@@ -132,17 +135,15 @@ static int lease_json(
 int postgres_heartbeat(struct store *base, const char *worker, struct store_lease *leases,
         size_t count, uint64_t lease_ms, struct vega_error *err)
 {
-	static const char sql[] =
-	        "UPDATE vega.job_state s SET"
-	        " lease_until = now() + $2::bigint * interval '1 millisecond',"
-	        " progress = coalesce(l.progress, s.progress)"
-	        " FROM ROWS FROM (json_to_recordset($3::json)"
-	        "   AS (id uuid, seq bigint, progress json)) WITH ORDINALITY"
-	        "  AS l (id, seq, progress, n)"
-	        "  JOIN vega.job j ON j.id = l.id"
-	        " WHERE s.nr = j.nr AND s.lease_seq = l.seq AND s.state = 'PROCESSING'"
-	        "  AND s.worker = $1"
-	        " RETURNING l.n, s.cancel_requested::integer";
+	static const char sql[] = "UPDATE vega.job_state s SET"
+	                          " lease_until = now() + $2::bigint * interval '1 millisecond',"
+	                          " progress = coalesce(e.progress, s.progress)"
+	                          " FROM ROWS FROM (json_to_recordset($3::json)"
+	                          "   AS (id uuid, seq bigint, progress json)) WITH ORDINALITY"
+	                          "  AS e (id, seq, progress, n), vega.job j"
+	                          " WHERE " KEY_IS("j.id", "e.id") " AND " KEY_IS("s.nr",
+	                                  "j.nr") " AND " FENCE "  AND s.worker = $1"
+	                                          " RETURNING e.n, s.cancel_requested::integer";
 	struct postgres_store *store = (struct postgres_store *)base;
 	struct arena arena = {0};
 	struct buf json = BUF_INIT;

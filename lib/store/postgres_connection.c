@@ -347,7 +347,7 @@ static enum verdict set_up(struct postgres_store *store, int *version)
 	snprintf(sql, sizeof sql,
 	        "SET statement_timeout = %u; SET jit = off;"
 	        " SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
-	        " SET enable_hashjoin = off; SET enable_mergejoin = off;"
+	        " SET enable_bitmapscan = off; SET enable_sort = off;"
 	        " SET default_transaction_isolation = 'read committed';"
 	        " SELECT set_config('synchronous_commit', 'on', false)"
 	        "  WHERE current_setting('synchronous_commit') = 'off';"
@@ -367,7 +367,7 @@ int postgres_search(struct postgres_store *store, struct vega_error *err)
 	int rc = store->searches ? 0
 	                         : postgres_run(store,
 	                                   "RESET plan_cache_mode; RESET enable_seqscan;"
-	                                   " RESET enable_hashjoin; RESET enable_mergejoin",
+	                                   " RESET enable_bitmapscan; RESET enable_sort",
 	                                   err);
 	store->searches = rc == 0;
 	return rc;

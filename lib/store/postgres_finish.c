@@ -36,11 +36,10 @@ enum ending_column {
 #define COMMITTED \
 	"committed AS (" \
 	" UPDATE vega.job_state s SET committed_seq = s.lease_seq" \
-	" FROM ending e JOIN vega.job j ON j.id = e.job::uuid" \
-	" WHERE s.nr = j.nr AND s.lease_seq = e.seq AND s.state = 'PROCESSING'" \
-	"  AND s.committed_seq = 0 AND NOT s.cancel_requested" \
-	" RETURNING s.nr, e.*)," \
-	"result AS (" STORE_RESULT("committed") ")"
+	" FROM ending e, vega.job j WHERE " KEY_IS("j.id", "e.job::uuid") " AND " KEY_IS("s.nr", \
+	        "j.nr") " AND " FENCE "  AND s.committed_seq = 0 AND NOT s.cancel_requested" \
+	                " RETURNING s.nr, e.*)," \
+	                "result AS (" STORE_RESULT("committed") ")"
 static const char commit_sql[] = "WITH" ENDING COMMITTED " SELECT nr FROM committed";
 
 /* state_after() in rules.c says the same in C. */
@@ -62,16 +61,17 @@ static const char commit_sql[] = "WITH" ENDING COMMITTED " SELECT nr FROM commit
 	"  attempt = s.attempt - CASE WHEN e.outcome = 'RELEASED' THEN 1 ELSE 0 END," \
 	"  error = CASE WHEN e.outcome = 'RELEASED' THEN s.error ELSE e.problem END," \
 	"  finished_seq = s.lease_seq, lease_until = NULL" \
-	" FROM ending e JOIN vega.job j ON j.id = e.job::uuid" \
-	" WHERE s.nr = j.nr AND s.lease_seq = e.seq AND s.state = 'PROCESSING'" \
-	" RETURNING s.nr, j.id, s.state, s.committed_seq, e.*)," \
-	"result AS (" STORE_RESULT("ended WHERE outcome <> 'RELEASED' AND committed_seq = 0") "),"
+	" FROM ending e, vega.job j WHERE " KEY_IS("j.id", "e.job::uuid") " AND " KEY_IS("s.nr", \
+	        "j.nr") " AND " FENCE " RETURNING s.nr, j.id, s.state, s.committed_seq, e.*)," \
+	                "result AS (" STORE_RESULT( \
+	                        "ended WHERE outcome <> 'RELEASED' AND committed_seq = 0") "),"
 /* What publishing adds to the result that was committed. */
 #define ADDED \
 	"added AS (" \
 	" UPDATE vega.job_result r SET exit_code = greatest(r.exit_code, e.exit_code)," \
 	"  stderr_tail = coalesce(e.stderr_tail, r.stderr_tail)" \
-	" FROM ended e WHERE r.nr = e.nr AND e.committed_seq > 0 AND e.state = 'COMPLETED')"
+	" FROM ended e WHERE " KEY_IS( \
+	        "r.nr", "e.nr") " AND e.committed_seq > 0 AND e.state = 'COMPLETED')"
 static const char finish_sql[] = "WITH" ENDING ENDED ADDED
                                  "," TOLD("ended") " SELECT n, state, " HOW_MANY_TOLD " FROM ended";
 
@@ -191,9 +191,10 @@ static int settle(struct postgres_store *store, const struct postgres_parameters
 {
 	static const char sql[] =
 	        "SELECT s.state FROM unnest($1::text[], $2::bigint[])"
-	        " WITH ORDINALITY AS e (id, seq, n) LEFT JOIN vega.job j ON j.id = e.id::uuid"
-	        " LEFT JOIN vega.job_state s ON s.nr = j.nr AND s.finished_seq = e.seq"
-	        " ORDER BY e.n";
+	        "  WITH ORDINALITY AS e (job, seq, n)"
+	        " LEFT JOIN vega.job j ON " KEY_IS(
+	                "j.id", "e.job::uuid") " LEFT JOIN vega.job_state s ON " KEY_IS("s.nr",
+	                "j.nr") "  AND s.finished_seq = e.seq ORDER BY e.n";
 	struct postgres_parameters leases = *p;
 	PGresult *reply = NULL;
 	leases.count = ENDING_OUTCOME;

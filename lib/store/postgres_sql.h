@@ -44,6 +44,16 @@ _Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own
 	                                                                      "s.error, j.nr"
 #define JOB_TABLES " FROM vega.job j JOIN vega.job_state s USING (nr)"
 
+/*
+ * A statement is planned once, perhaps while the tables are empty, and runs when they are not. A
+ * join that is written so can only be a look-up by key in the second table: to the planner it is no
+ * equality, which it could turn around.
+ */
+#define KEY_IS(key, value) key " = ANY (ARRAY[" value "])"
+
+/* The fence, without offering the planner the index of what is PROCESSING to begin with. */
+#define FENCE "s.lease_seq = e.seq AND s.state IS NOT DISTINCT FROM 'PROCESSING'"
+
 #define IN_ONE(parameter) "AND s.queue = " parameter
 #define IN_MANY(parameter) "AND s.queue IN (SELECT json_array_elements_text(" parameter "::json))"
 

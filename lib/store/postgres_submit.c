@@ -58,15 +58,17 @@ static const char submit_with_keys_sql[] =
         "WITH input AS MATERIALIZED (SELECT * FROM " REQUESTS "),"
         "clash AS MATERIALIZED ("
         " SELECT i.n, j.id FROM input i JOIN vega.job j ON j.submitter = session_user"
-        "  AND j.idempotency_key = i.key WHERE j.id <> i.id::uuid AND j.spec::text <> i.spec"
-        " UNION ALL SELECT n, first::uuid FROM ("
-        "  SELECT n, spec, first_value(id) OVER key AS first,"
-        "   first_value(spec) OVER key AS first_spec"
-        "  FROM input WHERE key IS NOT NULL WINDOW key AS (PARTITION BY key ORDER BY n)) k"
-        "  WHERE spec <> first_spec)," FRESH("input WHERE NOT EXISTS (SELECT FROM clash)")
-                TOLD_READY " SELECT count(*), " HOW_MANY_TOLD
-                           ", (SELECT n FROM clash ORDER BY n LIMIT 1),"
-                           " (SELECT id FROM clash ORDER BY n LIMIT 1) FROM fresh";
+        "  AND " KEY_IS("j.idempotency_key",
+                "i.key") " WHERE j.id <> i.id::uuid AND j.spec::text <> i.spec"
+                         " UNION ALL SELECT n, first::uuid FROM ("
+                         "  SELECT n, spec, first_value(id) OVER key AS first,"
+                         "   first_value(spec) OVER key AS first_spec"
+                         "  FROM input WHERE key IS NOT NULL WINDOW key AS (PARTITION BY key ORDER "
+                         "BY n)) k"
+                         "  WHERE spec <> first_spec)," FRESH(
+                                 "input WHERE NOT EXISTS (SELECT FROM clash)") TOLD_READY
+        " SELECT count(*), " HOW_MANY_TOLD ", (SELECT n FROM clash ORDER BY n LIMIT 1),"
+        " (SELECT id FROM clash ORDER BY n LIMIT 1) FROM fresh";
 
 static void add_limit(struct postgres_array *column, uint64_t limit)
 {
@@ -133,13 +135,14 @@ static int note_ids(const PGresult *result, struct store_request *requests, size
 static int find_first(struct postgres_store *store, const struct postgres_parameters *p,
         struct store_request *requests, size_t count, size_t *unknown, struct vega_error *err)
 {
-	static const char sql[] = "SELECT coalesce(j.id, k.id),"
-	                          " CASE WHEN j.id IS NULL AND k.spec::text <> i.spec THEN k.id END"
-	                          " FROM unnest($1::text[], $2::text[], $3::text[])"
-	                          "  WITH ORDINALITY AS i (id, spec, key, n)"
-	                          " LEFT JOIN vega.job j ON j.id = i.id::uuid"
-	                          " LEFT JOIN vega.job k ON k.submitter = session_user"
-	                          "  AND k.idempotency_key = i.key ORDER BY i.n";
+	static const char sql[] =
+	        "SELECT coalesce(j.id, k.id),"
+	        " CASE WHEN j.id IS NULL AND k.spec::text <> i.spec THEN k.id END"
+	        " FROM unnest($1::text[], $2::text[], $3::text[])"
+	        "  WITH ORDINALITY AS i (id, spec, key, n)"
+	        " LEFT JOIN vega.job j ON " KEY_IS("j.id",
+	                "i.id::uuid") " LEFT JOIN vega.job k ON k.submitter = session_user"
+	                              "  AND " KEY_IS("k.idempotency_key", "i.key") " ORDER BY i.n";
 	struct postgres_parameters found = *p;
 	PGresult *result = NULL;
 	found.count = REQUEST_QUEUE;

@@ -1,15 +1,17 @@
--- The job store in PostgreSQL (12 or newer). Creates it, or upgrades an older one:
+-- The job store in PostgreSQL (15 or newer). Creates it, or upgrades an older one:
 --
 --     psql -d DATABASE -f schema.sql
 --
 -- Running it again changes nothing. A store made by a newer VegaFS is refused. lib/store/postgres.c
--- is what reads and writes these tables, and lib/store/store.h says what they promise.
+-- is what reads and writes these tables, and lib/store/store.h says what they promise. The end of this
+-- file says who may do what: it makes four roles, for which whoever runs it needs CREATEROLE once.
 
 \set ON_ERROR_STOP on
 \set QUIET on
 SET client_min_messages = warning;
 
 BEGIN;
+SET LOCAL search_path = pg_catalog;
 
 -- Two at once: the second waits and then finds its work done.
 SELECT pg_advisory_xact_lock(hashtext('vega.schema')) \g /dev/null
@@ -26,6 +28,9 @@ DO $$
 DECLARE
 	found integer := (SELECT version FROM vega.schema_version);
 BEGIN
+	IF current_setting('server_version_num')::integer < 150000 THEN
+		RAISE 'VegaFS needs PostgreSQL 15 or newer, not %', current_setting('server_version');
+	END IF;
 	IF current_setting('server_encoding') <> 'UTF8' THEN
 		RAISE 'VegaFS needs a database with the encoding UTF8, not %',
 			current_setting('server_encoding');
@@ -66,6 +71,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS job_idempotency
 CREATE INDEX IF NOT EXISTS job_labels
 	ON vega.job USING gin (labels jsonb_path_ops) WHERE labels <> '{}';
 CREATE INDEX IF NOT EXISTS job_created ON vega.job USING brin (created);
+CREATE INDEX IF NOT EXISTS job_submitter ON vega.job (submitter, nr);
 
 -- Where each job stands: narrow, because it is updated all the time, and with as few indexes on what
 -- changes as there can be.
@@ -99,6 +105,9 @@ CREATE INDEX IF NOT EXISTS job_state_running
 CREATE INDEX IF NOT EXISTS job_state_ended_badly
 	ON vega.job_state (nr) WHERE state IN ('FAILED', 'CANCELLED');
 DROP INDEX IF EXISTS vega.job_state_state;
+-- Where row-level security applies, the planner may not look at how often a value occurs, and takes
+-- each of five states for a fifth of all rows. So it is told to expect few of any.
+ALTER TABLE vega.job_state ALTER state SET (n_distinct = 1000);
 
 -- What the last ended attempt left.
 CREATE TABLE IF NOT EXISTS vega.job_result (
@@ -132,7 +141,7 @@ INSERT INTO vega.schema_version (version)
 UPDATE vega.schema_version SET version = 2, installed = now() WHERE version < 2;
 
 -- For people: one row a job.
-CREATE OR REPLACE VIEW vega.jobs AS
+CREATE OR REPLACE VIEW vega.jobs WITH (security_invoker = true) AS
 	SELECT j.id, s.state, j.queue, j.priority, j.submitter, j.labels, s.attempt, j.max_attempts,
 		j.created, s.due, s.started, s.finished, s.worker, s.lease_until, s.cancel_requested,
 		s.error, r.exit_code, r.summary, j.spec, s.progress
@@ -141,7 +150,138 @@ CREATE OR REPLACE VIEW vega.jobs AS
 	LEFT JOIN vega.job_result r USING (nr)
 	ORDER BY j.nr DESC;
 
+-- --- Who may do what ------------------------------------------------------------------------------
+--
+-- Four roles without a login, to be granted to those who have one (man 7 vega, "Authority"):
+--
+--   vega_submitter   submits jobs, in its own name; sees and cancels its own
+--   vega_worker      claims and ends all jobs, and cannot change what they are
+--   vega_reader      sees everything
+--   vega_admin       sees everything, cancels and removes any job
+--
+-- The owner may do everything, anybody else nothing. There are no functions here that run with the
+-- owner's rights: columns are granted one by one, and rows are filtered by policies. What holds for a
+-- worker's rows is "true", which costs its statements nothing.
+
 REVOKE ALL ON SCHEMA vega FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA vega FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA vega FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA vega FROM PUBLIC;
+REVOKE ALL ON TYPE vega.state FROM PUBLIC;
+
+ALTER TABLE vega.job ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE vega.job_state ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE vega.job_result ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+
+-- Ours are made again; policies of other names are left alone.
+DO $$
+DECLARE
+	old record;
+	own record;
+BEGIN
+	FOR old IN SELECT tablename, policyname FROM pg_policies
+		WHERE schemaname = 'vega' AND policyname LIKE 'vega\_%'
+	LOOP
+		EXECUTE format('DROP POLICY %I ON vega.%I', old.policyname, old.tablename);
+	END LOOP;
+	FOR own IN SELECT tablename, tableowner FROM pg_tables
+		WHERE schemaname = 'vega' AND tablename IN ('job', 'job_state', 'job_result')
+	LOOP
+		EXECUTE format('CREATE POLICY vega_owner ON vega.%I TO %I USING (true)',
+			own.tablename, own.tableowner);
+	END LOOP;
+END
+$$;
+
+DO $$
+DECLARE
+	missing text[] := ARRAY(SELECT wanted
+		FROM unnest('{vega_submitter,vega_worker,vega_reader,vega_admin}'::text[]) wanted
+		WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted));
+	role text;
+BEGIN
+	FOREACH role IN ARRAY missing LOOP
+		EXECUTE format('CREATE ROLE %I', role);
+	END LOOP;
+EXCEPTION WHEN insufficient_privilege THEN
+	RAISE WARNING 'only the owner can use this store: its roles are missing, and % may not make them',
+			current_user
+		USING HINT = format('Ask the administrator of the server to run "%s", and run schema.sql again.',
+			(SELECT string_agg(format('CREATE ROLE %I;', m), ' ') FROM unnest(missing) m));
+END
+$$;
+SELECT count(*) = 4 AS vega_roles FROM pg_roles
+	WHERE rolname IN ('vega_submitter', 'vega_worker', 'vega_reader', 'vega_admin') \gset
+\if :vega_roles
+
+REVOKE ALL ON ALL TABLES IN SCHEMA vega FROM vega_submitter, vega_worker, vega_reader, vega_admin;
+GRANT USAGE ON SCHEMA vega TO vega_submitter, vega_worker, vega_reader, vega_admin;
+GRANT SELECT ON vega.schema_version, vega.job, vega.job_state, vega.job_result, vega.jobs
+	TO vega_submitter, vega_worker, vega_reader, vega_admin;
+GRANT SELECT ON vega.worker TO vega_worker, vega_reader, vega_admin;
+
+CREATE POLICY vega_read ON vega.job FOR SELECT
+	TO vega_worker, vega_reader, vega_admin USING (true);
+CREATE POLICY vega_read ON vega.job_state FOR SELECT
+	TO vega_worker, vega_reader, vega_admin USING (true);
+CREATE POLICY vega_read ON vega.job_result FOR SELECT
+	TO vega_worker, vega_reader, vega_admin USING (true);
+
+-- The submitter. Who that is comes from the column's default; a state can only begin as PENDING; and
+-- what is stored can be read by every client: a point in time that is none would stop them all.
+GRANT INSERT (id, spec, queue, priority, max_attempts, idempotency_key, labels, not_before,
+		timeout_ms, memory_bytes, output_bytes)
+	ON vega.job TO vega_submitter;
+GRANT INSERT (nr, queue, priority, due) ON vega.job_state TO vega_submitter;
+CREATE POLICY vega_own ON vega.job FOR SELECT TO vega_submitter
+	USING (submitter = session_user COLLATE "default");
+CREATE POLICY vega_own ON vega.job_state FOR SELECT TO vega_submitter
+	USING (EXISTS (SELECT FROM vega.job j WHERE j.nr = job_state.nr));
+CREATE POLICY vega_own ON vega.job_result FOR SELECT TO vega_submitter
+	USING (EXISTS (SELECT FROM vega.job j WHERE j.nr = job_result.nr));
+CREATE POLICY vega_submit ON vega.job FOR INSERT TO vega_submitter
+	WITH CHECK (submitter = session_user COLLATE "default"
+		AND octet_length(spec::text) <= 16 * 1024 * 1024
+		AND octet_length(queue) <= 255 AND coalesce(octet_length(idempotency_key) <= 255, true)
+		AND octet_length(labels::text) <= 64 * 1024 AND coalesce(not_before
+			BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00', true));
+CREATE POLICY vega_submit ON vega.job_state FOR INSERT TO vega_submitter
+	WITH CHECK (isfinite(due));
+
+-- Cancelling: PENDING becomes CANCELLED, and PROCESSING is asked to, unless it is committed. The lease
+-- cannot be written by them, so it tells which of the two the job was.
+GRANT UPDATE (state, finished, cancel_requested) ON vega.job_state TO vega_submitter, vega_admin;
+CREATE POLICY vega_cancel ON vega.job_state FOR UPDATE TO vega_admin
+	USING (state IN ('PENDING', 'PROCESSING') AND committed_seq = 0)
+	WITH CHECK (cancel_requested AND CASE state
+		WHEN 'CANCELLED' THEN finished = now() AND lease_until IS NULL
+		WHEN 'PROCESSING' THEN finished IS NULL AND lease_until IS NOT NULL
+		ELSE false END);
+CREATE POLICY vega_cancel_own ON vega.job_state FOR UPDATE TO vega_submitter
+	USING (state IN ('PENDING', 'PROCESSING') AND committed_seq = 0 AND EXISTS (SELECT
+		FROM vega.job j WHERE j.nr = job_state.nr AND j.submitter = session_user COLLATE "default"))
+	WITH CHECK (cancel_requested AND CASE state
+		WHEN 'CANCELLED' THEN finished = now() AND lease_until IS NULL
+		WHEN 'PROCESSING' THEN finished IS NULL AND lease_until IS NOT NULL
+		ELSE false END);
+
+-- The worker: everything that changes about a job, and nothing of what was submitted.
+GRANT UPDATE (due, state, attempt, lease_seq, finished_seq, committed_seq, worker, lease_until,
+		started, finished, progress, error)
+	ON vega.job_state TO vega_worker;
+GRANT INSERT, UPDATE ON vega.job_result TO vega_worker;
+GRANT INSERT, UPDATE, DELETE ON vega.worker TO vega_worker;
+CREATE POLICY vega_work ON vega.job_state FOR UPDATE TO vega_worker USING (true);
+CREATE POLICY vega_finish ON vega.job_result FOR INSERT TO vega_worker WITH CHECK (true);
+CREATE POLICY vega_work ON vega.job_result FOR UPDATE TO vega_worker USING (true);
+
+-- The administrator. A job's state and result go with it. To lock a job needs the right to update a
+-- column, which the policy then refuses.
+GRANT DELETE ON vega.job, vega.worker TO vega_admin;
+GRANT UPDATE (labels) ON vega.job TO vega_admin;
+CREATE POLICY vega_prune ON vega.job FOR DELETE TO vega_admin USING (true);
+CREATE POLICY vega_lock ON vega.job FOR UPDATE TO vega_admin USING (true) WITH CHECK (false);
+
+\endif
 
 COMMIT;

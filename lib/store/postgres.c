@@ -3,6 +3,28 @@
 
 #include "store/postgres_sql.h"
 
+const char *postgres_role(unsigned number, const char **for_all)
+{
+	*for_all = NULL;
+	switch (number) {
+	case SUBMIT:
+	case SUBMIT_WITH_KEYS:
+	case FIND_FIRST:
+		return "vega_submitter";
+	case CANCEL:
+	case FIND_STATE:
+		*for_all = "vega_admin";
+		return "vega_submitter";
+	case GET:
+	case GET_RECORDS:
+	case LIST:
+		*for_all = "vega_reader";
+		return "vega_submitter";
+	default:
+		return number < POSTGRES_ADMIN_FIRST ? "vega_worker" : postgres_admin_role(number);
+	}
+}
+
 #define RESULT_COLUMNS \
 	", r.summary, r.records_uri, r.records_size, r.records_digest, r.stderr_tail, r.exit_code"
 #define RECORDS_COLUMN ", r.records"
@@ -98,7 +120,8 @@ static int postgres_cancel(
 	                "j.nr") "  AND s.state IN ('PENDING', 'PROCESSING') AND s.committed_seq = 0"
 	                        " RETURNING j.id, s.state)," TOLD(
 	                                "asked") " SELECT state, " HOW_MANY_TOLD " FROM asked";
-	static const char find[] = "SELECT s.state" JOB_TABLES " WHERE j.id = $1::uuid";
+	static const char find[] = "SELECT s.state, (s.committed_seq > 0)::integer" JOB_TABLES
+	                           " WHERE j.id = $1::uuid";
 	enum job_state after = JOB_PENDING;
 	struct postgres_store *store = handle(base);
 	struct postgres_parameters p = {0};
@@ -120,7 +143,10 @@ static int postgres_cancel(
 	} else if (rc == 0) {
 		job_state_parse(PQgetvalue(reply, 0, 0), &after);
 	}
-	if (rc == 0 && !asked && !job_state_terminal(after)) {
+	if (rc == 0 && !asked && !job_state_terminal(after) && !postgres_integer(reply, 0, 1)) {
+		rc = vega_fail(err, VEGA_FATAL,
+		        "job %s is not yours: to cancel it needs the role vega_admin", id);
+	} else if (rc == 0 && !asked && !job_state_terminal(after)) {
 		rc = vega_fail(err, VEGA_NO,
 		        "job %s is publishing its files; it is too late to cancel it", id);
 	}

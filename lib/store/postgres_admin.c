@@ -3,6 +3,20 @@
 /* Numbers of statements, for postgres_query(). */
 enum statement { ANNOUNCE = POSTGRES_ADMIN_FIRST, LEAVE, WORKERS, STATS, PRUNE, PRUNE_DRY, DELETE };
 
+const char *postgres_admin_role(unsigned number)
+{
+	switch (number) {
+	case ANNOUNCE:
+	case LEAVE:
+		return "vega_worker";
+	case WORKERS:
+	case STATS:
+		return "vega_reader";
+	default:
+		return "vega_admin";
+	}
+}
+
 static struct postgres_store *handle(struct store *base)
 {
 	return (struct postgres_store *)base;
@@ -110,6 +124,7 @@ int postgres_stats(struct store *base, int (*each)(const struct store_stats *sta
 	return rc;
 }
 
+/* The job is locked, not its state: an administrator may lock any, and change none. */
 #define PRUNE_SQL(lock) \
 	"SELECT s.nr, j.id, s.lease_seq, j.spec, r.records_uri, coalesce(r.records_size, 0)" \
 	" FROM vega.job_state s JOIN vega.job j USING (nr)" \
@@ -140,7 +155,7 @@ static int select_batch(struct postgres_store *store, const struct store_prune *
 		rc = prune->dry_run
 		             ? postgres_query(store, PRUNE_DRY, PRUNE_SQL(""), &p, reply, err)
 		             : postgres_query(store, PRUNE,
-		                       PRUNE_SQL(" FOR UPDATE OF s SKIP LOCKED"), &p, reply, err);
+		                       PRUNE_SQL(" FOR UPDATE OF j SKIP LOCKED"), &p, reply, err);
 	}
 	buf_release(&states);
 	arena_release(&arena);

@@ -16,6 +16,7 @@ enum verdict {
 	PATIENCE,    /* the server says that it is starting, or full */
 	UNAVAILABLE, /* not now */
 	FATAL,
+	DENIED, /* a privilege is missing */
 	NO_SCHEMA,
 	TIMEOUT,
 	NO_MEMORY,
@@ -48,6 +49,8 @@ void postgres_disconnect(struct postgres_store *store)
 	store->conn = NULL;
 	store->seen = store->prepared = 0;
 	store->listening = store->searches = false;
+	free(store->denied);
+	store->denied = NULL;
 }
 
 /* The first line of libpq's message. */
@@ -254,6 +257,7 @@ static enum verdict judge(const struct postgres_store *store, const PGresult *re
 	        {"53", UNAVAILABLE},  /* out of disk, memory, connections */
 	        {"55", UNAVAILABLE},  /* lock not available */
 	        {"58", UNAVAILABLE},  /* I/O error */
+	        {"42501", DENIED},    /* insufficient privilege */
 	        {"42P01", NO_SCHEMA}, /* no such table */
 	        {"3F000", NO_SCHEMA}, /* no such schema */
 	};
@@ -306,6 +310,8 @@ static int explain(struct postgres_store *store, enum verdict verdict, const PGr
 	case FATAL:
 		reason(store->conn, why, sizeof why);
 		return vega_fail(err, VEGA_FATAL, "%s: %s", store->label, primary ? primary : why);
+	case DENIED:
+		return vega_fail(err, VEGA_FATAL, "%s: %s", store->label, primary ? primary : "");
 	case UNAVAILABLE:
 		if (primary) {
 			return vega_fail(err, VEGA_UNAVAILABLE, "%s: %s; nothing was stored",
@@ -339,13 +345,28 @@ int postgres_run(struct postgres_store *store, const char *sql, struct vega_erro
 	return rc;
 }
 
+/* Says which role has the privilege. */
+static int explain_denied(
+        struct postgres_store *store, unsigned number, const char *why, struct vega_error *err)
+{
+	const char *for_all, *role = postgres_role(number, &for_all);
+	char *user =
+	        PQescapeIdentifier(store->conn, PQuser(store->conn), strlen(PQuser(store->conn)));
+	int rc = user ? vega_fail(err, VEGA_FATAL, "%s: %s; have it granted: GRANT %s TO %s%s%s%s",
+	                        store->label, why, role, user, for_all ? " (for all jobs: " : "",
+	                        for_all ? for_all : "", for_all ? ")" : "")
+	              : vega_fail_nomem(err);
+	PQfreemem(user);
+	return rc;
+}
+
 /* What every session needs, and the version of the schema. */
 static enum verdict set_up(struct postgres_store *store, int *version)
 {
 	char sql[1024];
 	PGresult *result;
 	snprintf(sql, sizeof sql,
-	        "SET statement_timeout = %u; SET jit = off;"
+	        "SET search_path = pg_catalog; SET statement_timeout = %u; SET jit = off;"
 	        " SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
 	        " SET enable_bitmapscan = off; SET enable_sort = off;"
 	        " SET default_transaction_isolation = 'read committed';"
@@ -357,6 +378,9 @@ static enum verdict set_up(struct postgres_store *store, int *version)
 	if (verdict == DONE) {
 		const char *text = PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "0";
 		*version = (int)strtol(text, NULL, 10);
+	} else if (verdict == DENIED) {
+		store->denied = strdup(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+		verdict = store->denied ? DENIED : NO_MEMORY;
 	}
 	PQclear(result);
 	return verdict;
@@ -403,6 +427,8 @@ static int connect_now(struct postgres_store *store, bool patient, struct vega_e
 		}
 		if (verdict == DONE) {
 			rc = check_version(store, version, err);
+		} else if (verdict == DENIED) {
+			return 0;                           /* the first statement says for what */
 		} else if (verdict != TIMEOUT || rc == 0) { /* an earlier reason says more */
 			rc = explain(store, verdict, NULL, err);
 		}
@@ -470,11 +496,17 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
 		if (rc) {
 			return rc;
 		}
+		if (store->denied) {
+			return explain_denied(store, number, store->denied, err);
+		}
 		enum verdict verdict = exchange(store, number, sql, parameters, result);
 		if (verdict == DONE) {
 			return 0;
 		}
-		rc = explain(store, verdict, *result, err);
+		rc = verdict == DENIED
+		             ? explain_denied(store, number,
+		                       PQresultErrorField(*result, PG_DIAG_MESSAGE_PRIMARY), err)
+		             : explain(store, verdict, *result, err);
 		PQclear(*result);
 		*result = NULL;
 		if (verdict == RECONNECT || verdict == TIMEOUT) {

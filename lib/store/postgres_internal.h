@@ -30,6 +30,7 @@ struct postgres_store {
 	bool look_again;         /* the last claim() found something */
 	bool searches;           /* the planner is to choose: postgres_search() */
 	bool listening;
+	char *denied;            /* why this user may do nothing here at all, or NULL */
 	bool watch_all;          /* since the last wait() more than one job was asked about */
 	char watched[UUID_TEXT]; /* the one that was, or "" */
 	unsigned nap_ms;
@@ -110,6 +111,11 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
 
 /* Runs statements without parameters as one transaction, on this connection or not at all. */
 int postgres_run(struct postgres_store *store, const char *sql, struct vega_error *err);
+
+/* The role that a statement of this number needs, and the one that may do it to everybody's jobs or
+ * NULL. */
+const char *postgres_role(unsigned number, const char **for_all);
+const char *postgres_admin_role(unsigned number); /* of POSTGRES_ADMIN_FIRST and above */
 
 void postgres_disconnect(struct postgres_store *store);
 

@@ -2,6 +2,11 @@
 
 #include "store/postgres_sql.h"
 
+#define TRIES 5 /* for what is not there and cannot be stored, as it was just removed */
+
+/* With the collation of the column, or no index is used. */
+#define SUBMITTER "session_user COLLATE \"default\""
+
 /* What is submitted: a row each. */
 enum request_column {
 	REQUEST_ID,
@@ -57,7 +62,7 @@ static const char submit_sql[] =
 static const char submit_with_keys_sql[] =
         "WITH input AS MATERIALIZED (SELECT * FROM " REQUESTS "),"
         "clash AS MATERIALIZED ("
-        " SELECT i.n, j.id FROM input i JOIN vega.job j ON j.submitter = session_user"
+        " SELECT i.n, j.id FROM input i JOIN vega.job j ON j.submitter = " SUBMITTER
         "  AND " KEY_IS("j.idempotency_key",
                 "i.key") " WHERE j.id <> i.id::uuid AND j.spec::text <> i.spec"
                          " UNION ALL SELECT n, first::uuid FROM ("
@@ -141,7 +146,7 @@ static int find_first(struct postgres_store *store, const struct postgres_parame
 	        " FROM unnest($1::text[], $2::text[], $3::text[])"
 	        "  WITH ORDINALITY AS i (id, spec, key, n)"
 	        " LEFT JOIN vega.job j ON " KEY_IS("j.id",
-	                "i.id::uuid") " LEFT JOIN vega.job k ON k.submitter = session_user"
+	                "i.id::uuid") " LEFT JOIN vega.job k ON k.submitter = " SUBMITTER
 	                              "  AND " KEY_IS("k.idempotency_key", "i.key") " ORDER BY i.n";
 	struct postgres_parameters found = *p;
 	PGresult *result = NULL;
@@ -192,9 +197,13 @@ int postgres_submit(
 		rc = vega_fail_nomem(err);
 	}
 	rc = rc ? rc : postgres_begin_call(store, err);
-	while (rc == 0 && unknown > 0) {
+	for (int tries = 0; rc == 0 && unknown > 0; tries++) {
 		rc = submit(store, &p, keys, requests, count, &unknown, err);
-		if (rc == 0 && unknown > 0) {
+		if (rc == 0 && unknown > 0 && tries == TRIES) {
+			rc = vega_fail(err, VEGA_FATAL,
+			        "%s has a job with this id already, of another submitter",
+			        store->label);
+		} else if (rc == 0 && unknown > 0) {
 			rc = find_first(store, &p, requests, count, &unknown, err);
 		}
 	}

@@ -10,8 +10,9 @@ setup() {
 	need_root
 	need psql
 	start_postgres
-	psql -qX -d "$VEGA_STORE" -c 'CREATE ROLE alice LOGIN IN ROLE tester; CREATE ROLE bob LOGIN IN ROLE tester;
-		CREATE ROLE games LOGIN IN ROLE tester; CREATE ROLE boss LOGIN IN ROLE tester'
+	psql -qX -d "$VEGA_STORE" -c 'CREATE ROLE alice LOGIN IN ROLE vega_submitter; CREATE ROLE bob LOGIN IN ROLE vega_submitter;
+		CREATE ROLE games LOGIN IN ROLE vega_submitter; CREATE ROLE boss LOGIN IN ROLE vega_submitter;
+		CREATE ROLE worker LOGIN IN ROLE vega_worker'
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR" .
 	printf '%s\n' '# role  user' '' $'alice\tnobody  # mapped' 'bob daemon' >map
 	file in/a.csv 1000
@@ -25,7 +26,7 @@ submit() { # ROLE ARGUMENT…: $id
 }
 
 work() { # OPTION…
-	expect 0 vega-run --drain --root "$PWD" "$@"
+	expect 0 vega-run --drain --root "$PWD" --store "${VEGA_STORE/tester@/worker@}" "$@"
 }
 
 field() { # FILTER
@@ -127,7 +128,7 @@ field() { # FILTER
 	expect 2 vega-run --drain --root "$PWD" --run-as-submitter=rootmap
 	matches 'rootmap:1: the system user root has the uid 0, which needs --allow-root-jobs' "$err"
 	[[ $(field .state) == PENDING ]]
-	psql -qX -d "$VEGA_STORE" -c 'CREATE ROLE root LOGIN IN ROLE tester'
+	psql -qX -d "$VEGA_STORE" -c 'CREATE ROLE root LOGIN IN ROLE vega_submitter'
 	submit root find in
 	work --run-as-submitter
 	[[ $(field .error) == *'submitter root: the system user root has the uid 0, which needs --allow-root-jobs' ]]

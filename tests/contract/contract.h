@@ -1,6 +1,7 @@
 /*
  * What the contract suites share. Each is one program that runs its checks against every store:
- * a fresh SQLite file, and a PostgreSQL of its own.
+ * a fresh SQLite file, and a PostgreSQL of its own, first as its owner and then as several roles,
+ * each of which may do its own (pair.h).
  *
  *	static void checks(void) { … }
  *	int main(void) { return contract_run(checks); }
@@ -17,9 +18,11 @@
 
 #include "../unit/tap.h"
 #include "base/uuid.h"
+#include "pair.h"
 #include "store/store.h"
 
-static const char *contract_store; /* "sqlite", "postgres" */
+static const char *contract_store; /* "sqlite", "postgres", "roles" */
+static const char *contract_submitter = "tester";
 static char *contract_url;
 static char contract_dir[256];
 
@@ -40,6 +43,9 @@ static inline struct store *open_with(unsigned timeout_ms)
 {
 	struct vega_error err;
 	struct store *store = NULL;
+	if (strcmp(contract_store, "roles") == 0) {
+		return pair_open(contract_url, timeout_ms);
+	}
 	if (store_open(contract_url, timeout_ms, &store, &err)) {
 		give_up("open", &err);
 	}
@@ -245,7 +251,12 @@ static inline void clean_up(void)
 	free(line_of(command));
 }
 
-enum contract_stores { CONTRACT_SQLITE = 1, CONTRACT_POSTGRES = 2, CONTRACT_ALL = 3 };
+enum contract_stores {
+	CONTRACT_SQLITE = 1,
+	CONTRACT_POSTGRES = 2,
+	CONTRACT_ROLES = 4,
+	CONTRACT_ALL = 7,
+};
 
 static inline void run_on_sqlite(void (*checks)(void))
 {
@@ -256,13 +267,34 @@ static inline void run_on_sqlite(void (*checks)(void))
 	checks();
 }
 
-static inline void run_on_postgres(void (*checks)(void))
+/* The jobs of before go: the roles would see none or claim them. */
+static inline void make_roles(void)
+{
+	char command[1024];
+	snprintf(command, sizeof command,
+	        "psql -X -q -d '%s' -c '" PAIR_ROLES "' -c '%s' && echo made", contract_url,
+	        "DELETE FROM vega.job; DELETE FROM vega.worker");
+	char *made = line_of(command);
+	if (!made) {
+		give_up("the roles cannot be made", NULL);
+	}
+	free(made);
+}
+
+static inline void run_on_postgres(enum contract_stores stores_wanted, void (*checks)(void))
 {
 	contract_store = "postgres";
 	contract_url = postgres("start", "");
-	if (contract_url) {
+	if (contract_url && (stores_wanted & CONTRACT_POSTGRES)) {
 		checks();
-	} else {
+	}
+	if (contract_url && (stores_wanted & CONTRACT_ROLES)) {
+		make_roles();
+		contract_store = "roles";
+		contract_submitter = PAIR_SUBMITTER;
+		checks();
+	}
+	if (!contract_url) {
 		ok(false, "postgres: the server starts");
 	}
 	free(contract_url);
@@ -280,8 +312,8 @@ static inline int contract_run_on(enum contract_stores stores_wanted, void (*che
 	if (stores_wanted & CONTRACT_SQLITE) {
 		run_on_sqlite(checks);
 	}
-	if (stores_wanted & CONTRACT_POSTGRES) {
-		run_on_postgres(checks);
+	if (stores_wanted & (CONTRACT_POSTGRES | CONTRACT_ROLES)) {
+		run_on_postgres(stores_wanted, checks);
 	}
 	return done();
 }

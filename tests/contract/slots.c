@@ -23,7 +23,7 @@ static void submit_keeps_what_was_said(struct store *store)
 	check(!r.existed, "a new job did not exist");
 	struct job job = get(store, r.id);
 	same(job.spec, spec, "the spec comes back byte by byte");
-	same(job.submitter, "tester", "submitter");
+	same(job.submitter, contract_submitter, "submitter");
 	same(job.queue, "said", "queue");
 	equal(job.priority, -7, "priority");
 	equal(job.max_attempts, 5, "max_attempts");
@@ -642,7 +642,7 @@ static void list_filters(struct store *store)
 	filter.label = "team";
 	equal(D(store)->list(store, &filter, note, &l, &err), VEGA_USAGE, "by half a label");
 	filter.label = NULL;
-	filter.submitter = "tester";
+	filter.submitter = contract_submitter;
 	equal(list(store, &filter).count, 3, "by submitter");
 	filter.submitter = "nobody";
 	equal(list(store, &filter).count, 0, "by another");

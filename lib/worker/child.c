@@ -177,7 +177,7 @@ static _Noreturn void become(const struct start *start, const int fds[])
 	sigset_t none;
 	sigemptyset(&none);
 	signal(SIGPIPE, SIG_DFL);
-	bool fine = setpgid(0, 0) == 0 && (!start->identity || identity_assume(start->identity)) &&
+	bool fine = (start->identity ? identity_assume(start->identity) : setpgid(0, 0) == 0) &&
 	            prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == start->worker;
 	for (int target = 0; target <= 3; target++) {
 		fine = fine && dup2(fds[target], target) == target;

@@ -265,7 +265,7 @@ bool identity_assume(const struct identity *identity)
 {
 	bool root = identity->uid == 0;
 	umask(022);
-	return chdir("/") == 0 && (root || drop_bounds()) &&
+	return setsid() > 0 && chdir("/") == 0 && (root || drop_bounds()) &&
 	       setgroups((size_t)identity->group_count, identity->groups) == 0 &&
 	       setresgid(identity->gid, identity->gid, identity->gid) == 0 &&
 	       setresuid(identity->uid, identity->uid, identity->uid) == 0 &&

@@ -46,10 +46,11 @@ int identity_find(const struct identity_map *map, const char *submitter, struct 
 void identity_release(struct identity *identity);
 
 /*
- * Become it, in a new process that is about to exec: only calls that are safe after fork(). All
- * of user, groups, capabilities, umask and directory; what is executed can get no more. An identity
- * with uid 0 keeps its capabilities: it would be root in name only. False with errno when anything
- * of that is not so afterwards.
+ * Become it, in a new process that is about to exec: only calls that are safe after fork(). All of
+ * user, groups, capabilities, umask, directory, and a session of its own, since it could put input
+ * into the worker's terminal; what is executed can get no more. An identity with uid 0 keeps its
+ * capabilities: it would be root in name only. False with errno when anything of that is not so
+ * afterwards.
  */
 bool identity_assume(const struct identity *identity);
 

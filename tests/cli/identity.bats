@@ -36,7 +36,7 @@ field() { # FILTER
 @test "the process is the submitter's, and can become nobody else's" {
 	mkdir -m 1777 out
 	umask 077
-	submit alice transform --name a.csv --out out in -- sh -c 'umask; pwd; env; cat /proc/self/status'
+	submit alice transform --name a.csv --out out in -- sh -c 'umask; pwd; env; cat /proc/self/status; sed "s/.*) //" /proc/$PPID/stat'
 	MY_SECRET=hidden VEGA_CACHE=unix:/hidden work --commands --run-as-submitter=map
 	[[ $(field .state) == COMPLETED ]]
 	shown=out/a.csv
@@ -49,6 +49,8 @@ field() { # FILTER
 	for set in Inh Prm Eff Bnd Amb; do
 		matches "^Cap$set:	0000000000000000\$" "$shown"
 	done
+	# A leader of its group and session, with no terminal that it could write into.
+	matches '^[A-Z] [0-9]+ ([0-9]+) \1 0 ' "$shown"
 	matches '^0022$' "$shown"
 	matches '^/$' "$shown"
 	matches '^USER=nobody$' "$shown"

@@ -132,18 +132,28 @@ static int lease_json(
 	return buf_cstr(out) ? 0 : vega_fail_nomem(err);
 }
 
+/* The leases that are ours. */
+#define HELD \
+	"SELECT e.n, e.progress, s.nr FROM lease e, vega.job j, vega.job_state s" \
+	" WHERE " KEY_IS("j.id", "e.id") " AND " KEY_IS("s.nr", "j.nr") " AND " FENCE \
+	                                                                " AND s.worker = $1"
+
 int postgres_heartbeat(struct store *base, const char *worker, struct store_lease *leases,
         size_t count, uint64_t lease_ms, struct vega_error *err)
 {
-	static const char sql[] = "UPDATE vega.job_state s SET"
-	                          " lease_until = now() + $2::bigint * interval '1 millisecond',"
-	                          " progress = coalesce(e.progress, s.progress)"
-	                          " FROM ROWS FROM (json_to_recordset($3::json)"
-	                          "   AS (id uuid, seq bigint, progress json)) WITH ORDINALITY"
-	                          "  AS e (id, seq, progress, n), vega.job j"
-	                          " WHERE " KEY_IS("j.id", "e.id") " AND " KEY_IS("s.nr",
-	                                  "j.nr") " AND " FENCE "  AND s.worker = $1"
-	                                          " RETURNING e.n, s.cancel_requested::integer";
+	static const char sql[] =
+	        "WITH lease AS MATERIALIZED (SELECT * FROM ROWS FROM (json_to_recordset($3::json)"
+	        "  AS (id uuid, seq bigint, progress json)) WITH ORDINALITY"
+	        "  AS e (id, seq, progress, n)),"
+	        "held AS MATERIALIZED (" HELD " FOR UPDATE OF s SKIP LOCKED),"
+	        "renewed AS ("
+	        " UPDATE vega.job_state s SET"
+	        "  lease_until = now() + $2::bigint * interval '1 millisecond',"
+	        "  progress = coalesce(h.progress, s.progress)"
+	        " FROM held h WHERE " KEY_IS(
+	                "s.nr", "h.nr") " RETURNING h.n, s.cancel_requested) "
+	                                "SELECT o.n, r.cancel_requested::integer FROM (" HELD ") o"
+	                                " LEFT JOIN renewed r USING (n)";
 	struct postgres_store *store = (struct postgres_store *)base;
 	struct arena arena = {0};
 	struct buf json = BUF_INIT;
@@ -160,12 +170,13 @@ int postgres_heartbeat(struct store *base, const char *worker, struct store_leas
 	}
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		leases[i].lost = true;
-		leases[i].cancel = false;
+		leases[i].kept = leases[i].cancel = false;
 	}
 	for (int i = 0; rc == 0 && i < PQntuples(result); i++) {
 		struct store_lease *lease = &leases[postgres_integer(result, i, 0) - 1];
 		lease->lost = false;
-		lease->cancel = postgres_integer(result, i, 1);
+		lease->kept = PQgetisnull(result, i, 1);
+		lease->cancel = !lease->kept && postgres_integer(result, i, 1);
 	}
 	PQclear(result);
 	buf_release(&json);

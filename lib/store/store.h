@@ -58,6 +58,7 @@ struct store_lease {
 	const char *progress; /* heartbeat: JSON to store, or NULL */
 	/* out, by heartbeat */
 	bool lost;   /* fenced out, or the job is gone: kill the child, publish nothing */
+	bool kept;   /* ours, but not renewed: somebody keeps the row locked */
 	bool cancel; /* cancellation was asked for */
 };
 
@@ -196,7 +197,8 @@ struct store_driver {
 	int (*claim)(struct store *store, const struct store_claim *claim, struct job *jobs,
 	        struct vega_error *err);
 
-	/* Renew all leases of a worker in one statement, and learn of cancellations and losses. */
+	/* Renew all leases of a worker in one statement, and learn of cancellations and losses.
+	 * One whose row is locked is passed over: it must not cost the others theirs. */
 	int (*heartbeat)(struct store *store, const char *worker, struct store_lease *leases,
 	        size_t count, uint64_t lease_ms, struct vega_error *err);
 

@@ -86,6 +86,9 @@ static void lease_answered(struct worker *w, struct attempt *attempt,
 		attempt_stop(attempt, ENDING_LOST, "its lease was taken over", now);
 		return;
 	}
+	if (lease->kept) {
+		return;
+	}
 	attempt->lease_end = sent + w->config->lease_ms;
 	if (lease->progress) {
 		attempt->stream.progress_is_new = false;

@@ -374,6 +374,36 @@ static void denials_name_the_role(void)
 	close_store(nobody);
 }
 
+/* Who may change a row may keep it locked. */
+static void a_lock_harms_its_job_only(void)
+{
+	struct store *alice = open_as("alice"), *bob = open_as("bob");
+	struct store *worker = open_as(PAIR_WORKER);
+	struct store_request theirs = submit_to(alice, "locked"), mine = submit_to(bob, "locked");
+	struct store_lease leases[2] = {take(worker, "locked"), take(worker, "locked")};
+	PGconn *locker = connect_as("alice");
+	is_int(try_on(locker, "BEGIN; SELECT FROM vega.job_state" STATE("locked") " FOR UPDATE"), 1,
+	        "a submitter locks its job");
+	is_int(worker->driver->heartbeat(worker, "w", leases, 2, 300000, &err), 0,
+	        "a heartbeat does not wait for it");
+	ok(leases[0].kept && !leases[0].lost, "its lease is not renewed, and not lost");
+	ok(!leases[1].kept && !leases[1].lost, "the other one is renewed");
+	struct job job = get(alice, theirs.id), other = get(bob, mine.id);
+	ok(other.lease_until.sec - job.lease_until.sec > 200, "as can be seen");
+	job_release(&job);
+	job_release(&other);
+	try_on(locker, "ROLLBACK");
+	PQfinish(locker);
+	leases[1].lease_seq++;
+	is_int(worker->driver->heartbeat(worker, "w", leases, 2, 300000, &err), 0,
+	        "without the lock");
+	ok(!leases[0].kept && !leases[0].lost, "it is renewed");
+	ok(!leases[1].kept && leases[1].lost, "and one that is not ours is lost");
+	close_store(alice);
+	close_store(bob);
+	close_store(worker);
+}
+
 /* A function of somebody else's that fits better than PostgreSQL's own. */
 static void trusts_no_schema(void)
 {
@@ -452,6 +482,7 @@ static void checks(void)
 	allows();
 	submitters_are_strangers();
 	denials_name_the_role();
+	a_lock_harms_its_job_only();
 	trusts_no_schema();
 	needs_the_roles();
 }

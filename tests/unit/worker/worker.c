@@ -45,7 +45,7 @@ static unsigned beats, opens, unavailable; /* the next so many calls fail */
 static unsigned finish_calls;              /* that were answered */
 static size_t finish_least;                /* one that ends fewer is not answered, until one was */
 static const char *refuse_summary;         /* one that contains this text */
-static bool refuse_progress, steal_at_beat, steal_at_finish;
+static bool refuse_progress, steal_at_beat, steal_at_finish, locked_at_beat;
 static bool steal_at_commit, forget_commit; /* it is done, but its reply is lost */
 static uint64_t forget_finish;              /* the same, and the store is away so long */
 static bool refuse_repeated;                /* the same, and when it is repeated, refused */
@@ -152,7 +152,8 @@ static int fake_heartbeat(struct store *store, const char *worker, struct store_
 		struct row *row = find_row(leases[i].id);
 		row->lease_seq += steal_at_beat;
 		leases[i].lost = fenced(row, &leases[i]);
-		if (leases[i].lost) {
+		leases[i].kept = locked_at_beat && !leases[i].lost;
+		if (leases[i].lost || leases[i].kept) {
 			continue;
 		}
 		leases[i].cancel = row->cancel;
@@ -443,7 +444,7 @@ static void reset(void)
 	row_count = beats = opens = unavailable = most_processing = finish_calls = 0;
 	refuse_summary = NULL;
 	finish_least = 0;
-	refuse_progress = steal_at_beat = steal_at_finish = false;
+	refuse_progress = steal_at_beat = steal_at_finish = locked_at_beat = false;
 	steal_at_commit = forget_commit = refuse_repeated = false;
 	forget_finish = 0;
 	retry_delay = away_until = away_after_claim = away_at_finish = lost_at = 0;
@@ -748,6 +749,21 @@ static void test_lost_at_heartbeat(void)
 	is_int(beats, 1, "and ends at the first heartbeat that says so");
 	is_int(counts.lost, 1, "it is counted");
 	ok(logged("lost: its lease was taken over") == 1, "and logged: %s", log_text);
+}
+
+static void test_locked_at_heartbeat(void)
+{
+	reset();
+	config.mode = WORKER_ONCE;
+	locked_at_beat = true;
+	struct row *row = submit("exec sleep 100\n");
+	uint64_t began = now_ms();
+	is_int(work(), 0, "a lease that cannot be renewed, as its row is locked");
+	is_int(row->finishes, 0, "stores nothing");
+	ok(beats > 1, "is tried again");
+	ok(logged("lost: its lease could not be renewed in time") == 1, "and given up: %s",
+	        log_text);
+	ok(lost_at < row->lease_end && lost_at - began < 1000, "before it ends");
 }
 
 static void test_lost_at_finish(void)
@@ -1222,6 +1238,7 @@ int main(void)
 	test_progress_and_cancel();
 	test_announcements();
 	test_lost_at_heartbeat();
+	test_locked_at_heartbeat();
 	test_lost_at_finish();
 	test_store_away();
 	test_unanswered_finish();

@@ -164,7 +164,8 @@ unit: $(UNIT_TESTS) ## build and run the unit tests
 contract: $(CONTRACTS) ## run the contract suites against every store
 	$(RUN_TESTS) $(or $(TESTS),$(CONTRACTS))
 
-CLI_TESTS := $(call slow_first,$(sort $(wildcard tests/cli/*.bats)))
+roomy := $(if $(filter asan tsan,$(PROFILE)),tests/cli/memory.bats) # a sanitizer maps more than a limit allows
+CLI_TESTS := $(call slow_first,$(filter-out $(roomy),$(sort $(wildcard tests/cli/*.bats))))
 
 cli: all ## test the commands
 	$(RUN_TESTS) $(or $(TESTS),$(CLI_TESTS))

@@ -233,6 +233,31 @@ static void label_lines(struct buf *out, const char *labels)
 	cJSON_Delete(parsed);
 }
 
+static void limits_line(struct buf *out, const struct job_limits *limits)
+{
+	const char *separator = "";
+	if (!limits->timeout_ms && !limits->memory_bytes && !limits->output_bytes) {
+		return;
+	}
+	begin_line(out, "limits");
+	if (limits->timeout_ms) {
+		format_exact_duration(out, limits->timeout_ms);
+		separator = ", ";
+	}
+	if (limits->memory_bytes) {
+		buf_add_str(out, separator);
+		format_exact_size(out, limits->memory_bytes);
+		buf_add_str(out, " of memory");
+		separator = ", ";
+	}
+	if (limits->output_bytes) {
+		buf_add_str(out, separator);
+		format_exact_size(out, limits->output_bytes);
+		buf_add_str(out, " of output");
+	}
+	buf_add_char(out, '\n');
+}
+
 static void records_line(struct buf *out, const struct job *job)
 {
 	if (!job->records_size) {
@@ -262,6 +287,7 @@ void job_text_full(struct buf *out, const struct job *job)
 	begin_line(out, "queue");
 	add_escaped(out, job->queue);
 	buf_printf(out, ", priority %d\n", job->priority);
+	limits_line(out, &job->limits);
 	text_line(out, "submitter", job->submitter);
 	text_line(out, "key", job->idempotency_key);
 	label_lines(out, job->labels);

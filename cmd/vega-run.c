@@ -9,6 +9,7 @@
 #include "base/signal.h"
 #include "cmd.h"
 #include "spec/spec.h"
+#include "store/request.h"
 #include "worker/identity.h"
 #include "worker/worker.h"
 
@@ -20,7 +21,7 @@
 struct run {
 	struct option_common common;
 	bool once, drain, commands, allow_root_jobs, quiet, verbose;
-	struct option_number jobs, lease;
+	struct option_number jobs, lease, max_time, max_memory, max_output;
 	struct strlist queue, root;
 	char *store, *cache, *spool, *run_as_submitter;
 };
@@ -51,6 +52,12 @@ static const struct option_row rows[] = {
         {"store", 0, OPT_TEXT, FIELD(store), 0, "URL", NULL, WORK,
                 "sqlite:PATH or postgresql://... (default: $VEGA_STORE, else "
                 "sqlite:$XDG_STATE_HOME/vega/jobs.db)"},
+        {"max-time", 0, OPT_DURATION, FIELD(max_time), 0, "DURATION", NULL, WORK,
+                "let no job run longer, whatever it was submitted with (default: no limit)"},
+        {"max-memory", 0, OPT_SIZE, FIELD(max_memory), 0, "SIZE", NULL, WORK,
+                "let no process of a job have more memory (default: no limit)"},
+        {"max-output", 0, OPT_SIZE, FIELD(max_output), 0, "SIZE", NULL, WORK,
+                "let no job write more, records and files together (default: no limit)"},
         {"jobs", 'j', OPT_NUMBER, FIELD(jobs), 0, "N", NULL, HOW,
                 "run up to N jobs at a time (default: 1)"},
         {"lease", 0, OPT_DURATION, FIELD(lease), 0, "DURATION", NULL, HOW,
@@ -153,7 +160,9 @@ static int work(const struct run *run, int *signal_seen, struct vega_error *err)
 	        .notify = notify_send,
 	        .watchdog_ms = notify_watchdog_ms(),
 	};
-	int code = set_bounds(run, &config, err);
+	int code = request_limits(
+	        &run->max_time, &run->max_memory, &run->max_output, &config.limits, err);
+	code = code ? code : set_bounds(run, &config, err);
 	if (code == 0 && run->run_as_submitter) {
 		config.submitters = &submitters;
 		code = identity_map_load(

@@ -26,7 +26,7 @@
 struct submit {
 	struct option_common common;
 	char *store, *queue, *priority, *after, *idempotency_key, *files0_from, *batch;
-	struct option_number max_attempts;
+	struct option_number max_attempts, max_time, max_memory, max_output;
 	struct strlist label, root;
 	bool dry_run;
 };
@@ -44,6 +44,13 @@ static const struct option_row rows[] = {
                 "do not run before TIME: a date, @SECONDS, or a length of time from now (90min)"},
         {"max-attempts", 0, OPT_NUMBER, FIELD(max_attempts), 0, "N", NULL, JOB,
                 "give up after N failed attempts (default: 3)"},
+        {"max-time", 0, OPT_DURATION, FIELD(max_time), 0, "DURATION", NULL, JOB,
+                "fail the job when an attempt runs longer (default: no limit)"},
+        {"max-memory", 0, OPT_SIZE, FIELD(max_memory), 0, "SIZE", NULL, JOB,
+                "fail the job when it needs more memory, which is that of each process: a filter "
+                "that does fails on its file (default: no limit)"},
+        {"max-output", 0, OPT_SIZE, FIELD(max_output), 0, "SIZE", NULL, JOB,
+                "fail the job when it writes more, records and files together (default: no limit)"},
         {"idempotency-key", 0, OPT_TEXT, FIELD(idempotency_key), 0, "KEY", NULL, JOB,
                 "if you have submitted this with KEY before, submit nothing and print that job's "
                 "id"},
@@ -133,6 +140,10 @@ static int fill_request(const struct submit *submit, struct store_request *reque
 	request->idempotency_key = submit->idempotency_key;
 	request->max_attempts = (unsigned)attempts;
 	int rc = parse_priority(submit->priority, &request->priority, err);
+	if (rc == 0) {
+		rc = request_limits(&submit->max_time, &submit->max_memory, &submit->max_output,
+		        &request->limits, err);
+	}
 	if (rc == 0) {
 		rc = parse_after(submit->after, &request->not_before, err);
 	}

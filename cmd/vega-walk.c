@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ struct arguments {
 	char *cache;
 	bool no_progress, verbose;
 	/* for vega-run, which starts jobs with these */
-	struct option_number spec_fd, progress_every;
+	struct option_number spec_fd, progress_every, max_memory, max_output;
 	struct strlist allow_root;
 	bool refuse_commands;
 	char *stage;
@@ -55,6 +56,8 @@ static const struct option_row rows[] = {
                 "$VEGA_CACHE)"},
         {"spec-fd", 0, OPT_NUMBER, FIELD(spec_fd), 0, "N", NULL, NULL, NULL},
         {"progress-every", 0, OPT_NUMBER, FIELD(progress_every), 0, "MS", NULL, NULL, NULL},
+        {"max-memory", 0, OPT_NUMBER, FIELD(max_memory), 0, "BYTES", NULL, NULL, NULL},
+        {"max-output", 0, OPT_NUMBER, FIELD(max_output), 0, "BYTES", NULL, NULL, NULL},
         {"allow-root", 0, OPT_LIST, FIELD(allow_root), 0, "DIR", NULL, NULL, NULL},
         {"refuse-commands", 0, OPT_FLAG, FIELD(refuse_commands), 0, NULL, NULL, NULL, NULL},
         {"stage", 0, OPT_TEXT, FIELD(stage), 0, "ID.SEQ", NULL, NULL, NULL},
@@ -194,6 +197,28 @@ static struct format_options output_options(const struct arguments *args, const 
 	};
 }
 
+/*
+ * What this process, and each that it starts, may have mapped for writing of its own. Stacks count
+ * before they are used: threads may take half of it. *threads is how many there may be.
+ */
+static int limit_memory(uint64_t bytes, unsigned *threads, struct vega_error *err)
+{
+	const uint64_t stack_default = 8 << 20;
+	struct rlimit stack, memory;
+	if (getrlimit(RLIMIT_STACK, &stack) != 0 || getrlimit(RLIMIT_DATA, &memory) != 0) {
+		return vega_fail_errno(err, VEGA_FATAL, errno, "--max-memory");
+	}
+	memory.rlim_max = memory.rlim_max < bytes ? memory.rlim_max : bytes;
+	memory.rlim_cur = memory.rlim_max;
+	if (setrlimit(RLIMIT_DATA, &memory) != 0) {
+		return vega_fail_errno(err, VEGA_FATAL, errno, "--max-memory");
+	}
+	bool bounded = stack.rlim_cur && stack.rlim_cur != RLIM_INFINITY;
+	uint64_t most = bytes / 2 / (bounded ? stack.rlim_cur : stack_default);
+	*threads = most == 0 ? 1 : most < INT_MAX ? (unsigned)most : INT_MAX;
+	return 0;
+}
+
 /* Walk, or end what a walk for a job began. */
 static int carry_out(const struct arguments *args, const struct spec *spec,
         struct engine_config *config, struct vega_error *err)
@@ -230,6 +255,15 @@ static bool is_told(const struct engine_config *config, const struct spec *spec,
 	       config->format == format_find("text");
 }
 
+static void tell_memory(uint64_t bytes, struct vega_error *err)
+{
+	struct buf most = BUF_INIT;
+	format_exact_size(&most, bytes);
+	vega_fail(err, VEGA_NOMEM, "it needed more memory than --max-memory %s",
+	        buf_cstr(&most) ? most.data : "allows");
+	buf_release(&most);
+}
+
 static int run(const struct arguments *args, const struct spec *spec)
 {
 	struct screen screen = {0};
@@ -240,6 +274,7 @@ static int run(const struct arguments *args, const struct spec *spec)
 	        .fd = 1,
 	        .allowed = args->allow_root.count ? &args->allow_root : NULL,
 	        .cache_url = args->cache ? args->cache : getenv("VEGA_CACHE"),
+	        .max_output = args->max_output.value,
 	        .stop = &signal_stop,
 	        .tick = &signal_tick,
 	        .progress_records = args->progress_every.set,
@@ -249,6 +284,11 @@ static int run(const struct arguments *args, const struct spec *spec)
 	        .message = on_message,
 	        .context = &screen,
 	};
+	config.memory_limited = args->max_memory.set;
+	if (config.memory_limited &&
+	        limit_memory(args->max_memory.value, &config.max_threads, &err) != 0) {
+		return cmd_error(&err);
+	}
 	if (args->spec_fd.set) {
 		unsetenv("VEGA_CACHE"); /* a job's command need not know its password */
 	}
@@ -266,6 +306,9 @@ static int run(const struct arguments *args, const struct spec *spec)
 	wipe(&screen);
 	if (code && err.sys == EPIPE) {
 		signal_die(SIGPIPE);
+	}
+	if (code && args->max_memory.set && (code == VEGA_NOMEM || err.sys == ENOMEM)) {
+		tell_memory(args->max_memory.value, &err);
 	}
 	int status = !code                          ? 0
 	             : is_told(&config, spec, code) ? vega_exit_status(code)

@@ -5,8 +5,8 @@
 _vega_options() {
 	case $1 in
 	vega-walk) options='--name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --perm --min-depth --max-depth --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --depth --algo --to --out --level --overwrite --output-name --timeout --format --null --no-progress --verbose --files0-from --cache --help --version' ;;
-	vega-submit) options='--queue --priority --after --max-attempts --idempotency-key --label --files0-from --batch --root --store --dry-run --name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --perm --min-depth --max-depth --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --depth --algo --to --out --level --overwrite --output-name --timeout --help --version' ;;
-	vega-run) options='--once --drain --queue --root --commands --run-as-submitter --allow-root-jobs --store --jobs --lease --cache --spool --quiet --verbose --help --version' ;;
+	vega-submit) options='--queue --priority --after --max-attempts --max-time --max-memory --max-output --idempotency-key --label --files0-from --batch --root --store --dry-run --name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --perm --min-depth --max-depth --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --depth --algo --to --out --level --overwrite --output-name --timeout --help --version' ;;
+	vega-run) options='--once --drain --queue --root --commands --run-as-submitter --allow-root-jobs --store --max-time --max-memory --max-output --jobs --lease --cache --spool --quiet --verbose --help --version' ;;
 	vega-status) options='--wait --follow --timeout --result --records --retry --force --state --queue --label --submitter --newer-than --older-than --limit --workers --format --store --cache --help --version' ;;
 	vega-cancel) options='--wait --verbose --store --help --version' ;;
 	vega-admin) options='--older-than --state --queue --label --dry-run --batch --spool --root --format --store --help --version' ;;
@@ -55,6 +55,9 @@ _vega_value() {
 	vega-submit:--priority) kind='text' ;;
 	vega-submit:--after) kind='text' ;;
 	vega-submit:--max-attempts) kind='text' ;;
+	vega-submit:--max-time) kind='text' ;;
+	vega-submit:--max-memory) kind='text' ;;
+	vega-submit:--max-output) kind='text' ;;
 	vega-submit:--idempotency-key) kind='text' ;;
 	vega-submit:--label) kind='text' ;;
 	vega-submit:--files0-from) kind='file' ;;
@@ -95,6 +98,9 @@ _vega_value() {
 	vega-run:--queue) kind='text' ;;
 	vega-run:--root) kind='directory' ;;
 	vega-run:--store) kind='text' ;;
+	vega-run:--max-time) kind='text' ;;
+	vega-run:--max-memory) kind='text' ;;
+	vega-run:--max-output) kind='text' ;;
 	vega-run:--jobs | vega-run:-j) kind='text' ;;
 	vega-run:--lease) kind='text' ;;
 	vega-run:--cache) kind='text' ;;

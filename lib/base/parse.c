@@ -436,3 +436,31 @@ void format_duration(struct buf *out, uint64_t nanoseconds)
 		buf_printf(out, " %llu%s", (unsigned long long)second, units[i + 1].name);
 	}
 }
+
+void format_exact_size(struct buf *out, uint64_t bytes)
+{
+	static const char units[] = "KMGTPE";
+	size_t power = 0;
+	while (bytes && bytes % 1024 == 0 && power < sizeof units - 1) {
+		bytes /= 1024;
+		power++;
+	}
+	buf_add_u64(out, bytes);
+	if (power) {
+		buf_add_char(out, units[power - 1]);
+	}
+}
+
+void format_exact_duration(struct buf *out, uint64_t ms)
+{
+	static const struct {
+		const char *name;
+		uint64_t ms;
+	} units[] = {{"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}};
+	size_t i = 0;
+	while (ms % units[i].ms) {
+		i++;
+	}
+	buf_add_u64(out, ms / units[i].ms);
+	buf_add_str(out, units[i].name);
+}

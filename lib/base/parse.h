@@ -69,4 +69,9 @@ void format_counted(struct buf *out, unsigned __int128 count, const char *one, c
 /* "3d 4h", "12min 5s", "0.34s": the two largest units. */
 void format_duration(struct buf *out, uint64_t nanoseconds);
 
+/* "512M", "1500", "2h", "90min": exactly so much, as parse_size() and parse_duration() take it;
+ * milliseconds. */
+void format_exact_size(struct buf *out, uint64_t bytes);
+void format_exact_duration(struct buf *out, uint64_t ms);
+
 #endif

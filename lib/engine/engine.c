@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/escape.h"
 #include "base/killpoint.h"
+#include "base/quota.h"
 #include "engine/content.h"
 #include "engine/expected.h"
 #include "engine/receipt.h"
@@ -27,8 +28,10 @@ struct run {
 	unsigned content_index[CONTENT_OPS_MAX]; /* which of op[] content.op[i] is */
 	struct content_config content;
 	struct cache *cache;
-	struct sink *sink; /* NULL during the planning pass */
-	bool receipt;      /* it will be seen */
+	struct quota quota;
+	atomic_bool memory_ended; /* of what is limited */
+	struct sink *sink;        /* NULL during the planning pass */
+	bool receipt;             /* it will be seen */
 	struct walk *walk;
 	pthread_mutex_t message_lock;
 	uint64_t expected; /* entries, for the callback; asked when it first is called; by its lock
@@ -175,6 +178,12 @@ static void on_turn(void *context)
 	}
 }
 
+static void end_run(struct run *run)
+{
+	int running = 0;
+	atomic_compare_exchange_strong(run->config->stop, &running, -1);
+}
+
 static void message(struct run *run, const char *line)
 {
 	if (run->config->message) {
@@ -292,6 +301,10 @@ static void on_error(void *context, const char *what, const char *dir, size_t di
 	struct run *run = t->run;
 	struct buf line = BUF_INIT;
 	t->unwritten += writes(run, what);
+	if (errnum == ENOMEM && run->config->memory_limited) {
+		atomic_store(&run->memory_ended, true);
+		end_run(run);
+	}
 	if (run->receipt) {
 		receipt_error(&t->receipt, dir, dir_len, name, name_len, errnum);
 	}
@@ -405,9 +418,16 @@ static void choose_ops(struct run *run)
 	}
 }
 
+static unsigned team_within(const struct run *run, unsigned threads)
+{
+	unsigned most = run->config->max_threads;
+	return most && most < threads ? most : threads;
+}
+
 static unsigned choose_team(void *shared)
 {
-	return team_size(((const struct run *)shared)->spec);
+	const struct run *run = shared;
+	return team_within(run, team_size(run->spec));
 }
 
 /* Under a ceiling, so many that a breath is taken every tenth of a second; 0: as many as is best.
@@ -425,7 +445,7 @@ static struct walk_config walk_settings(struct run *run)
 	        .allowed = run->config->allowed,
 	        .slow_entries = run->content.op_count > 0,
 	        .slice = limited_slice(run->spec),
-	        .threads = team_most(run->spec),
+	        .threads = team_within(run, team_most(run->spec)),
 	        .team = choose_team,
 	        .visitor = &run_visitor,
 	        .thread_begin = thread_begin,
@@ -449,10 +469,16 @@ static struct walk_config walk_settings(struct run *run)
 	return config;
 }
 
+static struct quota *quota_of(struct run *run)
+{
+	return run->config->max_output ? &run->quota : NULL;
+}
+
 static int open_ops(struct run *run, struct vega_error *err)
 {
-	const struct op_output output = {
-	        .allowed = run->config->allowed, .stage = run->config->stage};
+	const struct op_output output = {.allowed = run->config->allowed,
+	        .stage = run->config->stage,
+	        .quota = quota_of(run)};
 	int code = 0;
 	for (unsigned i = 0; i < run->op_count && !code; i++) {
 		if (run->op[i]->open) {
@@ -681,6 +707,7 @@ static int walk_and_conclude(
 		return vega_fail_nomem(err);
 	}
 	sink_stop_on(run->sink, run->config->stop);
+	sink_limit(run->sink, quota_of(run));
 	code = walk_run(run->walk, &complete, err);
 	if (code == 0) {
 		code = conclude(run, complete, err);
@@ -694,6 +721,21 @@ static int walk_and_conclude(
 	return code;
 }
 
+/* What was exceeded is why the run ended, whatever came of that. */
+static int judge_limits(struct run *run, int code, struct vega_error *err)
+{
+	if (quota_of(run) && quota_exceeded(&run->quota)) {
+		struct buf most = BUF_INIT;
+		format_exact_size(&most, run->config->max_output);
+		code = vega_fail(err, VEGA_FATAL, "it wrote more than --max-output %s",
+		        buf_cstr(&most) ? most.data : "");
+		buf_release(&most);
+	} else if (atomic_load(&run->memory_ended)) {
+		code = vega_fail_nomem(err);
+	}
+	return code;
+}
+
 int run_spec(const struct spec *spec, const struct engine_config *config, struct vega_error *err)
 {
 	struct run run = {
@@ -702,6 +744,9 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 	        .message_lock = PTHREAD_MUTEX_INITIALIZER,
 	        .started_ns = monotonic_ns(),
 	        .content = {.spec = spec, .stop = config->stop, .breathe = on_breathe},
+	        .quota = {.most = config->max_output < INT64_MAX ? (int64_t)config->max_output
+	                                                         : INT64_MAX,
+	                .stop = config->stop},
 	};
 	run.receipt = config->format->whole_summary;
 	fs_limit(spec->max_iops.set ? spec->max_iops.value : 0, config->stop);
@@ -722,6 +767,7 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 		struct walk_config settings = walk_settings(&run);
 		code = plan_wanted(&run) ? plan(&run, &settings, err) : 0;
 		code = code ? code : walk_and_conclude(&run, &settings, err);
+		code = judge_limits(&run, code, err);
 	}
 	walk_free(run.walk);
 	buf_release(&run.first_error);

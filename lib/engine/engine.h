@@ -27,6 +27,12 @@ struct engine_config {
 	const struct stage *stage;     /* output goes there, for engine_publish(); NULL: at once to
 	                                  its place */
 
+	/* Of records, summary and files; 0: as much as there is. More ends the run with VEGA_FATAL.
+	 */
+	uint64_t max_output;
+	unsigned max_threads; /* 0: as many as is best */
+	bool memory_limited; /* entries that memory ended for are no errors of theirs: VEGA_NOMEM */
+
 	/*
 	 * Non-zero ends the run soon: what is known is printed, marked incomplete. A signal
 	 * handler stores the signal's number; the engine itself stores -1 when the output cannot

@@ -57,6 +57,20 @@ uint64_t job_retry_delay_ms(unsigned attempt)
 	return delay < most ? delay : most;
 }
 
+static void lower(uint64_t *limit, uint64_t most)
+{
+	if (most && (*limit == 0 || *limit > most)) {
+		*limit = most;
+	}
+}
+
+void job_limits_lower(struct job_limits *limits, const struct job_limits *most)
+{
+	lower(&limits->timeout_ms, most->timeout_ms);
+	lower(&limits->memory_bytes, most->memory_bytes);
+	lower(&limits->output_bytes, most->output_bytes);
+}
+
 void job_release(struct job *job)
 {
 	free(job->spec);

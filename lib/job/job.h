@@ -36,10 +36,13 @@ uint64_t job_retry_delay_ms(unsigned attempt);
 
 /* What one attempt of a job may use; 0: no limit. Set by the submitter, kept by the worker. */
 struct job_limits {
-	uint64_t timeout_ms;
+	uint64_t timeout_ms;   /* of the walk: files that are committed are published in any case */
 	uint64_t memory_bytes; /* of each process */
 	uint64_t output_bytes; /* records and files together */
 };
+
+/* Lower each to `most`. */
+void job_limits_lower(struct job_limits *limits, const struct job_limits *most);
 
 /* A job as the store returns it. Strings are owned (job_release()); those that are not known are
  * NULL. */

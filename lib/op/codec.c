@@ -1,10 +1,12 @@
 #include "op/codec.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/fd.h"
 
@@ -19,6 +21,7 @@ struct codec {
 	enum stage stage;
 	int fd;
 	uint64_t written;
+	struct quota *quota; /* may be NULL */
 
 	ZSTD_CCtx *compressor;
 	ZSTD_DCtx *expander;
@@ -113,6 +116,11 @@ void codec_begin(struct codec *codec, int fd, uint64_t size)
 	}
 }
 
+void codec_limit(struct codec *codec, struct quota *quota)
+{
+	codec->quota = quota;
+}
+
 uint64_t codec_written(const struct codec *codec)
 {
 	return codec->written;
@@ -120,12 +128,22 @@ uint64_t codec_written(const struct codec *codec)
 
 static int flush(struct codec *codec, size_t len, struct vega_error *err)
 {
-	int rc = fd_write_all(codec->fd, codec->out, len);
+	bool may = quota_take(codec->quota, (int64_t)len);
+	int rc = may ? fd_write_all(codec->fd, codec->out, len) : -EDQUOT;
 	if (rc) {
 		return vega_fail_errno(err, VEGA_FATAL, -rc, "writing");
 	}
 	codec->written += len;
 	return 0;
+}
+
+static int zstd_failed(const char *what, size_t code, struct vega_error *err)
+{
+	int rc = vega_fail(err, VEGA_FATAL, "%s: %s", what, ZSTD_getErrorName(code));
+	if (err && ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation) {
+		err->sys = ENOMEM;
+	}
+	return rc;
 }
 
 static int compress_zstd(struct codec *codec, const void *bytes, size_t len, ZSTD_EndDirective mode,
@@ -137,7 +155,7 @@ static int compress_zstd(struct codec *codec, const void *bytes, size_t len, ZST
 		ZSTD_outBuffer out = {codec->out, OUT_SIZE, 0};
 		left = ZSTD_compressStream2(codec->compressor, &out, &in, mode);
 		if (ZSTD_isError(left)) {
-			return vega_fail(err, VEGA_FATAL, "zstd: %s", ZSTD_getErrorName(left));
+			return zstd_failed("zstd", left, err);
 		}
 		int rc = flush(codec, out.pos, err);
 		if (rc) {
@@ -177,8 +195,7 @@ static int expand_zstd(struct codec *codec, const void *bytes, size_t len, struc
 		ZSTD_outBuffer out = {codec->out, OUT_SIZE, 0};
 		size_t left = ZSTD_decompressStream(codec->expander, &out, &in);
 		if (ZSTD_isError(left)) {
-			return vega_fail(err, VEGA_FATAL, "not valid zstd data: %s",
-			        ZSTD_getErrorName(left));
+			return zstd_failed("not valid zstd data", left, err);
 		}
 		int rc = flush(codec, out.pos, err);
 		if (rc) {
@@ -221,6 +238,9 @@ static int expand_gzip(struct codec *codec, const void *bytes, size_t len, struc
 		z->next_out = codec->out;
 		z->avail_out = OUT_SIZE;
 		int rc = inflate(z, Z_NO_FLUSH);
+		if (rc == Z_MEM_ERROR) {
+			return vega_fail_errno(err, VEGA_FATAL, ENOMEM, "gzip");
+		}
 		if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR) {
 			return vega_fail(err, VEGA_FATAL, "not valid gzip data: %s",
 			        z->msg ? z->msg : zError(rc));

@@ -8,8 +8,8 @@
  * an error. A zstd frame may ask for at most 128 MiB of window.
  *
  * One a thread, used again for file after file. A call that fails fills err: err->sys is the errno
- * of a failed write, or 0 when the input is at fault, and the text says what is wrong, naming
- * neither file.
+ * of a failed write, ENOMEM, or 0 when the input is at fault, and the text says what is wrong,
+ * naming neither file.
  */
 #ifndef VEGA_OP_CODEC_H
 #define VEGA_OP_CODEC_H
@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/quota.h"
 #include "spec/spec.h"
 
 struct codec;
@@ -26,6 +27,9 @@ struct codec;
 /* level: 0 for the codec's default. NULL: no memory. */
 struct codec *codec_new(enum spec_codec kind, int level);
 void codec_free(struct codec *codec);
+
+/* What is written counts against the quota, which is borrowed; more than it is EDQUOT. */
+void codec_limit(struct codec *codec, struct quota *quota);
 
 /* Start a file; fd is borrowed until codec_end(). `size`: the input's bytes, 0 when not known; it
  * is an error for zstd when they come out different. Also ends whatever was unfinished. */

@@ -43,6 +43,7 @@ struct filter {
 	int to;           /* the output file */
 	uint64_t started; /* ns, CLOCK_MONOTONIC */
 	uint64_t written;
+	struct quota *quota; /* may be NULL */
 	size_t tail_len;
 	bool tail_cut;
 	char tail[TAIL_SIZE];
@@ -181,6 +182,11 @@ void filter_on_turn(struct filter *filter, void (*turn)(void *context), void *co
 {
 	filter->on_turn = turn;
 	filter->turn_context = context;
+}
+
+void filter_limit(struct filter *filter, struct quota *quota)
+{
+	filter->quota = quota;
 }
 
 uint64_t filter_written(const struct filter *filter)
@@ -485,7 +491,8 @@ static int take_output(struct filter *filter, struct vega_error *err)
 		return 0;
 	}
 	filter->written += (uint64_t)got;
-	int error = fd_write_all(filter->to, filter->buffer, (size_t)got);
+	bool may = quota_take(filter->quota, got);
+	int error = may ? fd_write_all(filter->to, filter->buffer, (size_t)got) : -EDQUOT;
 	if (error) {
 		filter_abort(filter);
 		return vega_fail_errno(err, VEGA_FATAL, -error, "writing");

@@ -28,6 +28,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/quota.h"
 #include "base/strlist.h"
 
 /* Length of the name without its extension: what stands before the last dot, if that is not its
@@ -49,6 +50,9 @@ void filter_free(struct filter *filter); /* ends a running process */
 
 /* `turn` is called, by the thread that waits, at least ten times a second while a process runs. */
 void filter_on_turn(struct filter *filter, void (*turn)(void *context), void *context);
+
+/* What it writes counts against the quota, which is borrowed; more ends it (EDQUOT). */
+void filter_limit(struct filter *filter, struct quota *quota);
 
 /* Start the process for this path; its output goes to fd, which is borrowed until the end. */
 int filter_begin(

@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/quota.h"
 #include "fs/stage.h"
 #include "record/record.h"
 #include "record/sink.h"
@@ -46,6 +47,7 @@ struct op_thread {
 struct op_output {
 	const struct strlist *allowed; /* beneath one of these; NULL or empty: anywhere */
 	const struct stage *stage;     /* written there, and not published; NULL: published */
+	struct quota *quota;           /* what is written counts against it; NULL: none */
 };
 
 #define OP_RESULT_MAX 64

@@ -30,6 +30,7 @@ struct transform {
 	const struct spec *spec;
 	struct output_root *root;
 	struct output_root *target; /* where files are written: the root, or a job's stage in it */
+	struct quota *quota;
 	struct pending *pending;
 	struct claims *claims; /* while planning */
 };
@@ -235,6 +236,7 @@ static int transform_open(const struct spec *spec, const struct op_output *outpu
 		return vega_fail_nomem(err);
 	}
 	transform->spec = spec;
+	transform->quota = output->quota;
 	int rc = spec->command.count ? filter_check(&spec->command, err) : 0;
 	if (rc == 0) {
 		rc = output_root_open(spec->out, output->allowed, &transform->root, err);
@@ -294,6 +296,9 @@ static void *transform_thread_begin(struct op_thread *thread)
 	}
 	if (t->filter) {
 		filter_on_turn(t->filter, thread->turn, thread->turn_context);
+		filter_limit(t->filter, t->transform->quota);
+	} else {
+		codec_limit(t->codec, t->transform->quota);
 	}
 	return t;
 }
@@ -588,11 +593,12 @@ static int finish_output(struct transform_thread *t)
 static int refuse_failed(struct transform_thread *t, const struct walk_entry *entry)
 {
 	int sys = t->err.sys;
-	if (sys == EINTR) { /* the run is stopping */
+	struct quota *quota = t->transform->quota;
+	if (sys == EINTR || (quota && quota_exceeded(quota))) { /* the run is stopping */
 		t->failed++;
 		return -1;
 	}
-	if (sys == 0 || sys == ETIMEDOUT) {
+	if (sys == 0 || sys == ETIMEDOUT || sys == ENOMEM) {
 		return refuse(t, entry, sys, t->err.text);
 	}
 	return refuse_output(t, entry, sys, NULL);

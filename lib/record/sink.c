@@ -49,6 +49,7 @@ struct sink {
 	bool sort;
 	const struct format *format;
 	const struct format_options *options;
+	struct quota *quota;  /* may be NULL */
 	atomic_int error;     /* the first errno */
 	pthread_mutex_t lock; /* writes, and the list of threads */
 	struct sink_thread *threads;
@@ -73,9 +74,17 @@ int sink_error(const struct sink *sink)
 	return atomic_load_explicit(&sink->error, memory_order_relaxed);
 }
 
+void sink_limit(struct sink *sink, struct quota *quota)
+{
+	sink->quota = quota;
+}
+
 /* Writes and empties buf; after a failure it only empties it. */
 static void write_out(struct sink *sink, struct buf *buf)
 {
+	if (buf->len && !quota_take(sink->quota, (int64_t)buf->len)) {
+		set_error(sink, EDQUOT);
+	}
 	if (buf->len && !sink_error(sink)) {
 		pthread_mutex_lock(&sink->lock);
 		int status = sink_error(sink)
@@ -304,7 +313,10 @@ void sink_record(struct sink_thread *thread, const struct record *record)
 			set_error(sink, ENOMEM);
 		}
 		buf_clear(buf);
-	} else if (buf->len >= BUFFER_SIZE || record->type == RECORD_PROGRESS) {
+	} else if (record->type == RECORD_PROGRESS) {
+		quota_take(sink->quota, (int64_t)before - (int64_t)buf->len);
+		write_out(sink, buf);
+	} else if (buf->len >= BUFFER_SIZE) {
 		write_out(sink, buf);
 	} else if (before == 0) {
 		thread->oldest = now_ns();

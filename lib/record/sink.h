@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "base/error.h"
+#include "base/quota.h"
 #include "record/format.h"
 
 struct sink;
@@ -27,6 +28,10 @@ struct sink *sink_new(
  * more, the rest is dropped after a second, with EINTR as the error, instead of waiting for ever.
  */
 void sink_stop_on(struct sink *sink, const atomic_int *stop);
+
+/* What is written counts against the quota, which is borrowed, progress excepted. What would exceed
+ * it is not written, and is an error (EDQUOT). */
+void sink_limit(struct sink *sink, struct quota *quota);
 
 /* One a thread; freed by sink_finish(). Thread-safe. NULL when there is no memory. */
 struct sink_thread *sink_thread_new(struct sink *sink);

@@ -5,6 +5,7 @@
 #include "base/json.h"
 
 #define YEAR_10000 INT64_C(253402300800)
+#define MILLISECOND UINT64_C(1000000)
 
 static int check_text(const char *what, const char *text, struct vega_error *err)
 {
@@ -30,6 +31,25 @@ int request_check(const struct store_request *request, struct vega_error *err)
 		rc = vega_fail(err, VEGA_USAGE, "a job can wait for a time from 1970 to 9999 only");
 	}
 	return rc;
+}
+
+int request_limits(const struct option_number *time, const struct option_number *memory,
+        const struct option_number *output, struct job_limits *limits, struct vega_error *err)
+{
+	*limits = (struct job_limits){.timeout_ms = time->value / MILLISECOND,
+	        .memory_bytes = memory->value,
+	        .output_bytes = output->value};
+	if (time->set && limits->timeout_ms == 0) {
+		return vega_fail(err, VEGA_USAGE, "--max-time: less than 1ms leaves a job no time");
+	}
+	if (memory->set && memory->value < REQUEST_MEMORY_MIN) {
+		return vega_fail(
+		        err, VEGA_USAGE, "--max-memory: a job needs more; the least is 16M");
+	}
+	if (output->set && output->value == 0) {
+		return vega_fail(err, VEGA_USAGE, "--max-output 0: leaves a job no result");
+	}
+	return 0;
 }
 
 /* Does a label before labels->items[index] have the same name of len bytes? */

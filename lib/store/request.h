@@ -4,15 +4,22 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/option.h"
 #include "base/strlist.h"
 #include "store/store.h"
 
 #define REQUEST_TEXT_MAX 255 /* bytes of a queue, a key, a label: what every store can index */
 #define REQUEST_ATTEMPTS_MAX 1000
+#define REQUEST_MEMORY_MIN (UINT64_C(16) << 20) /* vega-walk does not come far with less */
 
 /* VEGA_USAGE for a queue or key that is not short UTF-8 text, for more attempts than there may be,
  * and for a not_before that some store cannot hold. */
 int request_check(const struct store_request *request, struct vega_error *err);
+
+/* --max-time, --max-memory and --max-output, as far as they are set. VEGA_USAGE for limits that no
+ * job could keep. */
+int request_limits(const struct option_number *time, const struct option_number *memory,
+        const struct option_number *output, struct job_limits *limits, struct vega_error *err);
 
 /* Adds the JSON object of labels "K=V". VEGA_USAGE for one that is not short UTF-8 text of that
  * form, and for a K that comes twice. */

@@ -180,6 +180,8 @@ static void conclude(struct attempt *attempt)
 		conclude_publishing(attempt, code);
 	} else if (attempt->ending == ENDING_CANCEL) {
 		verdict(attempt, STORE_CANCELLED, NULL);
+	} else if (attempt->ending == ENDING_LIMIT) {
+		verdict(attempt, STORE_FAILED, clean_text(attempt->why.text));
 	} else if (attempt->ending == ENDING_BROKEN) {
 		verdict(attempt, STORE_RETRY, clean_text(attempt->why.text));
 	} else if (exited && (code == 0 || code == 3) && whole) {
@@ -231,28 +233,58 @@ static int conclude_unstarted(struct attempt *attempt, int code, struct vega_err
 	return 0;
 }
 
+/* What the child of a step is told besides the worker's own options. */
+struct step_options {
+	char stage[64 + UUID_TEXT], memory[40], output[40];
+	const char *list[CHILD_OPTIONS_MAX + 1];
+};
+
+static void choose_options(
+        struct step_options *options, const struct attempt *attempt, enum attempt_step step)
+{
+	static const char *const steps[] = {
+	        [STEP_PUBLISH] = "--publish", [STEP_DISCARD] = "--discard"};
+	const struct job_limits *limits = &attempt->job.limits;
+	unsigned long long memory = step == STEP_WALK ? limits->memory_bytes : 0;
+	unsigned long long output = step == STEP_WALK ? limits->output_bytes : 0;
+	uint64_t seq = step == STEP_PUBLISH ? attempt->job.committed_seq : attempt->lease.lease_seq;
+	const char **next = options->list;
+	if (attempt->staged) {
+		snprintf(options->stage, sizeof options->stage, "--stage=%s.%llu", attempt->job.id,
+		        (unsigned long long)seq);
+		*next++ = options->stage;
+	}
+	if (steps[step]) {
+		*next++ = steps[step];
+	}
+	if (memory) {
+		snprintf(options->memory, sizeof options->memory, "--max-memory=%llu", memory);
+		*next++ = options->memory;
+	}
+	if (output) {
+		snprintf(options->output, sizeof options->output, "--max-output=%llu", output);
+		*next++ = options->output;
+	}
+	*next = NULL;
+}
+
 int attempt_start(struct attempt *attempt, enum attempt_step step,
         const struct child_command *command, uint64_t now, struct vega_error *err)
 {
-	static const char *const step_options[] = {
-	        [STEP_PUBLISH] = "--publish", [STEP_DISCARD] = "--discard"};
-	char stage[64 + UUID_TEXT];
-	const char *options[CHILD_OPTIONS_MAX + 1] = {stage, step_options[step]};
-	uint64_t seq = step == STEP_PUBLISH ? attempt->job.committed_seq : attempt->lease.lease_seq;
-	snprintf(stage, sizeof stage, "--stage=%s.%llu", attempt->job.id, (unsigned long long)seq);
-	if (!attempt->staged) {
-		options[0] = NULL;
-	}
+	struct step_options options;
+	uint64_t timeout = step == STEP_WALK ? attempt->job.limits.timeout_ms : 0;
+	choose_options(&options, attempt, step);
 	child_release(&attempt->child);
 	attempt->step = step;
 	attempt->phase = ATTEMPT_RUNNING;
 	attempt->kill_at = step == STEP_DISCARD ? now + ATTEMPT_DISCARD_MS : 0;
+	attempt->limit_at = timeout ? now + timeout : 0;
 	int code = identify(attempt, command, err);
 	if (code == 0) {
 		const struct identity *identity = command->submitters ? &attempt->identity : NULL;
 		KILL_POINT(spawn);
 		code = child_start(
-		        &attempt->child, command, options, identity, attempt->job.spec, err);
+		        &attempt->child, command, options.list, identity, attempt->job.spec, err);
 		KILL_POINT(spawned);
 	}
 	if (code < 0) {
@@ -292,8 +324,21 @@ void attempt_kill(struct attempt *attempt)
 	attempt->kill_at = 0;
 }
 
+static void use_up_time(struct attempt *attempt, uint64_t now)
+{
+	struct buf why = BUF_INIT;
+	buf_add_str(&why, "it ran longer than --max-time ");
+	format_exact_duration(&why, attempt->job.limits.timeout_ms);
+	attempt_stop(attempt, ENDING_LIMIT, buf_cstr(&why), now);
+	attempt->limit_at = 0;
+	buf_release(&why);
+}
+
 void attempt_tick(struct attempt *attempt, uint64_t now)
 {
+	if (attempt->phase == ATTEMPT_RUNNING && attempt->limit_at && now >= attempt->limit_at) {
+		use_up_time(attempt, now);
+	}
 	if (attempt->phase != ATTEMPT_RUNNING || !attempt->kill_at || now < attempt->kill_at) {
 		return;
 	}

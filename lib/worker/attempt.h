@@ -33,6 +33,7 @@ enum attempt_ending {
 	ENDING_NONE,
 	ENDING_RELEASE, /* the worker stops */
 	ENDING_BROKEN,  /* the child does not keep the protocol, or its records cannot be kept */
+	ENDING_LIMIT,   /* it used more time than it may */
 	ENDING_CANCEL,
 	ENDING_LOST, /* the lease is not ours any more, or is about to end */
 };
@@ -57,9 +58,10 @@ struct attempt {
 	struct store_lease lease;
 	uint64_t lease_end; /* from when the last good claim or heartbeat was sent */
 	uint64_t began;
-	uint64_t kill_at; /* 0: nothing planned */
+	uint64_t kill_at;  /* 0: nothing planned */
+	uint64_t limit_at; /* when the walk has used up its time; 0: never */
 	enum attempt_ending ending;
-	struct vega_error why; /* of ENDING_BROKEN and ENDING_LOST */
+	struct vega_error why; /* of ENDING_BROKEN, ENDING_LIMIT and ENDING_LOST */
 	struct child child;
 	struct stream stream;
 	struct spool spool;
@@ -109,7 +111,7 @@ void attempt_stop(
 /* SIGKILL, but the verdict stays. */
 void attempt_kill(struct attempt *attempt);
 
-/* Carry out a planned SIGKILL that is due. */
+/* End a walk whose time is used up; carry out a planned SIGKILL that is due. */
 void attempt_tick(struct attempt *attempt, uint64_t now);
 
 /* Has the child ended? Then its last output is read, it is reaped, and the attempt is OVER. */

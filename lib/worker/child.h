@@ -45,7 +45,7 @@ struct child {
 	struct buf tail; /* the end of stderr: CHILD_TAIL_MAX bytes at least, when there were */
 };
 
-#define CHILD_OPTIONS_MAX 2
+#define CHILD_OPTIONS_MAX 4
 
 /*
  * `options`: up to CHILD_OPTIONS_MAX more than the command's, ended by NULL. `identity`: whom it

@@ -22,6 +22,7 @@ static void start(struct worker *w, struct job *job, uint64_t lease_end)
 	w->claims++;
 	worker_report(w, DETAIL, "%s started: attempt %u of %u", job->id, job->attempt,
 	        job->max_attempts);
+	job_limits_lower(&job->limits, &w->config->limits);
 	attempt_begin(attempt, job, w->spool_dir, worker_now(), lease_end);
 	if (worker_start(w, attempt, attempt->step, &err) == 0) {
 		w->start_failures = 0;

@@ -27,6 +27,7 @@ struct worker_config {
 	const char *spool_dir; /* large record streams; NULL: beside the state */
 	const char *cache_url; /* VEGA_CACHE for the children and the result cache; NULL: none */
 	struct strlist queues, roots;
+	struct job_limits limits;              /* no job has more */
 	bool refuse_commands;                  /* of jobs: what they run is bound by no root */
 	const struct identity_map *submitters; /* whom jobs run as; NULL: as this process */
 	unsigned jobs;                         /* at a time, ≥ 1 */

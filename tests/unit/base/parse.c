@@ -206,6 +206,20 @@ static void is_duration(uint64_t nanoseconds, const char *text)
 	is_str(buf_cstr(&out), text, "duration %s", text);
 }
 
+/* And back. */
+static void is_exact(uint64_t bytes, const char *size, uint64_t ms, const char *duration)
+{
+	uint64_t again = 0;
+	buf_clear(&out);
+	format_exact_size(&out, bytes);
+	is_str(buf_cstr(&out), size, "exactly %s", size);
+	ok(parse_size(size, &again, NULL) == 0 && again == bytes, "and back");
+	buf_clear(&out);
+	format_exact_duration(&out, ms);
+	is_str(buf_cstr(&out), duration, "exactly %s", duration);
+	ok(parse_duration(duration, &again, NULL) == 0 && again == ms * 1000000, "and back");
+}
+
 static void test_formats(void)
 {
 	is_size(0, "0 B");
@@ -227,6 +241,13 @@ static void test_formats(void)
 	is_duration(3600000000000, "1h");
 	is_duration(UINT64_C(273600000000000), "3d 4h");
 	is_duration(UINT64_MAX, "213503d 23h");
+
+	is_exact(0, "0", 1, "1ms");
+	is_exact(1000, "1000", 1500, "1500ms");
+	is_exact(1024, "1K", 61000, "61s");
+	is_exact(UINT64_C(1) << 61, "2E", 5400000, "90min");
+	is_exact(1536 << 20, "1536M", 7200000, "2h");
+	is_exact(UINT64_MAX, "18446744073709551615", 172800000, "2d");
 
 	static const struct {
 		uint64_t count;

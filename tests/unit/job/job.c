@@ -39,6 +39,19 @@ static void delays(void)
 	is_int(job_retry_delay_ms(4000000000u), 600000, "for ever");
 }
 
+static void limits(void)
+{
+	const struct job_limits most = {.timeout_ms = 10, .memory_bytes = 20};
+	struct job_limits limits = {.timeout_ms = 11, .output_bytes = 30};
+	job_limits_lower(&limits, &most);
+	is_int(limits.timeout_ms, 10, "a higher limit is lowered");
+	is_int(limits.memory_bytes, 20, "where there was none, there is one");
+	is_int(limits.output_bytes, 30, "no limit lowers none");
+	limits.timeout_ms = 9;
+	job_limits_lower(&limits, &most);
+	is_int(limits.timeout_ms, 9, "a lower one stays");
+}
+
 static void is_json(const struct job *job, const char *wanted, const char *name)
 {
 	struct buf text = BUF_INIT;
@@ -106,6 +119,7 @@ int main(void)
 {
 	states();
 	delays();
+	limits();
 	json();
 	return done();
 }

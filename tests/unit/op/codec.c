@@ -98,6 +98,24 @@ static void test_round_trips(struct codec *none)
 	}
 }
 
+static void test_quota(struct codec *none)
+{
+	static atomic_int stop;
+	struct quota quota = {.most = 300000, .stop = &stop};
+	fill(&plain, 300000, false);
+	struct codec *codec = codec_new(SPEC_ZSTD, 0);
+	run(codec, &plain, 65536, &packed, &err);
+	codec_free(codec);
+	codec_limit(none, &quota);
+	is_int(run(none, &packed, 65536, &back, &err), 0, "as much as a quota allows");
+	is_int(stop, 0, "does not end the run");
+	ok(run(none, &packed, 65536, &back, &err) < 0, "more does");
+	is_int(err.sys, EDQUOT, "and says so");
+	is_int(back.len, 0, "nothing of it is written");
+	is_int(stop, -1, "the run is to end");
+	codec_limit(none, NULL);
+}
+
 static void test_levels(void)
 {
 	fill(&plain, 300000, false);
@@ -256,6 +274,7 @@ int main(void)
 	struct codec *none = codec_new(SPEC_NONE, 0);
 	test_round_trips(none);
 	test_levels();
+	test_quota(none);
 	test_concatenated(none);
 	test_formats(none);
 	test_write_failure(none);

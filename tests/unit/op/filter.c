@@ -17,6 +17,7 @@
 static struct vega_error err;
 static struct buf output;
 static atomic_int stop;
+static struct quota *quota;
 
 static void is_argument(const char *token, const char *path, const char *want)
 {
@@ -65,6 +66,7 @@ static int run(const char *const *argv, const void *bytes, size_t len, uint64_t 
 	struct strlist command = words(argv);
 	struct filter *filter = filter_new(&command, timeout_ns, &stop);
 	int fd = memfd_create("filter", MFD_CLOEXEC);
+	filter_limit(filter, quota);
 	err = (struct vega_error){0};
 	int rc = filter_begin(filter, "some/file.csv", 13, fd, &err);
 	if (rc == 0) {
@@ -167,6 +169,19 @@ static void test_failures(void)
 }
 
 /* Does the process not run any more? A zombie that nobody reaps does not. */
+static void test_quota(void)
+{
+	static struct quota small = {.most = 100000, .stop = &stop};
+	quota = &small;
+	is_int(SH("", 0, "head -c 100000 /dev/zero"), 0, "a filter may write its quota");
+	ok(SH("", 0, "exec yes") < 0, "and no more");
+	is_int(err.sys, EDQUOT, "says so");
+	is_int(output.len, 0, "nothing of what would exceed it is written");
+	is_int(stop, -1, "and ends the run");
+	stop = 0;
+	quota = NULL;
+}
+
 static bool gone(long pid)
 {
 	for (int i = 0; i < 500; i++) {
@@ -291,6 +306,7 @@ int main(void)
 	test_arguments();
 	test_streams();
 	test_failures();
+	test_quota();
 	test_ends();
 	test_inheritance();
 	is_int(highest_fd(), before, "no descriptor leaked");

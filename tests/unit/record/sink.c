@@ -286,6 +286,42 @@ static void test_progress(void)
 	close(fd);
 }
 
+static void test_quota(void)
+{
+	atomic_int stop = 0;
+	struct quota quota = {.most = 5, .stop = &stop};
+	int fd = scratch();
+	struct vega_error err;
+	struct sink *sink = sink_new(fd, format_find("text"), &options, false);
+	sink_limit(sink, &quota);
+	struct sink_thread *thread = sink_thread_new(sink);
+	struct record record = entry("", "a"), progress = {.type = RECORD_PROGRESS};
+	sink_record(thread, &record);
+	sink_record(thread, &progress);
+	sink_record(thread, &record);
+	sink_flush(thread);
+	is_int(sink_error(sink), 0, "what a quota allows is written");
+	is_int(stop, 0, "and the run goes on");
+	sink_record(thread, &record);
+	is_int(sink_finish(sink, NULL, 0, &err), VEGA_FATAL, "more is not");
+	is_int(err.sys, EDQUOT, "and says so");
+	is_int(stop, -1, "the run is to end");
+	is_int(lseek(fd, 0, SEEK_END), 4, "nothing of it is there");
+	close(fd);
+
+	quota = (struct quota){.most = 20, .stop = &stop};
+	fd = scratch();
+	sink = sink_new(fd, format_find("ndjson"), &options, false);
+	sink_limit(sink, &quota);
+	thread = sink_thread_new(sink);
+	for (unsigned i = 0; i < 100; i++) {
+		sink_record(thread, &progress);
+	}
+	is_int(sink_finish(sink, NULL, 0, &err), 0, "progress does not count");
+	ok(lseek(fd, 0, SEEK_END) > 1000, "and is written");
+	close(fd);
+}
+
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -298,5 +334,6 @@ int main(void)
 	test_stop();
 	test_flush();
 	test_progress();
+	test_quota();
 	return done();
 }

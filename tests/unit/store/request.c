@@ -67,9 +67,31 @@ static void test_check(void)
 	is_int(request_check(&request, &err), VEGA_USAGE, "before 1970");
 }
 
+static int limits_of(uint64_t time, uint64_t memory, uint64_t output, struct job_limits *limits)
+{
+	struct option_number t = {time, true}, m = {memory, true}, o = {output, true};
+	return request_limits(&t, &m, &o, limits, NULL);
+}
+
+static void test_limits(void)
+{
+	const struct option_number none = {0};
+	struct job_limits limits;
+	is_int(request_limits(&none, &none, &none, &limits, NULL), 0, "no limits");
+	ok(!limits.timeout_ms && !limits.memory_bytes && !limits.output_bytes, "are zero");
+	is_int(limits_of(1500000, REQUEST_MEMORY_MIN, 1, &limits), 0, "the smallest");
+	ok(limits.timeout_ms == 1 && limits.memory_bytes == 16 << 20 && limits.output_bytes == 1,
+	        "in milliseconds and bytes");
+	is_int(limits_of(999999, REQUEST_MEMORY_MIN, 1, &limits), VEGA_USAGE, "no time");
+	is_int(limits_of(1000000, REQUEST_MEMORY_MIN - 1, 1, &limits), VEGA_USAGE,
+	        "too little memory");
+	is_int(limits_of(1000000, REQUEST_MEMORY_MIN, 0, &limits), VEGA_USAGE, "no output");
+}
+
 int main(void)
 {
 	test_labels();
 	test_check();
+	test_limits();
 	return done();
 }

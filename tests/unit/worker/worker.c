@@ -33,6 +33,7 @@ struct row {
 	unsigned attempt, max_attempts;
 	uint64_t lease_seq, committed_seq, finished_seq, due, lease_end;
 	bool cancel;
+	struct job_limits limits;
 	char *progress, *error, *summary, *records, *uri, *digest, *tail;
 	uint64_t records_size;
 	int exit_code;
@@ -113,6 +114,7 @@ static int fake_claim(struct store *store, const struct store_claim *claim, stru
 		        .state = JOB_PROCESSING,
 		        .attempt = row->attempt,
 		        .max_attempts = row->max_attempts,
+		        .limits = row->limits,
 		        .lease_seq = row->lease_seq,
 		        .committed_seq = row->committed_seq};
 		memcpy(jobs[count++].id, row->id, UUID_TEXT);
@@ -881,6 +883,37 @@ static void test_batch(void)
 	}
 }
 
+static void test_limits(void)
+{
+	reset();
+	struct row *row = submit("exec sleep 100\n");
+	row->max_attempts = 3;
+	row->limits.timeout_ms = 300;
+	uint64_t began = now_ms();
+	is_int(work(), 0, "a job that runs too long");
+	ok(now_ms() - began < 5000, "is ended");
+	is_int(row->state, JOB_FAILED, "for good");
+	is_int(row->attempt, 1, "in its first attempt");
+	is_str(row->error, "it ran longer than --max-time 300ms", "and says why");
+	is_int(row->exit_code, 143, "by SIGTERM");
+
+	reset();
+	row = submit("trap 'sleep 0.1; echo \"$end\"; exit 0' TERM; end='" SUMMARY
+	             "'; while :; do sleep 0.05; done\n");
+	row->limits.timeout_ms = 100;
+	work();
+	is_int(row->state, JOB_FAILED, "one that is done too late has failed, too");
+
+	reset();
+	row = submit("echo args: \"$@\" >&2\n" SAY_SUMMARY);
+	row->limits = (struct job_limits){.timeout_ms = 3600000, .memory_bytes = 99999999};
+	config.limits = (struct job_limits){.memory_bytes = 88888888, .output_bytes = 77777777};
+	is_int(work(), 0, "limits of a job and of the worker");
+	is_int(row->state, JOB_COMPLETED, "that are kept");
+	ok(strstr(row->tail, " --max-memory=88888888 --max-output=77777777\n") != NULL,
+	        "are told to the child, the lower of both: %s", row->tail);
+}
+
 /* --- signals ---------------------------------------------------------------------------------- */
 
 static void test_signals(void)
@@ -1112,6 +1145,28 @@ static void test_staged(void)
 	steps();
 }
 
+static void test_staged_limits(void)
+{
+	struct row *row = stage_job("exec sleep 100\n", "exit 0\n");
+	row->limits.timeout_ms = 200;
+	work();
+	is_int(row->state, JOB_FAILED, "a walk that runs too long");
+	is_str(steps(), "walk 1, discard 1, ", "publishes nothing");
+
+	row = stage_job(SAY_SUMMARY, "echo \"$@\" > $TMPDIR/options; sleep 0.5\n");
+	row->limits = (struct job_limits){300, 99999999, 77777777};
+	work();
+	is_int(row->state, JOB_COMPLETED, "publishing may take longer");
+	is_str(steps(), "walk 1, publish 1, discard 1, ", "than the walk");
+	struct buf text = BUF_INIT;
+	snprintf(file, sizeof file, "%s/options", directory);
+	file_read_all(file, &text, NULL);
+	ok(buf_cstr(&text) && text.len && !strstr(text.data, "--max-"), "under no limit: %s",
+	        buf_cstr(&text));
+	buf_release(&text);
+	unlink(file);
+}
+
 static void test_staged_failures(void)
 {
 	struct row *row = stage_job("exit 1\n", "exit 0\n");
@@ -1244,6 +1299,7 @@ int main(void)
 	test_unanswered_finish();
 	test_refused_result();
 	test_batch();
+	test_limits();
 	test_signals();
 	test_stopped();
 	test_killed();
@@ -1252,6 +1308,7 @@ int main(void)
 	test_cannot_start();
 	write_walk(STEP_WALK_SCRIPT);
 	test_staged();
+	test_staged_limits();
 	test_staged_failures();
 	test_commit();
 	test_staged_signal();

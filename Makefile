@@ -205,7 +205,7 @@ gauntlet-part: all $(GAUNTLET)
 
 MODEL := $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c))
 
-$(B)/tests/model/explore: $(MODEL) $(filter-out %/worker/worker.o %/worker/child.o,$(call seen_objects,worker))
+$(B)/tests/model/explore: $(MODEL) $(filter-out %/worker/worker.o %/worker/child.o %/worker/spool.o,$(call seen_objects,worker))
 	$(if $(V),,$(call say,LD))
 	$(Q)$(LINK)
 

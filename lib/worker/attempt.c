@@ -61,9 +61,8 @@ void attempt_committed(struct attempt *attempt)
 
 bool attempt_to_discard(const struct attempt *attempt)
 {
-	bool published = attempt->stored && attempt->result.outcome == STORE_COMPLETED;
 	return attempt->staged && attempt->step != STEP_DISCARD &&
-	       (attempt->commit == COMMIT_NONE || published);
+	       (attempt->commit == COMMIT_NONE || attempt->completed);
 }
 
 /* --- the verdict ------------------------------------------------------------------------------ */
@@ -195,10 +194,18 @@ static void conclude(struct attempt *attempt)
 	}
 }
 
+/* Remove the file of records, unless the store has it, or may have it. */
+static void drop_records(struct attempt *attempt)
+{
+	if (!attempt->completed && !attempt->unanswered && attempt->commit == COMMIT_NONE) {
+		spool_discard(&attempt->spool);
+	}
+}
+
 void attempt_refused(struct attempt *attempt, const char *why)
 {
 	verdict(attempt, STORE_RETRY, clean_text(why));
-	spool_discard(&attempt->spool);
+	drop_records(attempt);
 	attempt->refused = true;
 }
 
@@ -314,7 +321,7 @@ void attempt_stop(
 		attempt->kill_at = now + ATTEMPT_GRACE_MS;
 	} else if (attempt->phase == ATTEMPT_OVER && ending == ENDING_CANCEL) {
 		verdict(attempt, STORE_CANCELLED, NULL);
-		spool_discard(&attempt->spool);
+		drop_records(attempt);
 	}
 }
 
@@ -429,14 +436,10 @@ bool attempt_reap(struct attempt *attempt, char *block, size_t size, uint64_t no
 
 void attempt_clear(struct attempt *attempt)
 {
-	bool completed = attempt->stored && attempt->result.outcome == STORE_COMPLETED;
 	child_release(&attempt->child);
 	stream_release(&attempt->stream);
-	if (completed || attempt->unanswered || attempt->commit != COMMIT_NONE) {
-		spool_release(&attempt->spool);
-	} else {
-		spool_discard(&attempt->spool);
-	}
+	drop_records(attempt);
+	spool_release(&attempt->spool);
 	job_release(&attempt->job);
 	identity_release(&attempt->identity);
 	free(attempt->error);

@@ -51,7 +51,7 @@ struct attempt {
 	enum attempt_step step;
 	bool staged; /* it writes files */
 	enum attempt_commit commit;
-	bool stored;     /* its result is */
+	bool completed;  /* the job is, with its result */
 	bool unanswered; /* its result may be: the store was given it, and did not answer */
 	struct job job;
 	struct identity identity; /* whom its processes run as; user NULL: as the worker */

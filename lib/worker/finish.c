@@ -151,7 +151,7 @@ static void take_answer(
 		return;
 	}
 	memcpy(id, attempt->job.id, sizeof id);
-	attempt->stored = true;
+	attempt->completed = ending->state == JOB_COMPLETED;
 	report_stored(w, attempt, ending->state);
 	drop(w, attempt);
 	if (job_state_terminal(ending->state)) {

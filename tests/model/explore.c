@@ -293,6 +293,10 @@ static void judge(const struct state *before)
 	        now->result != (staged_job ? now->committed : now->finished)) {
 		violate("I3: a completed job has not its own result");
 	}
+	if (now->present && (now->committed || now->job == JOB_COMPLETED) &&
+	        !now->records[now->result]) {
+		violate("I3: the records of a result that counts are gone");
+	}
 	judge_files();
 }
 
@@ -624,12 +628,19 @@ static const char *const mutant_names[MUTANTS] = {
         [NO_STOP_BEFORE_LEASE_END] = "a child is not stopped before its lease ends",
         [CHILD_OUTLIVES_WORKER] = "a child outlives its worker",
         [NO_TAKING_OVER] = "expired leases are not taken over",
+        [DROP_RECORDS_UNANSWERED] = "remove the records of a result that may be stored",
         [PRUNE_WHAT_IS_NOT_OVER] = "prune a job that is not over",
 };
 
+static bool breaks(unsigned faults, bool staged)
+{
+	staged_job = staged;
+	return !explore(faults) || !always_ends();
+}
+
 static bool kills(unsigned faults)
 {
-	bool good = !explore(faults) || !always_ends();
+	bool good = breaks(faults, true) || breaks(faults, false);
 	if (good) {
 		printf("killed: %s: %s, in %u steps\n", mutant_names[mutant], violation,
 		        print_broken(false));

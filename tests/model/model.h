@@ -43,7 +43,8 @@ struct model_flight {
 
 /* What is in struct worker and its struct attempt (worker.c), as far as it matters. */
 struct model_worker {
-	uint8_t phase, step, commit, stored, unanswered, ending, outcome, refused, kill;
+	uint8_t phase, step, commit, completed, unanswered, ending, outcome, refused, kill;
+	uint8_t spooled; /* it has a file of records */
 	uint8_t seq, committed;
 	uint8_t left;    /* ticks until the lease ends, by this worker's clock */
 	uint8_t stalled; /* and for how many ticks: */
@@ -69,8 +70,9 @@ struct state {
 	uint8_t cancel;
 
 	/* the file system */
-	uint8_t stages[SEQ_MAX + 1]; /* bits: it exists, its files */
-	uint8_t target[FILES];       /* whose stage a file came from, or FOREIGN; 0: none */
+	uint8_t stages[SEQ_MAX + 1];  /* bits: it exists, its files */
+	uint8_t records[SEQ_MAX + 1]; /* is there a spooled file of this lease? */
+	uint8_t target[FILES];        /* whose stage a file came from, or FOREIGN; 0: none */
 
 	/* ghosts */
 	uint8_t epoch, pruned, final, published[FILES];
@@ -100,6 +102,7 @@ enum mutant {
 	CHILD_OUTLIVES_WORKER,
 	NO_TAKING_OVER,
 	PRUNE_WHAT_IS_NOT_OVER,
+	DROP_RECORDS_UNANSWERED,
 	MUTANTS,
 };
 extern enum mutant mutant;

@@ -48,6 +48,7 @@ static size_t finish_least;                /* one that ends fewer is not answere
 static const char *refuse_summary;         /* one that contains this text */
 static bool refuse_progress, steal_at_beat, steal_at_finish, locked_at_beat;
 static bool steal_at_commit, forget_commit; /* it is done, but its reply is lost */
+static bool refuse_finish;                  /* the next one that is answered */
 static uint64_t forget_finish;              /* the same, and the store is away so long */
 static bool refuse_repeated;                /* the same, and when it is repeated, refused */
 static uint64_t retry_delay, away_until, away_after_claim, away_at_finish;
@@ -278,6 +279,10 @@ static int fake_finish(
 	for (size_t i = 0; code == 0 && i < count; i++) {
 		code = refused(endings[i].result, err);
 	}
+	if (code == 0 && refuse_finish && !forget_finish) {
+		refuse_finish = false;
+		code = vega_fail(err, VEGA_FATAL, "not this one");
+	}
 	for (size_t i = 0; code == 0 && i < count; i++) {
 		struct row *row = find_row(endings[i].lease->id);
 		row->lease_seq += steal_at_finish;
@@ -449,6 +454,7 @@ static void reset(void)
 	refuse_progress = steal_at_beat = steal_at_finish = locked_at_beat = false;
 	steal_at_commit = forget_commit = refuse_repeated = false;
 	forget_finish = 0;
+	refuse_finish = false;
 	retry_delay = away_until = away_after_claim = away_at_finish = lost_at = 0;
 	announcements = idle_announcements = leaves = 0;
 	refuse_announcement = false;
@@ -850,6 +856,14 @@ static void test_unanswered_finish(void)
 	is_int(work(), VEGA_UNAVAILABLE, "and when the worker never learns of it");
 	is_int(row->state, JOB_COMPLETED, "it is stored, too");
 	ok(row->uri && unlink(strchr(row->uri + 7, '/')) == 0, "with its records");
+
+	reset();
+	forget_finish = 300;
+	refuse_finish = true;
+	row = submit("yes '{\"type\":\"entry\"}' | head -n 100000\n" SAY_SUMMARY);
+	is_int(work(), 0, "and when the store refuses to be asked again");
+	is_int(row->state, JOB_COMPLETED, "it is stored, too");
+	ok(row->uri && unlink(strchr(row->uri + 7, '/')) == 0, "with its records");
 }
 
 static void test_refused_result(void)
@@ -1167,6 +1181,17 @@ static void test_staged_limits(void)
 	unlink(file);
 }
 
+static void test_staged_refused(void)
+{
+	struct row *row =
+	        stage_job("yes '{\"type\":\"entry\"}' | head -n 100000\n" SAY_SUMMARY, "exit 0\n");
+	refuse_finish = true;
+	work();
+	is_int(row->state, JOB_COMPLETED, "when the end of publishing is refused");
+	is_str(steps(), "walk 1, publish 1, publish 1, discard 2, ", "it is published again");
+	ok(row->uri && unlink(strchr(row->uri + 7, '/')) == 0, "the committed records are there");
+}
+
 static void test_staged_failures(void)
 {
 	struct row *row = stage_job("exit 1\n", "exit 0\n");
@@ -1309,6 +1334,7 @@ int main(void)
 	write_walk(STEP_WALK_SCRIPT);
 	test_staged();
 	test_staged_limits();
+	test_staged_refused();
 	test_staged_failures();
 	test_commit();
 	test_staged_signal();

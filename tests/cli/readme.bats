@@ -20,7 +20,7 @@ setup() {
 @test "the tour and the job commands" {
 	need jq
 	readme >tour
-	lines 19 <(grep -E '^[a-z]' tour)
+	lines 20 <(grep -E '^[a-z]' tour)
 	expect 0 bash -euo pipefail -x tour
 	matches '^[0-9]+$' "$out"                         # the exact size
 	matches '^/.*/data/logs/app\.log$' "$out"             # found

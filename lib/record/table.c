@@ -174,7 +174,8 @@ static struct layout lay_out(
 	layout.files = width >= 32 ? 2 + (most > 5 ? most : 5) : 0;
 	size_t numbers = 1 + SIZE_COLUMNS + layout.share + layout.files;
 	size_t room = width > numbers + 4 ? width - numbers : 4;
-	size_t widest = room >= 12 ? room * 3 / 5 : room;
+	size_t widest =
+	        room >= 12 ? room - 4 : room; /* a bar can be short, a name should be read */
 	layout.label = label < widest ? label : widest;
 	layout.bar = room >= layout.label + 4 ? room - layout.label - 1 : 0;
 	return layout;

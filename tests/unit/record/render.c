@@ -197,6 +197,12 @@ static void test_small_screen(void)
 	ok(picture && strstr(picture, "  z") && strstr(picture, "─ b") && !strstr(picture, "─ e"),
 	        "all roots, and the largest below");
 	ok(picture && strstr(picture, "owned by ro\\not"), "a single owner is named");
+	const struct format_options narrow = {.width = 38, .utf8 = true};
+	picture = drawn(&narrow,
+	        "{\"summarize\":{\"files\":1991996,\"allocated_bytes\":900,\"by_owner\":["
+	        "{\"owner\":\"root\",\"files\":1991986,\"allocated_bytes\":890},"
+	        "{\"owner\":\"postgres\",\"files\":10,\"allocated_bytes\":10}]}}");
+	ok(picture && strstr(picture, "postgres ╸"), "a name is not cut for a longer bar");
 }
 
 static void test_states(void)

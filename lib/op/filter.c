@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -32,7 +33,8 @@ struct filter {
 	const atomic_int *stop;
 	void (*on_turn)(void *context); /* may be NULL */
 	void *turn_context;
-	char *stack; /* of the child, until it execs; stack_size bytes */
+	char *stack; /* of the child, until it execs, with a struct start at its end; stack_size
+	                bytes */
 	size_t stack_size;
 	struct buf text; /* the arguments, each with its NUL */
 	char **argv;
@@ -148,11 +150,14 @@ struct filter *filter_new(
 	char **argv = calloc(command->count + 1, sizeof *argv);
 	/* execvp puts PATH's directories there, and for a script without "#!" the arguments. */
 	size_t stack_size = STACK_SIZE + command->count * 16;
-	char *stack = aligned_alloc(16, stack_size);
-	if (!filter || !argv || !stack) {
+	char *stack =
+	        mmap(NULL, stack_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!filter || !argv || stack == MAP_FAILED) {
 		free(filter);
 		free(argv);
-		free(stack);
+		if (stack != MAP_FAILED) {
+			munmap(stack, stack_size);
+		}
 		return NULL;
 	}
 	filter->stack = stack;
@@ -174,7 +179,7 @@ void filter_free(struct filter *filter)
 	filter_abort(filter);
 	buf_release(&filter->text);
 	free(filter->argv);
-	free(filter->stack);
+	munmap(filter->stack, filter->stack_size);
 	free(filter);
 }
 
@@ -237,19 +242,28 @@ static void keep_three(void)
 	}
 }
 
+/* ThreadSanitizer takes every clone for a fork, and must not share the memory with it. */
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+#define CLONE_FLAGS (CLONE_VFORK | SIGCHLD)
+#endif
+#endif
+#ifndef CLONE_FLAGS
+#define CLONE_FLAGS (CLONE_VM | CLONE_VFORK | SIGCHLD)
+#endif
+
 struct start {
 	const struct filter *filter;
 	int ends[3];
 	pid_t parent;
+	sigset_t none;
 	int error; /* errno, where exec failed */
 };
 
-/* The child, with all signals blocked, in the parent's memory until it execs. */
+/* The child, with all signals blocked; the parent waits, and lends its memory, until it execs. */
 static int become(void *context)
 {
 	struct start *start = context;
-	sigset_t none;
-	sigemptyset(&none);
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != start->parent) {
@@ -261,7 +275,7 @@ static int become(void *context)
 	keep_three();
 	if (dup2(start->ends[0], 0) >= 0 && dup2(start->ends[1], 1) >= 0 &&
 	        dup2(start->ends[2], 2) >= 0) {
-		sigprocmask(SIG_SETMASK, &none, NULL);
+		sigprocmask(SIG_SETMASK, &start->none, NULL);
 		execvp(start->filter->argv[0], start->filter->argv);
 	}
 	start->error = errno;
@@ -275,13 +289,14 @@ static int become(void *context)
  */
 static int spawn(struct filter *filter, int in, int out, int err)
 {
-	struct start start = {.filter = filter, .ends = {in, out, err}, .parent = getpid()};
+	struct start *start = (struct start *)(void *)filter->stack;
+	*start = (struct start){.filter = filter, .ends = {in, out, err}, .parent = getpid()};
 	sigset_t all, before;
+	sigemptyset(&start->none);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before); /* no handler of ours runs in the child */
-	pid_t pid = clone(become, filter->stack + filter->stack_size,
-	        CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
-	int error = pid < 0 ? -errno : -start.error;
+	pid_t pid = clone(become, filter->stack + filter->stack_size, CLONE_FLAGS, start);
+	int error = pid < 0 ? -errno : -start->error;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	while (pid > 0 && error && waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
 	}

@@ -227,6 +227,9 @@ faults-part: export VEGA_FAULTS = part
 faults-part: all $(FAULT_TOOLS)
 	$(RUN_TESTS) tests/faults/run
 
+check-planted: ## take out one safeguard at a time, and see that the tests notice
+	$(Q)tests/faults/planted
+
 check-faults: ## what befalls jobs, workers and stores, all of it; takes 10 minutes
 	@$(MAKE) PROFILE=faults faults
 
@@ -341,4 +344,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all asan bench bench-walk check check-docs check-faults check-install check-model clean cli contract deps docs faults faults-part fuzz fuzzers gauntlet gauntlet-part help install lint quickstart suites test-deps uninstall unit FORCE
+.PHONY: all asan bench bench-walk check check-docs check-faults check-install check-model check-planted clean cli contract deps docs faults faults-part fuzz fuzzers gauntlet gauntlet-part help install lint quickstart suites test-deps uninstall unit FORCE

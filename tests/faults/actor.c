@@ -28,7 +28,8 @@
 #define DOZE_US 500000
 #define CLAIMS_MAX 3
 #define BATCH_MAX 4
-#define PACE_MS 120 /* between submissions, so that the workers keep up */
+#define PACE_MS 120 /* between submissions, at most */
+#define BACKLOG_MAX 30
 
 static struct store *store;
 static struct vega_error err;
@@ -129,13 +130,30 @@ static void submit_batch(unsigned first, unsigned count, unsigned tag)
 	}
 }
 
+static int count_job(const struct job *job, void *context)
+{
+	(void)job;
+	++*(unsigned *)context;
+	return 0;
+}
+
+/* Do the workers keep up? What waits only for its turn when the faults end says nothing of them. */
+static bool enough_to_do(void)
+{
+	const struct store_filter pending = {.states = 1u << JOB_PENDING, .limit = BACKLOG_MAX};
+	unsigned count = 0;
+	return D->list(store, &pending, count_job, &count, &err) == 0 && count == BACKLOG_MAX;
+}
+
 static void submit_until_calm(void)
 {
 	unsigned tag = seed;
 	for (unsigned first = 0; !calm && !stopped;) {
 		unsigned count = 1 + below(BATCH_MAX);
-		submit_batch(first, count, tag);
-		first += count;
+		if (!enough_to_do()) {
+			submit_batch(first, count, tag);
+			first += count;
+		}
 		nap(below(PACE_MS));
 	}
 }

@@ -273,6 +273,10 @@ static void heartbeat_renews(struct store *store)
 	job = get(store, r[0].id);
 	check(job.progress && strstr(job.progress, "12"), "also when nothing new is said");
 	job_release(&job);
+	struct store_lease older = leases[0];
+	older.lease_seq--;
+	equal(D(store)->heartbeat(store, "w", &older, 1, 300000, &err), 0, "an older lease");
+	check(older.lost, "by itself is lost, too");
 	equal(D(store)->heartbeat(store, "thief", leases, 1, 300000, &err), 0, "by another worker");
 	check(leases[0].lost, "who does not hold it");
 	equal(D(store)->heartbeat(store, "w", NULL, 0, 300000, &err), 0, "with no leases");

@@ -326,7 +326,7 @@ static void do_job(const struct job *job, bool doomed)
 		finish(&lease, STORE_RETRY);
 	} else if (dice == 3) {
 		finish(&lease, STORE_RELEASED);
-	} else if (dice == 4) {
+	} else if (dice == 4 && !job->committed_seq) { /* as no worker fails what is committed */
 		finish(&lease, STORE_FAILED);
 	} else if (do_well(&lease, job)) {
 		finish(&lease, STORE_COMPLETED);

@@ -334,6 +334,13 @@ quickstart: deps ## a first look: build, summarize /usr, and do the same as a jo
 bench: all ## compare with find, fd, bfs, du and gdu, where they are installed
 	$(Q)VEGA_BUILD=$(abspath $(B)) tests/bench/run
 
+$(B)/tests/bench/store: $(B)/tests/bench/store.o $(call seen_objects,store)
+	$(if $(V),,$(call say,LD))
+	$(Q)$(LINK)
+
+bench-store: all $(B)/tests/bench/store ## compare the job store with graphile-worker and pg-boss; needs npm
+	$(Q)VEGA_BUILD=$(abspath $(B)) tests/bench/store
+
 bench-walk: all ## compare the walker with its peers and the bare loop on five corpora
 	$(Q)VEGA_BUILD=$(abspath $(B)) tests/bench/walk
 
@@ -344,4 +351,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all asan bench bench-walk check check-docs check-faults check-install check-model check-planted clean cli contract deps docs faults faults-part fuzz fuzzers gauntlet gauntlet-part help install lint quickstart suites test-deps uninstall unit FORCE
+.PHONY: all asan bench bench-store bench-walk check check-docs check-faults check-install check-model check-planted clean cli contract deps docs faults faults-part fuzz fuzzers gauntlet gauntlet-part help install lint quickstart suites test-deps uninstall unit FORCE

@@ -438,8 +438,11 @@ static enum existing look_at_output(const struct transform_thread *t, struct out
 		return DIFFERENT;
 	}
 	rc = made_from(t, root, relative, input->size);
-	*error = -rc;
-	return rc < 0 ? UNREADABLE : rc ? CURRENT : DIFFERENT;
+	if (rc < 0) {
+		*error = -rc;
+		return UNREADABLE;
+	}
+	return rc ? CURRENT : DIFFERENT;
 }
 
 static const char exists_and_differs[] = ": exists and differs; use --overwrite";

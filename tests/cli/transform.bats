@@ -94,6 +94,17 @@ any_file() { # DIRECTORY
 	(($(temporaries out) == 0))
 }
 
+# In a job's stage it can be there although no output was in its place before.
+@test "an output that appears meanwhile, of the same time but another size, is told by what it is" {
+	id=019b7a00-0000-7000-8000-000000000000
+	mkdir -p in out/.vega-stage.$id.1
+	printf 12345 >in/a
+	printf 1234 | zstd -q >out/.vega-stage.$id.1/a.zst
+	touch -d 2020-01-01 in/a out/.vega-stage.$id.1/a.zst
+	expect 3 vega-walk transform --to zstd --out out --stage $id.1 in
+	matches 'in/a: out/a.zst: exists and differs; use --overwrite' "$err"
+}
+
 @test "an output is current when it has its input's time and was made from as many bytes" {
 	mkdir in
 	for codec in zstd gzip; do

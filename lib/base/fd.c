@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -31,12 +33,23 @@ static int wait_for(int fd, short events, int wait_ms)
 	return poll(&ready, 1, wait_ms) < 0 && errno != EINTR ? -errno : 0;
 }
 
-int fd_write_until(int fd, const void *bytes, size_t len, const atomic_int *stop)
+/* How much to write in one call: lines that together fit into PIPE_BUF, else one. */
+static size_t whole_lines(const char *from, size_t len, char end)
+{
+	if (len <= PIPE_BUF) {
+		return len;
+	}
+	const char *last = memrchr(from, end, PIPE_BUF);
+	last = last ? last : memchr(from + PIPE_BUF, end, len - PIPE_BUF);
+	return last ? (size_t)(last - from) + 1 : len;
+}
+
+int fd_write_until(int fd, const void *bytes, size_t len, char end, const atomic_int *stop)
 {
 	const char *from = bytes;
 	uint64_t stopped = 0; /* since when nothing was taken after a stop */
 	while (len) {
-		ssize_t done = write(fd, from, len);
+		ssize_t done = write(fd, from, stop ? whole_lines(from, len, end) : len);
 		if (done >= 0) {
 			from += done;
 			len -= (size_t)done;
@@ -60,7 +73,7 @@ int fd_write_until(int fd, const void *bytes, size_t len, const atomic_int *stop
 
 int fd_write_all(int fd, const void *bytes, size_t len)
 {
-	return fd_write_until(fd, bytes, len, NULL);
+	return fd_write_until(fd, bytes, len, '\n', NULL);
 }
 
 int fd_reopen_pipe(int fd)

@@ -87,9 +87,10 @@ static void write_out(struct sink *sink, struct buf *buf)
 	}
 	if (buf->len && !sink_error(sink)) {
 		pthread_mutex_lock(&sink->lock);
-		int status = sink_error(sink)
-		                     ? 0
-		                     : fd_write_until(sink->out, buf->data, buf->len, sink->stop);
+		char end = sink->options->null ? '\0' : '\n';
+		int status = sink_error(sink) ? 0
+		                              : fd_write_until(sink->out, buf->data, buf->len, end,
+		                                        sink->stop);
 		if (status < 0) {
 			set_error(sink, -status);
 		}

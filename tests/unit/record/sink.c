@@ -210,24 +210,27 @@ static void test_failures(void)
 	close(ends[1]);
 }
 
-/* A reader that takes nothing holds nobody up once the run is stopped. */
-static void test_stop(void)
+/* A reader that takes nothing holds nobody up once the run is stopped, and never finds half a
+ * record: xargs would take what is left of a path for one. */
+static void test_stop(bool null)
 {
 	int ends[2];
+	struct format_options ended = {.null = null};
 	struct vega_error err = {0};
 	atomic_int stop = 0;
 	if (pipe(ends)) {
 		abort();
 	}
-	struct sink *sink = sink_new(ends[1], format_find("text"), &options, false);
+	struct sink *sink = sink_new(ends[1], format_find("text"), &ended, false);
 	sink_stop_on(sink, &stop);
 	struct sink_thread *thread = sink_thread_new(sink);
 	struct record record = entry("", "a name that fills the pipe sooner");
 	ok(!(fcntl(ends[1], F_GETFL) & O_NONBLOCK), "the descriptor itself still blocks");
 	sink_record(thread, &record);
 	sink_flush(thread);
-	char got[64];
-	is_int(read(ends[0], got, sizeof got), (long)record.name_len + 1, "a record comes through");
+	const long size = (long)record.name_len + 1;
+	static char got[1 << 20];
+	is_int(read(ends[0], got, sizeof got), size, "a record comes through");
 	atomic_store(&stop, 15);
 	for (unsigned i = 0; i < 100000 && !sink_error(sink); i++) {
 		sink_record(thread, &record);
@@ -235,6 +238,10 @@ static void test_stop(void)
 	is_int(sink_error(sink), EINTR, "nobody reads: given up");
 	is_int(sink_finish(sink, "{}", 2, &err), VEGA_FATAL, "and reported");
 	is_int(err.sys, EINTR, "with EINTR");
+	long taken = read(ends[0], got, sizeof got);
+	ok(taken > 1000 * size, "the pipe was full");
+	is_int(taken % size, 0, "of whole records");
+	is_int(got[taken - 1], null ? '\0' : '\n', "the last one ended");
 	close(ends[0]);
 	close(ends[1]);
 }
@@ -331,7 +338,8 @@ int main(void)
 	test_order();
 	test_long_record();
 	test_failures();
-	test_stop();
+	test_stop(false);
+	test_stop(true);
 	test_flush();
 	test_progress();
 	test_quota();

@@ -16,7 +16,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -208,6 +207,15 @@ long syscall(long number, ...)
 	return error ? -1 : real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
+/* Without what comes after the argument: the child is as fork() makes it. */
+int clone(int (*run)(void *), void *stack, int flags, void *argument, ...)
+{
+	NAMED(clone)
+	int error = fault("clone", (const int[]){EAGAIN, ENOMEM, 0});
+	errno = error;
+	return error ? -1 : real(run, stack, flags, argument);
+}
+
 /* The descriptor is closed all the same. */
 int close(int fd)
 {
@@ -291,6 +299,9 @@ WRAP(int, fstatfs64, (int fd, struct statfs64 *out), (fd, out), -1, EIO)
 WRAP(int, faccessat, (int dir, const char *path, int mode, int flags), (dir, path, mode, flags), -1,
         EACCES)
 WRAP(int, fsync, (int fd), (fd), -1, EIO, ENOSPC)
+WRAP(int, syncfs, (int fd), (fd), -1, EIO)
+WRAP(int, sync_file_range, (int fd, off64_t offset, off64_t count, unsigned flags),
+        (fd, offset, count, flags), -1, EIO)
 WRAP(int, fchmod, (int fd, mode_t mode), (fd, mode), -1, EPERM)
 WRAP(int, futimens, (int fd, const struct timespec times[2]), (fd, times), -1, EPERM, EIO)
 WRAP(int, mkdirat, (int dir, const char *path, mode_t mode), (dir, path, mode), -1, ENOSPC, EACCES)
@@ -310,11 +321,6 @@ WRAP(pid_t, waitpid, (pid_t pid, int *status, int options), (pid, status, option
 WRAP(DIR *, opendir, (const char *path), (path), NULL, EMFILE)
 WRAP(DIR *, fdopendir, (int fd), (fd), NULL, ENOMEM)
 WRAP(char *, realpath, (const char *restrict path, char *restrict out), (path, out), NULL, EACCES)
-WRAP_CODE(posix_spawnp,
-        (pid_t *restrict pid, const char *restrict file, const posix_spawn_file_actions_t *actions,
-                const posix_spawnattr_t *restrict attributes, char *const arguments[restrict],
-                char *const environment[restrict]),
-        (pid, file, actions, attributes, arguments, environment), EAGAIN, ENOENT)
 WRAP_CODE(posix_fadvise64, (int fd, off64_t offset, off64_t length, int advice),
         (fd, offset, length, advice), EINVAL)
 WRAP_CODE(pthread_create,

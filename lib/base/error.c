@@ -76,6 +76,7 @@ int vega_exit_status(int code)
 		return 4;
 	case VEGA_UNAVAILABLE:
 	case VEGA_LEASE_LOST:
+	case VEGA_LOCKED:
 		return 5;
 	default:
 		return 2;

@@ -25,6 +25,7 @@ enum vega_code {
 	VEGA_UNAVAILABLE = -7, /* the store cannot be reached now; nothing was lost  exit 5 */
 	VEGA_LEASE_LOST = -8,  /* the fence: this lease is no longer ours            exit 5 */
 	VEGA_INTERRUPTED = -9, /* ended by a signal; the caller exits 128 + signal          */
+	VEGA_LOCKED = -10,     /* somebody keeps this row locked; not now            exit 5 */
 };
 
 struct vega_error {

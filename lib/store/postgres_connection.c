@@ -48,7 +48,7 @@ void postgres_disconnect(struct postgres_store *store)
 	PQfinish(store->conn);
 	store->conn = NULL;
 	store->seen = store->prepared = 0;
-	store->listening = store->searches = false;
+	store->listening = store->searches = store->hurries = false;
 	free(store->denied);
 	store->denied = NULL;
 }
@@ -397,6 +397,14 @@ int postgres_search(struct postgres_store *store, struct vega_error *err)
 	return rc;
 }
 
+void postgres_hurry(struct postgres_store *store)
+{
+	char sql[64];
+	struct vega_error ignored;
+	snprintf(sql, sizeof sql, "SET lock_timeout = %u", store->timeout_ms / 4 + 1);
+	store->hurries = store->hurries || postgres_run(store, sql, &ignored) == 0;
+}
+
 static int check_version(struct postgres_store *store, int version, struct vega_error *err)
 {
 	if (version > STORE_SCHEMA_VERSION) {
@@ -447,6 +455,7 @@ static int connect_now(struct postgres_store *store, bool patient, struct vega_e
 int postgres_begin_call(struct postgres_store *store, struct vega_error *err)
 {
 	store->deadline = store_clock_ms() + store->timeout_ms;
+	store->locked = false;
 	return store->conn ? 0 : connect_now(store, false, err);
 }
 
@@ -500,6 +509,8 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
 			return explain_denied(store, number, store->denied, err);
 		}
 		enum verdict verdict = exchange(store, number, sql, parameters, result);
+		const char *state = PQresultErrorField(*result, PG_DIAG_SQLSTATE);
+		store->locked = state && strcmp(state, "55P03") == 0;
 		if (verdict == DONE) {
 			return 0;
 		}

@@ -50,7 +50,7 @@ static const char commit_sql[] = "WITH" ENDING COMMITTED " SELECT nr FROM commit
 	" WHEN e.outcome IN ('RETRY', 'RELEASED') THEN 'PENDING' ELSE e.outcome END"
 
 /* $12 what a retry after attempt 1, 2, … waits. */
-#define ENDED \
+#define ENDED(condition) \
 	"ended AS (" \
 	" UPDATE vega.job_state s SET" \
 	"  state = (" STATE_AFTER ")::vega.state," \
@@ -62,7 +62,8 @@ static const char commit_sql[] = "WITH" ENDING COMMITTED " SELECT nr FROM commit
 	"  error = CASE WHEN e.outcome = 'RELEASED' THEN s.error ELSE e.problem END," \
 	"  finished_seq = s.lease_seq, lease_until = NULL" \
 	" FROM ending e, vega.job j WHERE " KEY_IS("j.id", "e.job::uuid") " AND " KEY_IS("s.nr", \
-	        "j.nr") " AND " FENCE " RETURNING s.nr, j.id, s.state, s.committed_seq, e.*)," \
+	        "j.nr") " AND " FENCE condition \
+	                " RETURNING s.nr, j.id, s.state, s.committed_seq, e.*)," \
 	                "result AS (" STORE_RESULT( \
 	                        "ended WHERE outcome <> 'RELEASED' AND committed_seq = 0") "),"
 /* What publishing adds to the result that was committed. */
@@ -72,8 +73,18 @@ static const char commit_sql[] = "WITH" ENDING COMMITTED " SELECT nr FROM commit
 	"  stderr_tail = coalesce(e.stderr_tail, r.stderr_tail)" \
 	" FROM ended e WHERE " KEY_IS( \
 	        "r.nr", "e.nr") " AND e.committed_seq > 0 AND e.state = 'COMPLETED')"
-static const char finish_sql[] = "WITH" ENDING ENDED ADDED
-                                 "," TOLD("ended") " SELECT n, state, " HOW_MANY_TOLD " FROM ended";
+#define FINISH_SQL(free, condition) \
+	"WITH" ENDING free ENDED(condition) ADDED \
+	        "," TOLD("ended") " SELECT n, state, " HOW_MANY_TOLD " FROM ended"
+static const char finish_sql[] = FINISH_SQL("", "");
+
+/* The same without those whose row somebody keeps locked. */
+static const char finish_free_sql[] =
+        FINISH_SQL("free AS MATERIALIZED ("
+                   " SELECT s.nr FROM ending e, vega.job j, vega.job_state s"
+                   " WHERE " KEY_IS("j.id", "e.job::uuid") " AND " KEY_IS(
+                           "s.nr", "j.nr") " AND " FENCE " FOR UPDATE OF s SKIP LOCKED),",
+                " AND s.nr IN (SELECT nr FROM free)");
 
 static const char *outcome_name(enum store_outcome outcome)
 {
@@ -172,9 +183,14 @@ int postgres_commit(struct store *base, const struct store_lease *lease,
 	                       !postgres_add_arrays(&p, columns, ENDING_COLUMNS))) {
 		rc = vega_fail_nomem(err);
 	}
-	rc = rc ? rc : postgres_query(store, COMMIT, commit_sql, &p, &reply, err);
+	if (rc == 0) {
+		postgres_hurry(store);
+		rc = postgres_query(store, COMMIT, commit_sql, &p, &reply, err);
+	}
 	if (rc == 0 && PQntuples(reply) == 0) {
 		rc = settle_commit(store, lease, err);
+	} else if (rc && store->locked) {
+		rc = vega_fail(err, VEGA_LOCKED, "the row of job %s is locked", lease->id);
 	}
 	PQclear(reply);
 	postgres_arrays_release(columns, ENDING_COLUMNS);
@@ -183,30 +199,35 @@ int postgres_commit(struct store *base, const struct store_lease *lease,
 }
 
 /*
- * Those whose row was not changed: either the lease was lost, or an earlier call of ours was not
- * answered.
+ * Those whose row was not changed: the lease was lost, an earlier call of ours was not answered, or
+ * the row is locked.
  */
 static int settle(struct postgres_store *store, const struct postgres_parameters *p,
         struct store_ending *endings, size_t count, struct vega_error *err)
 {
 	static const char sql[] =
-	        "SELECT s.state FROM unnest($1::text[], $2::bigint[])"
+	        "SELECT s.state, (s.finished_seq IS NOT DISTINCT FROM e.seq)::integer"
+	        " FROM unnest($1::text[], $2::bigint[])"
 	        "  WITH ORDINALITY AS e (job, seq, n)"
 	        " LEFT JOIN vega.job j ON " KEY_IS(
 	                "j.id", "e.job::uuid") " LEFT JOIN vega.job_state s ON " KEY_IS("s.nr",
-	                "j.nr") "  AND s.finished_seq = e.seq ORDER BY e.n";
+	                "j.nr") "  AND (s.finished_seq = e.seq OR " FENCE ") ORDER BY e.n";
 	struct postgres_parameters leases = *p;
 	PGresult *reply = NULL;
 	leases.count = ENDING_OUTCOME;
 	int rc = postgres_query(store, FIND_LEASE, sql, &leases, &reply, err);
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		struct store_ending *ending = &endings[i];
-		if (ending->code && !PQgetisnull(reply, (int)i, 0)) {
-			job_state_parse(PQgetvalue(reply, (int)i, 0), &ending->state);
-			ending->state =
-			        job_state_terminal(ending->state) ? ending->state : JOB_PENDING;
-			ending->code = 0;
+		if (!ending->code || PQgetisnull(reply, (int)i, 0)) {
+			continue;
 		}
+		if (!postgres_integer(reply, (int)i, 1)) {
+			ending->code = VEGA_LOCKED;
+			continue;
+		}
+		job_state_parse(PQgetvalue(reply, (int)i, 0), &ending->state);
+		ending->state = job_state_terminal(ending->state) ? ending->state : JOB_PENDING;
+		ending->code = 0;
 	}
 	PQclear(reply);
 	return rc;
@@ -217,6 +238,9 @@ static int end_attempts(struct postgres_store *store, const struct postgres_para
 {
 	PGresult *reply = NULL;
 	int rc = postgres_query(store, FINISH, finish_sql, p, &reply, err);
+	if (rc && store->locked) {
+		rc = postgres_query(store, FINISH_FREE, finish_free_sql, p, &reply, err);
+	}
 	if (rc) {
 		return rc;
 	}
@@ -252,6 +276,7 @@ int postgres_finish(
 	int rc = good ? postgres_begin_call(store, err) : vega_fail_nomem(err);
 	if (rc == 0) {
 		postgres_add_text(&p, delays.data);
+		postgres_hurry(store);
 		rc = end_attempts(store, &p, endings, count, err);
 	}
 	buf_release(&delays);

@@ -29,7 +29,9 @@ struct postgres_store {
 	bool claims;             /* a worker's handle: it waits for READY_CHANNEL only */
 	bool look_again;         /* the last claim() found something */
 	bool searches;           /* the planner is to choose: postgres_search() */
+	bool hurries;            /* it does not wait for locks: postgres_hurry() */
 	bool listening;
+	bool locked;             /* the last statement waited for a lock in vain */
 	char *denied;            /* why this user may do nothing here at all, or NULL */
 	bool watch_all;          /* since the last wait() more than one job was asked about */
 	char watched[UUID_TEXT]; /* the one that was, or "" */
@@ -130,6 +132,11 @@ void postgres_watch(struct postgres_store *store, const char *id);
  * when the tables were empty then. This makes it one that searches, as lists do.
  */
 int postgres_search(struct postgres_store *store, struct vega_error *err);
+
+/* From now on, no statement of this connection waits for a lock longer than for a part of its time:
+ * then it sets `locked`, and fails. A connection that is lost here is made again by the statement.
+ */
+void postgres_hurry(struct postgres_store *store);
 
 /* Slots of the driver. */
 int postgres_submit(

@@ -15,6 +15,7 @@ enum postgres_statement {
 	COMMIT,
 	FIND_COMMIT,
 	FINISH,
+	FINISH_FREE,
 	FIND_LEASE,
 	CANCEL,
 	FIND_STATE,

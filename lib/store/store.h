@@ -90,7 +90,8 @@ struct store_ending {
 	const struct store_lease *lease;
 	const struct store_result *result;
 	/* out, by finish() */
-	int code;             /* 0, or VEGA_LEASE_LOST: it is not ours, and nothing was stored */
+	int code; /* 0; VEGA_LEASE_LOST: it is not ours; VEGA_LOCKED: not now, as somebody keeps
+	             its row locked; nothing was stored then */
 	enum job_state state; /* where the job went */
 };
 
@@ -209,7 +210,8 @@ struct store_driver {
 	 * cancel is refused, and any other end of an attempt than STORE_COMPLETED makes it
 	 * PENDING, however many there were. That finish() keeps the result stored here, with the
 	 * greater exit code and the newer stderr_tail. VEGA_LEASE_LOST; VEGA_NO: cancellation was
-	 * asked for first, and nothing was stored. Repeating it changes nothing.
+	 * asked for first, and nothing was stored; VEGA_LOCKED: nor was it, as somebody keeps the
+	 * row locked. Repeating it changes nothing.
 	 */
 	int (*commit)(struct store *store, const struct store_lease *lease,
 	        const struct store_result *result, struct vega_error *err);
@@ -218,8 +220,9 @@ struct store_driver {
 	 * End attempts, each fenced by itself, all in one transaction: whoever has several passes
 	 * them together. With STORE_RETRY or STORE_RELEASED and a pending cancel request the job
 	 * becomes CANCELLED. Repeated for a lease that it ended before, it changes nothing, and
-	 * tells where the first call led. A lost lease is told by its ending's code, and costs the
-	 * others nothing; when the call fails, nothing was stored of any of them.
+	 * tells where the first call led. A lost lease or a locked row is told by its ending's
+	 * code, and costs the others nothing; when the call fails, nothing was stored of any of
+	 * them.
 	 */
 	int (*finish)(struct store *store, struct store_ending *endings, size_t count,
 	        struct vega_error *err);

@@ -58,6 +58,7 @@ struct attempt {
 	struct store_lease lease;
 	uint64_t lease_end; /* from when the last good claim or heartbeat was sent */
 	uint64_t began;
+	uint64_t again_at; /* when to store again what a locked row did not let; 0: it did */
 	uint64_t kill_at;  /* 0: nothing planned */
 	uint64_t limit_at; /* when the walk has used up its time; 0: never */
 	enum attempt_ending ending;

@@ -129,8 +129,12 @@ static void commit(struct worker *w, struct attempt *attempt)
 		return;
 	}
 	worker_store_back(w);
+	attempt->again_at = code == VEGA_LOCKED ? worker_now() + w->config->lease_ms / 8 : 0;
 	if (code == 0) {
 		publish(w, attempt);
+	} else if (code == VEGA_LOCKED) {
+		worker_report(
+		        w, TROUBLE, "%s cannot be committed now: %s", attempt->job.id, err.text);
 	} else if (code == VEGA_NO) {
 		attempt->commit = COMMIT_NONE;
 		attempt_stop(attempt, ENDING_CANCEL, NULL, worker_now());
@@ -145,6 +149,12 @@ static void take_answer(
         struct worker *w, struct attempt *attempt, const struct store_ending *ending)
 {
 	char id[UUID_TEXT];
+	if (ending->code == VEGA_LOCKED) {
+		attempt->again_at = worker_now() + w->config->lease_ms / 8;
+		worker_report(
+		        w, TROUBLE, "%s cannot be stored now: its row is locked", attempt->job.id);
+		return;
+	}
 	attempt->unanswered = false;
 	if (ending->code == VEGA_LEASE_LOST) {
 		report_lost(w, attempt, "its lease was taken over");
@@ -222,7 +232,7 @@ static void prepare(struct worker *w, struct attempt *attempt)
 		worker_tend(w);
 		worker_heartbeat(w);
 		if (attempt->ending != ENDING_LOST && attempt_to_commit(attempt) &&
-		        worker_store_ready(w)) {
+		        worker_now() >= attempt->again_at && worker_store_ready(w)) {
 			commit(w, attempt);
 		}
 	}
@@ -234,7 +244,8 @@ static void prepare(struct worker *w, struct attempt *attempt)
 static bool to_finish(const struct attempt *attempt)
 {
 	return attempt->phase == ATTEMPT_OVER && attempt->step != STEP_DISCARD &&
-	       attempt->ending != ENDING_LOST && !attempt_to_commit(attempt);
+	       attempt->ending != ENDING_LOST && !attempt_to_commit(attempt) &&
+	       worker_now() >= attempt->again_at;
 }
 
 static size_t text_size(const char *text)

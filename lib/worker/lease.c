@@ -72,6 +72,10 @@ void worker_tend(struct worker *w)
 			attempt_stop(attempt, ENDING_LOST, "its lease could not be renewed in time",
 			        now);
 		}
+		if (attempt->phase == ATTEMPT_OVER && attempt->again_at &&
+		        (w->signals > 1 || now + worker_margin(w) >= attempt->lease_end)) {
+			attempt_stop(attempt, ENDING_LOST, "its row is locked in the store", now);
+		}
 		attempt_tick(attempt, now);
 	}
 }

@@ -149,7 +149,7 @@ static uint64_t next_event(const struct worker *w)
 			next = attempt->kill_at ? least(next, attempt->kill_at) : next;
 			next = attempt->limit_at ? least(next, attempt->limit_at) : next;
 		} else if (attempt->phase == ATTEMPT_OVER) {
-			store_next = 0;
+			store_next = least(store_next, attempt->again_at);
 		}
 	}
 	if (w->running) {

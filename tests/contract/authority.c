@@ -392,6 +392,15 @@ static void a_lock_harms_its_job_only(void)
 	ok(other.lease_until.sec - job.lease_until.sec > 200, "as can be seen");
 	job_release(&job);
 	job_release(&other);
+	struct store_result result = {.outcome = STORE_COMPLETED, .summary = "{}"};
+	is_int(worker->driver->commit(worker, &leases[0], &result, &err), VEGA_LOCKED,
+	        "a commit does not wait for it, and says why");
+	struct store_ending endings[2] = {
+	        {.lease = &leases[0], .result = &result}, {.lease = &leases[1], .result = &result}};
+	is_int(worker->driver->finish(worker, endings, 2, &err), 0, "nor does finish");
+	is_int(endings[0].code, VEGA_LOCKED, "it says which one cannot be ended now");
+	is_int(endings[1].code, 0, "and ends the other one");
+	is_int(endings[1].state, JOB_COMPLETED, "as it should");
 	try_on(locker, "ROLLBACK");
 	PQfinish(locker);
 	leases[1].lease_seq++;
@@ -399,6 +408,8 @@ static void a_lock_harms_its_job_only(void)
 	        "without the lock");
 	ok(!leases[0].kept && !leases[0].lost, "it is renewed");
 	ok(!leases[1].kept && leases[1].lost, "and one that is not ours is lost");
+	is_int(worker->driver->finish(worker, endings, 1, &err), 0, "it is ended, too");
+	is_int(endings[0].code, 0, "without the lock");
 	close_store(alice);
 	close_store(bob);
 	close_store(worker);

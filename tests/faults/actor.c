@@ -78,7 +78,7 @@ static _Noreturn void give_up(const char *what)
 /* True when the call is to be made again. */
 static bool away(int rc, const char *what)
 {
-	if (rc == VEGA_UNAVAILABLE) {
+	if (rc == VEGA_UNAVAILABLE || rc == VEGA_LOCKED) {
 		nap(5 + below(50));
 		return !stopped;
 	}
@@ -186,6 +186,9 @@ static bool finish_all(struct store_ending *endings, size_t count)
 	int rc;
 	do {
 		rc = D->finish(store, endings, count, &err);
+		for (size_t i = 0; rc == 0 && i < count; i++) {
+			rc = endings[i].code == VEGA_LOCKED ? VEGA_LOCKED : 0;
+		}
 	} while (away(rc, "finish"));
 	for (size_t i = 0; i < count; i++) {
 		char said[64];

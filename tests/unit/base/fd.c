@@ -166,7 +166,7 @@ static void test_errors(void)
 		int code, status;
 	} statuses[] = {{VEGA_OK, 0}, {VEGA_NO, 1}, {VEGA_USAGE, 2}, {VEGA_FATAL, 2},
 	        {VEGA_NOMEM, 2}, {VEGA_PARTIAL, 3}, {VEGA_JOB_FAILED, 4}, {VEGA_UNAVAILABLE, 5},
-	        {VEGA_LEASE_LOST, 5}};
+	        {VEGA_LEASE_LOST, 5}, {VEGA_LOCKED, 5}};
 	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
 		is_int(vega_exit_status(statuses[i].code), statuses[i].status, "exit status of %d",
 		        statuses[i].code);

@@ -47,6 +47,8 @@ static unsigned finish_calls;              /* that were answered */
 static size_t finish_least;                /* one that ends fewer is not answered, until one was */
 static const char *refuse_summary;         /* one that contains this text */
 static bool refuse_progress, steal_at_beat, steal_at_finish, locked_at_beat;
+static const struct row *locked;            /* of this one nothing can be stored */
+static unsigned locked_calls;               /* that met it */
 static bool steal_at_commit, forget_commit; /* it is done, but its reply is lost */
 static bool refuse_finish;                  /* the next one that is answered */
 static uint64_t forget_finish;              /* the same, and the store is away so long */
@@ -155,7 +157,7 @@ static int fake_heartbeat(struct store *store, const char *worker, struct store_
 		struct row *row = find_row(leases[i].id);
 		row->lease_seq += steal_at_beat;
 		leases[i].lost = fenced(row, &leases[i]);
-		leases[i].kept = locked_at_beat && !leases[i].lost;
+		leases[i].kept = (locked_at_beat || row == locked) && !leases[i].lost;
 		if (leases[i].lost || leases[i].kept) {
 			continue;
 		}
@@ -197,6 +199,10 @@ static int fake_commit(struct store *store, const struct store_lease *lease,
 	if (refuse_repeated && row->committed_seq) {
 		refuse_repeated = false;
 		return vega_fail(err, VEGA_FATAL, "not again");
+	}
+	if (row == locked) {
+		locked_calls++;
+		return vega_fail(err, VEGA_LOCKED, "locked");
 	}
 	row->lease_seq += steal_at_commit;
 	if (fenced(row, lease)) {
@@ -285,6 +291,11 @@ static int fake_finish(
 	}
 	for (size_t i = 0; code == 0 && i < count; i++) {
 		struct row *row = find_row(endings[i].lease->id);
+		if (row == locked) {
+			locked_calls++;
+			endings[i].code = VEGA_LOCKED;
+			continue;
+		}
 		row->lease_seq += steal_at_finish;
 		bool repeated = row->finished_seq == endings[i].lease->lease_seq;
 		endings[i].code = !repeated && fenced(row, endings[i].lease) ? VEGA_LEASE_LOST : 0;
@@ -450,7 +461,8 @@ static void reset(void)
 	memset(rows, 0, sizeof rows);
 	row_count = beats = opens = unavailable = most_processing = finish_calls = 0;
 	refuse_summary = NULL;
-	finish_least = 0;
+	finish_least = locked_calls = 0;
+	locked = NULL;
 	refuse_progress = steal_at_beat = steal_at_finish = locked_at_beat = false;
 	steal_at_commit = forget_commit = refuse_repeated = false;
 	forget_finish = 0;
@@ -772,6 +784,22 @@ static void test_locked_at_heartbeat(void)
 	ok(logged("lost: its lease could not be renewed in time") == 1, "and given up: %s",
 	        log_text);
 	ok(lost_at < row->lease_end && lost_at - began < 1000, "before it ends");
+}
+
+static void test_locked_at_finish(void)
+{
+	reset();
+	config.jobs = 2;
+	struct row *row = submit(SAY_SUMMARY);
+	struct row *others[] = {submit(SAY_SUMMARY), submit(SAY_SUMMARY)};
+	locked = row;
+	is_int(work(), 0, "a result that cannot be stored, as its row is locked");
+	ok(locked_calls > 1 && locked_calls < 20, "is tried again (%u times)", locked_calls);
+	ok(logged("lost: its row is locked"), "and given up: %s", log_text);
+	ok(lost_at < row->lease_end, "before its lease ends");
+	is_int(row->finishes, 0, "nothing of it is stored");
+	is_int(others[0]->state, JOB_COMPLETED, "another one is stored meanwhile");
+	is_int(others[1]->state, JOB_COMPLETED, "and one that was claimed after it");
 }
 
 static void test_lost_at_finish(void)
@@ -1248,6 +1276,15 @@ static void test_commit(void)
 	is_int(counts.lost, 1, "it is lost");
 
 	row = stage_job(SAY_SUMMARY, "exit 0\n");
+	locked = row;
+	config.mode = WORKER_ONCE;
+	work();
+	is_int(row->state, JOB_PROCESSING, "its row is locked at the commit");
+	ok(locked_calls > 1 && locked_calls < 20, "which is tried again (%u times)", locked_calls);
+	is_str(steps(), "walk 1, discard 1, ", "nothing is published");
+	is_int(counts.lost, 1, "it is lost");
+
+	row = stage_job(SAY_SUMMARY, "exit 0\n");
 	refuse_repeated = true;
 	config.mode = WORKER_ONCE;
 	work();
@@ -1319,6 +1356,7 @@ int main(void)
 	test_announcements();
 	test_lost_at_heartbeat();
 	test_locked_at_heartbeat();
+	test_locked_at_finish();
 	test_lost_at_finish();
 	test_store_away();
 	test_unanswered_finish();

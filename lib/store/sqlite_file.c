@@ -537,5 +537,10 @@ int sqlite_begin_call(struct sqlite_store *store, struct vega_error *err)
 		return 0;
 	}
 	sqlite_file_close(store);
-	return open_database(store, err);
+	int rc = open_database(store, err);
+	if (rc) {
+		sqlite_file_close(
+		        store); /* or the next call would take it for one that was checked */
+	}
+	return rc;
 }

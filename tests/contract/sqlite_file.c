@@ -314,6 +314,13 @@ static void notices_another_file(void)
 	ok(unlink(path) == 0, "the file is removed");
 	is_int(store->driver->submit(store, &r, 1, &err), VEGA_FATAL, "which is noticed");
 	ok(access(path, F_OK) != 0, "and not mended");
+	ok(rename(away, path) == 0, "a file is put in its place");
+	sql("PRAGMA user_version = 99");
+	for (int i = 0; i < 2; i++) {
+		int rc = store->driver->submit(store, &r, 1, &err);
+		ok(rc == VEGA_FATAL && strstr(err.text, "newer VegaFS"),
+		        "one of a newer VegaFS is refused each time: %s", rc ? err.text : "");
+	}
 	close_store(store);
 	close_store(other);
 }

@@ -162,15 +162,16 @@ static void draw_summarize(struct buf *out, const struct format_options *options
 	/* Some file systems, /proc among them, allocate nothing. */
 	const struct measure *measure =
 	        record_number(sums, allocated.key) > 0 ? &allocated : &apparent;
+	double total = record_number(sums, measure->key);
 	struct format_options narrower = *options;
 	narrower.width = options->width < WIDEST ? options->width : WIDEST;
 	line_gap(out);
 	if (asked_for(member(sums, "by_directory"))) {
 		tree_draw(out, &narrower, member(sums, "by_directory"), "directories", measure,
-		        shape->directories);
+		        total, shape->directories);
 	} else {
 		tree_draw(out, &narrower, member(sums, "largest_directories"),
-		        "largest directories", measure, shape->directories);
+		        "largest directories", measure, total, shape->directories);
 	}
 	if (shape->rows) {
 		tables_draw(out, &narrower, sums, measure, shape->rows);

@@ -303,7 +303,7 @@ static void release_tree(struct tree *tree)
 }
 
 void tree_draw(struct buf *out, const struct format_options *options, const cJSON *directories,
-        const char *title, const struct measure *measure, size_t limit)
+        const char *title, const struct measure *measure, double total, size_t limit)
 {
 	struct tree tree = {0};
 	if (cJSON_GetArraySize(directories) == 0) {
@@ -316,6 +316,7 @@ void tree_draw(struct buf *out, const struct format_options *options, const cJSO
 	}
 	keep_largest(&tree, limit);
 	link_nodes(&tree);
+	tree.top.bytes = tree.top.bytes < total ? total : tree.top.bytes;
 	struct layout layout = lay_out(&tree, options);
 	draw_heading(out, options, &layout, title, measure->title);
 	struct line line = {.text = BUF_INIT};

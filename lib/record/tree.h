@@ -14,10 +14,11 @@ struct measure {
 
 /*
  * Draws directories as summarize lists them (in any order, each with its parents up to a root), the
- * largest first, and of them, roots first, the `limit` largest. Draws nothing for an empty list.
+ * largest first, and of them, roots first, the `limit` largest. `total`: the bytes of which each is
+ * a share, listed or not. Draws nothing for an empty list.
  */
 void tree_draw(struct buf *out, const struct format_options *options,
         const struct cJSON *directories, const char *title, const struct measure *measure,
-        size_t limit);
+        double total, size_t limit);
 
 #endif

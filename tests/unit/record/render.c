@@ -183,20 +183,24 @@ static void test_heights(void)
 static void test_small_screen(void)
 {
 	const struct format_options options = {.width = 60, .height = 10, .utf8 = true};
-	const char *picture = drawn(&options,
-	        "{\"summarize\":{\"files\":3,\"directories\":4,\"allocated_bytes\":900,"
-	        "\"apparent_bytes\":900,\"by_owner\":[{\"uid\":0,\"owner\":\"ro\\not\","
-	        "\"files\":3,\"allocated_bytes\":900}],\"largest_directories\":["
-	        "{\"path\":\"a\",\"depth\":0,\"allocated_bytes\":700},"
-	        "{\"path\":\"a/b\",\"depth\":1,\"allocated_bytes\":600},"
-	        "{\"path\":\"a/c\",\"depth\":1,\"allocated_bytes\":500},"
-	        "{\"path\":\"a/d\",\"depth\":1,\"allocated_bytes\":400},"
-	        "{\"path\":\"a/e\",\"depth\":1,\"allocated_bytes\":300},"
-	        "{\"path\":\"a/f\",\"depth\":1,\"allocated_bytes\":290},"
-	        "{\"path\":\"z\",\"depth\":0,\"allocated_bytes\":200}]}}");
+	const struct format_options least = {.width = 60, .height = 1, .utf8 = true};
+	const char *json = "{\"summarize\":{\"files\":3,\"directories\":4,\"allocated_bytes\":900,"
+	                   "\"apparent_bytes\":900,\"by_owner\":[{\"uid\":0,\"owner\":\"ro\\not\","
+	                   "\"files\":3,\"allocated_bytes\":900}],\"largest_directories\":["
+	                   "{\"path\":\"a\",\"depth\":0,\"allocated_bytes\":700},"
+	                   "{\"path\":\"a/b\",\"depth\":1,\"allocated_bytes\":600},"
+	                   "{\"path\":\"a/c\",\"depth\":1,\"allocated_bytes\":500},"
+	                   "{\"path\":\"a/d\",\"depth\":1,\"allocated_bytes\":400},"
+	                   "{\"path\":\"a/e\",\"depth\":1,\"allocated_bytes\":300},"
+	                   "{\"path\":\"a/f\",\"depth\":1,\"allocated_bytes\":290},"
+	                   "{\"path\":\"z\",\"depth\":0,\"allocated_bytes\":200}]}}";
+	const char *picture = drawn(&options, json);
 	ok(picture && strstr(picture, "  z") && strstr(picture, "─ b") && !strstr(picture, "─ e"),
 	        "all roots, and the largest below");
 	ok(picture && strstr(picture, "owned by ro\\not"), "a single owner is named");
+	picture = drawn(&least, json);
+	ok(picture && strstr(picture, " 78%  a") && !strstr(picture, "  z"),
+	        "what is not drawn is still a part of all");
 	const struct format_options narrow = {.width = 38, .utf8 = true};
 	picture = drawn(&narrow,
 	        "{\"summarize\":{\"files\":1991996,\"allocated_bytes\":900,\"by_owner\":["

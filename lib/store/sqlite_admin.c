@@ -155,10 +155,11 @@ int sqlite_prune(struct store *base, struct store_prune *prune, struct vega_erro
 	int rc = !numbers         ? vega_fail_nomem(err)
 	         : prune->dry_run ? sqlite_begin_call(store, err)
 	                          : sqlite_begin(store, err);
+	bool begun = rc == 0 && !prune->dry_run;
 	if (rc == 0) {
 		rc = look(store, prune, numbers, &gone, err);
 	}
-	if (numbers && !prune->dry_run) {
+	if (begun) {
 		int failed = rc < 0 ? rc : delete_jobs(store, numbers, gone, err);
 		failed = sqlite_end(store, failed, err);
 		rc = failed ? failed : rc;

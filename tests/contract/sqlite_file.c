@@ -299,6 +299,13 @@ static void waits_for_a_lock(void)
 	close_store(store);
 }
 
+static bool let_go(const struct store_pruned *job, void *context)
+{
+	(void)job;
+	(void)context;
+	return true;
+}
+
 static void notices_another_file(void)
 {
 	char away[500];
@@ -314,6 +321,8 @@ static void notices_another_file(void)
 	ok(unlink(path) == 0, "the file is removed");
 	is_int(store->driver->submit(store, &r, 1, &err), VEGA_FATAL, "which is noticed");
 	ok(access(path, F_OK) != 0, "and not mended");
+	struct store_prune prune = {.batch = 1, .remove = let_go};
+	is_int(store->driver->prune(store, &prune, &err), VEGA_FATAL, "also by prune");
 	ok(rename(away, path) == 0, "a file is put in its place");
 	sql("PRAGMA user_version = 99");
 	for (int i = 0; i < 2; i++) {

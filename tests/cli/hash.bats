@@ -117,7 +117,7 @@ digests() {
 	status=0
 	wait "$pid" || status=$?
 	[ "$status" -eq 130 ]
-	jq -e '.type == "summary" and (.complete | not)' "$out.$pid"
+	jq -es 'last | .type == "summary" and (.complete | not)' "$out.$pid"
 }
 
 @test "without libcrypto, sha256 says what to do and xxh128 works" {

@@ -46,7 +46,7 @@ calls() {
 		status=0
 		wait "$pid" || status=$?
 		((status == 130))
-		jq -e '.complete == false and (.elapsed_ns < 60e9)' "$out.$pid"
+		jq -es 'last | .complete == false and (.elapsed_ns < 60e9)' "$out.$pid"
 	done
 }
 

@@ -200,7 +200,7 @@ setup() {
 		equals $status 130
 		matches 'stopped' "$err.$pid"
 		mv "$out.$pid" "$out"
-		[[ $format == text ]] || jq -e '.complete == false and (.ledger | .entries == .reported + .filtered + .errors)
+		[[ $format == text ]] || jq -es 'last | .complete == false and (.ledger | .entries == .reported + .filtered + .errors)
 			and .summarize.files >= 1' "$out"
 	done
 	matches 'incomplete' "$out"
@@ -216,7 +216,7 @@ setup() {
 		status=0
 		wait "$pid" || status=$?
 		equals $status "${signal#*:}"
-		jq -e '.complete == false' "$out.$pid"
+		jq -es 'last | .complete == false' "$out.$pid"
 	done
 }
 

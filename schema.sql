@@ -245,8 +245,10 @@ CREATE POLICY vega_submit ON vega.job FOR INSERT TO vega_submitter
 		AND octet_length(queue) <= 255 AND coalesce(octet_length(idempotency_key) <= 255, true)
 		AND octet_length(labels::text) <= 64 * 1024 AND coalesce(not_before
 			BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00', true));
+-- A number that no job of this session has yet would keep the job that gets it waiting.
+GRANT SELECT ON SEQUENCE vega.job_nr_seq TO vega_submitter;
 CREATE POLICY vega_submit ON vega.job_state FOR INSERT TO vega_submitter
-	WITH CHECK (isfinite(due));
+	WITH CHECK (isfinite(due) AND nr <= currval('vega.job_nr_seq'));
 
 -- Cancelling: PENDING becomes CANCELLED, and PROCESSING is asked to, unless it is committed. The lease
 -- cannot be written by them, so it tells which of the two the job was.

@@ -174,6 +174,9 @@ static const struct attempt forbidden[] = {
                   " ('\"' || repeat('x', 17000000) || '\"')::json)"},
         {"alice", "INSERT INTO vega.job_state (nr, queue, priority, due)"
                   " SELECT nr, 'q', 0, 'infinity' FROM vega.job"},
+        /* What would stop those whose jobs get these numbers, for as long as it runs. */
+        {"alice", NEW_JOB("", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"
+                                  " SELECT max(nr) + 1, 'q', 0, now() FROM vega.job"},
         /* Its own jobs, otherwise than by cancelling. */
         {"alice", "UPDATE vega.job_state SET state = 'COMPLETED'" STATE("alice-pending")},
         {"alice", "UPDATE vega.job_state SET state = 'FAILED', finished = now(),"

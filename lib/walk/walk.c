@@ -89,11 +89,12 @@ static void *steal_or_park(struct walk_thread *t)
 			/* The deadline is for `stop`, which a signal handler sets and nobody
 			 * signals. */
 			struct timespec until;
-			clock_gettime(CLOCK_REALTIME, &until);
+			clock_gettime(CLOCK_MONOTONIC, &until);
 			until.tv_nsec += 50000000;
 			until.tv_sec += until.tv_nsec / 1000000000;
 			until.tv_nsec %= 1000000000;
-			pthread_cond_timedwait(&walk->park, &walk->park_lock, &until);
+			pthread_cond_clockwait(
+			        &walk->park, &walk->park_lock, CLOCK_MONOTONIC, &until);
 		}
 		atomic_fetch_sub_explicit(&walk->idle, 1, memory_order_seq_cst);
 		pthread_mutex_unlock(&walk->park_lock);

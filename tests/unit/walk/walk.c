@@ -2,7 +2,9 @@
 #include "../tap.h"
 
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "walk/walk.h"
 
@@ -26,6 +28,19 @@ static struct {
 	bool complete;
 	int code;
 } run;
+
+/* The wall clock: an hour ahead until it is set right. Somebody who waits has asked a clock. */
+static struct {
+	atomic_bool ahead, asked;
+} wall;
+
+int clock_gettime(clockid_t id, struct timespec *now)
+{
+	int result = (int)syscall(SYS_clock_gettime, id, now);
+	atomic_store(&wall.asked, true);
+	now->tv_sec += atomic_load(&wall.ahead) && id == CLOCK_REALTIME ? 3600 : 0;
+	return result;
+}
 
 static struct node **node_of(struct walk_dir *dir)
 {
@@ -63,6 +78,9 @@ static bool on_entry(void *context, const struct walk_entry *entry)
 	struct seen *seen = context;
 	seen->entries++;
 	if (atomic_fetch_add(&run.entries, 1) + 1 == run.stop_at) {
+		while (atomic_load(&wall.ahead) && !atomic_load(&wall.asked)) {
+			usleep(1000);
+		}
 		atomic_store(&run.stop, 1);
 	}
 	uint64_t ino = entry->is_root ? 1 : entry->ino;
@@ -417,6 +435,25 @@ static void test_stop(void)
 	run.slow = false;
 }
 
+/* A thread that waits for work sees a stop, whatever becomes of the wall clock meanwhile. */
+static void test_clock(void)
+{
+	bushy();
+	run.threads = 2;
+	run.slow = true;
+	run.stop_at = 100;
+	atomic_store(&wall.asked, false);
+	atomic_store(&wall.ahead, true);
+	alarm(60);
+	walk();
+	alarm(0);
+	atomic_store(&wall.ahead, false);
+	is_int(run.team, 2, "two threads, the one waits and the other is stopped");
+	ok(!run.complete, "and both end, though the clock is set back by an hour");
+	run.stop_at = 0;
+	run.slow = false;
+}
+
 static long peak_memory(void) /* KiB */
 {
 	struct rusage usage;
@@ -465,6 +502,7 @@ int main(void)
 	test_chosen_team();
 	test_few_handles();
 	test_stop();
+	test_clock();
 	test_wide();
 	test_many_directories();
 	test_depth();

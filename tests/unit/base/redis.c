@@ -43,8 +43,8 @@ static void urls(void)
 {
 	static const char *const bad[] = {"unix:", "redis://", "redis://h/x", "redis://h/99999",
 	        "redis:path", "http://h", "",
-	        "unix:/0123456789012345678901234567890123456789012345678901234567890123456789"
-	        "012345678901234567890123456789012345678"};
+	        ("unix:/0123456789012345678901234567890123456789012345678901234567890123456789"
+	         "012345678901234567890123456789012345678")};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		struct redis *redis = NULL;
 		struct vega_error err = {0};

@@ -366,7 +366,7 @@ static void finish_takes_a_batch(struct store *store)
 	struct store_lease leases[JOBS];
 	struct store_result results[JOBS], of_commit = {.summary = "{\"n\":66}"};
 	struct store_ending endings[ENDINGS];
-	char summaries[JOBS][16];
+	char summaries[JOBS][24];
 	for (int i = 0; i < JOBS; i++) {
 		submit_to(store, "batch");
 		leases[i] = take(store, "batch");

@@ -18,14 +18,25 @@ void postgres_watch(struct postgres_store *store, const char *id)
 	}
 }
 
+/* Where somebody else keeps the lock, each end of a job is told of anyway. */
+static void watch_ends(struct postgres_store *store)
+{
+	struct vega_error ignored;
+	postgres_run(store,
+	        "SET LOCAL lock_timeout = 200; SELECT pg_advisory_lock_shared(" WATCHER_LOCK ")",
+	        &ignored);
+}
+
 static int listen_now(struct postgres_store *store, struct vega_error *err)
 {
 	int rc = postgres_run(store,
 	        store->claims ? "LISTEN " READY_CHANNEL
-	                      : "LISTEN " READY_CHANNEL "; LISTEN " DONE_CHANNEL
-	                        "; SELECT pg_advisory_lock_shared(" WATCHER_LOCK ")",
+	                      : "LISTEN " READY_CHANNEL "; LISTEN " DONE_CHANNEL,
 	        err);
-	store->listening = rc == 0;
+	if (rc == 0 && !store->claims) {
+		watch_ends(store);
+	}
+	store->listening = rc == 0 && store->conn;
 	store->nap_ms = store->claims ? LAST_NAP_MS : FIRST_NAP_MS;
 	return rc;
 }

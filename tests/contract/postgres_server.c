@@ -203,6 +203,24 @@ static void waits_for_a_lock(void)
 	close_store(store);
 }
 
+/* Whoever may connect can hold the lock of those who wait. */
+static void waits_without_its_lock(void)
+{
+	struct store *store = open_with(1000);
+	PGconn *locker = sql("SELECT pg_advisory_lock(1986359137, 1)");
+	struct store_request r = submit_to(store, "watched");
+	struct job job = get(store, r.id);
+	job_release(&job);
+	is_int(store->driver->wait(store, 10, -1, &err), 0, "the watchers' lock is not waited for");
+	struct store *worker = open_store();
+	struct store_lease lease = take(worker, "watched");
+	finish_as(worker, &lease, STORE_COMPLETED, NULL);
+	is_int(store->driver->wait(store, 60000, -1, &err), 0, "and the end of a job is heard of");
+	PQfinish(locker);
+	close_store(worker);
+	close_store(store);
+}
+
 static PGconn *lock_job(const char *id)
 {
 	char text[200];
@@ -468,8 +486,8 @@ static void knows_mistakes(void)
 static void checks(void)
 {
 	static void (*const all[])(void) = {survives_a_crash, keeps_its_word_over_crashes,
-	        reconnects, waits_for_a_lock, passes_over_what_is_locked, stands_in_line,
-	        knows_its_schema, pages_cost_what_they_hold, schema_is_idempotent,
+	        reconnects, waits_for_a_lock, waits_without_its_lock, passes_over_what_is_locked,
+	        stands_in_line, knows_its_schema, pages_cost_what_they_hold, schema_is_idempotent,
 	        schema_is_upgraded, finish_is_all_or_none, hides_passwords, knows_mistakes};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i]();

@@ -64,7 +64,8 @@ bool walk_team_wanted(struct walk_thread *t)
 		return (waiting > 0 && t->parcelled > 1) ||
 		       atomic_load(&walk->next_root) < walk->roots.count;
 	}
-	return waiting > 1 && entries_so_far(t) >= TEAM_ENTRIES;
+	/* The entries of one directory can be shared when they are stat'ed; listing it cannot. */
+	return waiting > (walk->want ? 0 : 1) && entries_so_far(t) >= TEAM_ENTRIES;
 }
 
 /*

@@ -2,11 +2,10 @@
  * What the job store does in a second, at its contract's level. Clients are processes, each with a
  * handle of its own; they begin together, and what they print is read by tests/bench/store.
  *
- *   store submit URL CLIENTS BATCH SECONDS   jobs submitted a second, BATCH a call
- *   store work URL CLIENTS BATCH JOBS        JOBS jobs claimed and finished, BATCH a call: jobs a
- * second store wait URL JOBS                      ms from submit() to claim() in another process:
- * median, p99 store run URL JOBS FIFO                  the same until the child of a vega-run has
- * started
+ * - store submit URL CLIENTS BATCH SECONDS: jobs submitted a second, BATCH a call
+ * - store work URL CLIENTS BATCH JOBS: JOBS jobs claimed and finished, BATCH a call: jobs a second
+ * - store wait URL JOBS: ms from submit() to claim() in another process: median, p99
+ * - store run URL JOBS FIFO: the same until the child of a vega-run has started
  *
  * As vega-walk it is that child: it tells the FIFO, which is the job's root, when it has started.
  */

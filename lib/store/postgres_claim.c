@@ -30,38 +30,19 @@
 	                                 "  " queues \
 	                                 " ORDER BY s.priority DESC, s.nr LIMIT $1::integer" \
 	                                 " FOR UPDATE OF s SKIP LOCKED),"
-#define READY(condition, queues) \
-	"ready AS MATERIALIZED (" \
-	" SELECT s.nr, s.priority FROM vega.job_state s" \
-	" WHERE s.state = 'PENDING' AND s.due <= now() " condition queues \
-	" ORDER BY s.priority DESC, s.nr LIMIT $1::integer" \
-	" FOR UPDATE OF s SKIP LOCKED)"
 #define PICKED \
 	"picked AS MATERIALIZED (" \
 	" SELECT nr FROM (SELECT * FROM expired UNION ALL SELECT * FROM ready) claimable" \
 	" ORDER BY priority DESC, nr LIMIT $1::integer),"
-#define TAKEN(which) \
-	"taken AS (" \
-	" UPDATE vega.job_state s SET" \
-	"  error = CASE WHEN s.state = 'PROCESSING' THEN" \
-	"   format('worker %s was lost in attempt %s', s.worker, s.attempt)" \
-	"   ELSE s.error END," \
-	"  state = 'PROCESSING', attempt = s.attempt + 1, lease_seq = s.lease_seq + 1," \
-	"  worker = $2, lease_until = now() + $3::bigint * interval '1 millisecond'," \
-	"  started = now(), progress = NULL" \
-	" FROM " which " p WHERE " KEY_IS("s.nr", "p.nr") " RETURNING s.*)"
 #define CLAIMED(told) \
 	" SELECT " JOB_COLUMNS told " FROM taken s, vega.job j WHERE " KEY_IS( \
 	        "j.nr", "s.nr") " ORDER BY s.priority DESC, s.nr"
 #define CLAIM_SQL(queues) \
 	"WITH " GONE BURIED TOLD("buried") "," EXPIRED(queues) \
-	        READY("", queues) "," PICKED TAKEN("picked") CLAIMED(", " HOW_MANY_TOLD)
-
-/* What is to be done nearly always, when no lease has expired. */
-#define NONE_EXPIRED \
-	"AND NOT EXISTS (SELECT FROM vega.job_state" \
-	" WHERE state = 'PROCESSING' AND lease_until <= now()) "
-#define CLAIM_READY_SQL(queues) "WITH " READY(NONE_EXPIRED, queues) "," TAKEN("ready") CLAIMED("")
+	        READY("$1", "", queues) "," PICKED TAKEN("picked", "$2", "$3") \
+	                CLAIMED(", " HOW_MANY_TOLD)
+#define CLAIM_READY_SQL(queues) \
+	"WITH " READY("$1", NONE_EXPIRED, queues) "," TAKEN("ready", "$2", "$3") CLAIMED("")
 
 static const char *const claim_sql[QUEUES_KINDS] = {
         [QUEUES_ANY] = CLAIM_SQL(""),
@@ -75,28 +56,38 @@ static const char *const claim_ready_sql[QUEUES_KINDS] = {
         [QUEUES_MANY] = CLAIM_READY_SQL(IN_MANY("$4")),
 };
 
+bool postgres_add_claim(struct postgres_parameters *p, struct arena *arena,
+        const struct store_claim *claim, enum store_queues *kind)
+{
+	struct buf queues = BUF_INIT;
+	const char *worker = claim->worker;
+	*kind = store_queues(claim->queues, &queues);
+	const char *names = buf_cstr(&queues);
+	names = names ? arena_copy(arena, names, queues.len) : NULL;
+	bool good = names && store_clean(arena, &worker);
+	buf_release(&queues);
+	postgres_add_integer(p, claim->max);
+	postgres_add_text(p, worker);
+	postgres_add_integer(p, store_span_us(claim->lease_ms) / 1000);
+	if (*kind != QUEUES_ANY) {
+		postgres_add_text(p, names);
+	}
+	return good;
+}
+
 int postgres_claim(struct store *base, const struct store_claim *claim, struct job *jobs,
         struct vega_error *err)
 {
 	struct postgres_store *store = (struct postgres_store *)base;
 	struct arena arena = {0};
-	struct buf queues = BUF_INIT;
 	struct postgres_parameters p = {0};
 	PGresult *result = NULL;
-	const char *worker = claim->worker;
-	enum store_queues kind = store_queues(claim->queues, &queues);
-	const char *names = buf_cstr(&queues);
-	int rc = names && store_clean(&arena, &worker) ? postgres_begin_call(store, err)
-	                                               : vega_fail_nomem(err);
+	enum store_queues kind;
+	int rc = postgres_add_claim(&p, &arena, claim, &kind) ? postgres_begin_call(store, err)
+	                                                      : vega_fail_nomem(err);
 	memset(jobs, 0, claim->max * sizeof *jobs);
 	store->claims = true;
 	if (rc == 0) {
-		postgres_add_integer(&p, claim->max);
-		postgres_add_text(&p, worker);
-		postgres_add_integer(&p, store_span_us(claim->lease_ms) / 1000);
-		if (kind != QUEUES_ANY) {
-			postgres_add_text(&p, names);
-		}
 		rc = postgres_query(store, CLAIM_READY + (unsigned)kind, claim_ready_sql[kind], &p,
 		        &result, err);
 	}
@@ -108,7 +99,6 @@ int postgres_claim(struct store *base, const struct store_claim *claim, struct j
 	rc = rc ? rc : postgres_read_jobs(result, jobs, err);
 	store->look_again = rc > 0;
 	PQclear(result);
-	buf_release(&queues);
 	arena_release(&arena);
 	return rc;
 }

@@ -86,6 +86,25 @@ static const char finish_free_sql[] =
                            "s.nr", "j.nr") " AND " FENCE " FOR UPDATE OF s SKIP LOCKED),",
                 " AND s.nr IN (SELECT nr FROM free)");
 
+/*
+ * The same, and a claim: $13 how many, $14 worker, $15 lease, $16 queues. Both look at the jobs as
+ * they were before, so none is ended and claimed at once: what looks like an equality of two jobs
+ * never holds, and puts rows of both kinds into one result.
+ */
+enum { CLAIMED_ENDING = COLUMN_NR + 1, CLAIMED_STATE };
+#define FINISH_CLAIM_SQL(queues) \
+	"WITH" ENDING ENDED("") ADDED \
+	        "," TOLD("ended") "," READY("$13", NONE_EXPIRED, queues) "," TAKEN("ready", \
+	                "$14", "$15") " SELECT " JOB_COLUMNS ", e.n, e.state, " HOW_MANY_TOLD \
+	                              " FROM ended e FULL JOIN (taken s JOIN vega.job j ON " KEY_IS( \
+	                                      "j.nr", "s.nr") ") ON e.nr = s.nr" \
+	                                                      " ORDER BY s.priority DESC, s.nr"
+static const char *const finish_claim_sql[QUEUES_KINDS] = {
+        [QUEUES_ANY] = FINISH_CLAIM_SQL(""),
+        [QUEUES_ONE] = FINISH_CLAIM_SQL(IN_ONE("$16")),
+        [QUEUES_MANY] = FINISH_CLAIM_SQL(IN_MANY("$16")),
+};
+
 static const char *outcome_name(enum store_outcome outcome)
 {
 	switch (outcome) {
@@ -233,6 +252,25 @@ static int settle(struct postgres_store *store, const struct postgres_parameters
 	return rc;
 }
 
+/* Notes those that were ended, by the columns with their number and state. Returns how many. */
+static size_t note_ended(
+        const PGresult *reply, int number, int state, struct store_ending *endings, size_t count)
+{
+	size_t ended = 0;
+	for (size_t i = 0; i < count; i++) {
+		endings[i].code = VEGA_LEASE_LOST;
+	}
+	for (int i = 0; i < PQntuples(reply); i++) {
+		if (!PQgetisnull(reply, i, number)) {
+			struct store_ending *ending = &endings[postgres_integer(reply, i, number) - 1];
+			job_state_parse(PQgetvalue(reply, i, state), &ending->state);
+			ending->code = 0;
+			ended++;
+		}
+	}
+	return ended;
+}
+
 static int end_attempts(struct postgres_store *store, const struct postgres_parameters *p,
         struct store_ending *endings, size_t count, struct vega_error *err)
 {
@@ -244,21 +282,49 @@ static int end_attempts(struct postgres_store *store, const struct postgres_para
 	if (rc) {
 		return rc;
 	}
-	int ended = PQntuples(reply);
-	for (size_t i = 0; i < count; i++) {
-		endings[i].code = VEGA_LEASE_LOST;
-	}
-	for (int i = 0; i < ended; i++) {
-		struct store_ending *ending = &endings[postgres_integer(reply, i, 0) - 1];
-		job_state_parse(PQgetvalue(reply, i, 1), &ending->state);
-		ending->code = 0;
-	}
+	size_t ended = note_ended(reply, 0, 1, endings, count);
 	PQclear(reply);
-	return (size_t)ended < count ? settle(store, p, endings, count, err) : 0;
+	return ended < count ? settle(store, p, endings, count, err) : 0;
 }
 
-int postgres_finish(
-        struct store *base, struct store_ending *endings, size_t count, struct vega_error *err)
+/* The same, with a claim. */
+static int end_and_claim(struct postgres_store *store, const struct postgres_parameters *p,
+        struct store_ending *endings, size_t count, const struct store_claim *claim,
+        struct job *jobs, struct vega_error *err)
+{
+	struct arena arena = {0};
+	struct postgres_parameters both = *p;
+	PGresult *reply = NULL;
+	enum store_queues kind;
+	int claimed = 0;
+	int rc = postgres_add_claim(&both, &arena, claim, &kind)
+	                 ? postgres_query(store, FINISH_CLAIM + (unsigned)kind,
+	                           finish_claim_sql[kind], &both, &reply, err)
+	                 : vega_fail_nomem(err);
+	memset(jobs, 0, claim->max * sizeof *jobs);
+	store->claims = true;
+	if (rc && store->locked) {
+		rc = end_attempts(store, p, endings, count, err);
+	} else if (rc == 0 && note_ended(reply, CLAIMED_ENDING, CLAIMED_STATE, endings, count) < count) {
+		rc = settle(store, p, endings, count, err);
+	}
+	for (int i = 0; rc == 0 && i < PQntuples(reply); i++) {
+		if (PQgetisnull(reply, i, CLAIMED_ENDING)) {
+			rc = postgres_read_job(reply, i, 0, &jobs[claimed], err);
+			claimed += rc == 0;
+		}
+	}
+	while (rc && claimed > 0) {
+		job_release(&jobs[--claimed]);
+	}
+	store->look_again = store->look_again || claimed > 0;
+	PQclear(reply);
+	arena_release(&arena);
+	return rc ? rc : claimed;
+}
+
+int postgres_finish(struct store *base, struct store_ending *endings, size_t count,
+        const struct store_claim *claim, struct job *jobs, struct vega_error *err)
 {
 	struct postgres_store *store = (struct postgres_store *)base;
 	struct arena arena = {0};
@@ -267,7 +333,7 @@ int postgres_finish(
 	struct postgres_parameters p = {0};
 	bool good = true;
 	if (count == 0) {
-		return 0;
+		return claim ? postgres_claim(base, claim, jobs, err) : 0;
 	}
 	for (size_t i = 0; good && i < count; i++) {
 		good = add_ending(columns, &arena, endings[i].lease, endings[i].result);
@@ -277,7 +343,8 @@ int postgres_finish(
 	if (rc == 0) {
 		postgres_add_text(&p, delays.data);
 		postgres_hurry(store);
-		rc = end_attempts(store, &p, endings, count, err);
+		rc = claim ? end_and_claim(store, &p, endings, count, claim, jobs, err)
+		           : end_attempts(store, &p, endings, count, err);
 	}
 	buf_release(&delays);
 	postgres_arrays_release(columns, ENDING_COLUMNS);

@@ -47,7 +47,7 @@ struct postgres_store {
 	" (j.labels <> '{}' AND j.labels @> jsonb_build_object(" key ", " value ")))"
 
 /* Parameters of one statement, all in text but for bytes. Text is borrowed. */
-#define POSTGRES_PARAMETERS 12
+#define POSTGRES_PARAMETERS 16
 struct postgres_parameters {
 	int count;
 	const char *values[POSTGRES_PARAMETERS];
@@ -138,6 +138,11 @@ int postgres_search(struct postgres_store *store, struct vega_error *err);
  */
 void postgres_hurry(struct postgres_store *store);
 
+/* What claim() and finish() say of a claim: how many, the worker, the lease, and with QUEUES_ONE or
+ * QUEUES_MANY the queues. Text is the arena's, or borrowed. False: no memory. */
+bool postgres_add_claim(struct postgres_parameters *p, struct arena *arena,
+        const struct store_claim *claim, enum store_queues *kind);
+
 /* Slots of the driver. */
 int postgres_submit(
         struct store *base, struct store_request *requests, size_t count, struct vega_error *err);
@@ -147,8 +152,8 @@ int postgres_heartbeat(struct store *base, const char *worker, struct store_leas
         size_t count, uint64_t lease_ms, struct vega_error *err);
 int postgres_commit(struct store *base, const struct store_lease *lease,
         const struct store_result *result, struct vega_error *err);
-int postgres_finish(
-        struct store *base, struct store_ending *endings, size_t count, struct vega_error *err);
+int postgres_finish(struct store *base, struct store_ending *endings, size_t count,
+        const struct store_claim *claim, struct job *jobs, struct vega_error *err);
 int postgres_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct vega_error *err);
 int postgres_announce(
         struct store *base, const struct store_worker *worker, struct vega_error *err);

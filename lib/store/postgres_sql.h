@@ -16,7 +16,8 @@ enum postgres_statement {
 	FIND_COMMIT,
 	FINISH,
 	FINISH_FREE,
-	FIND_LEASE,
+	FINISH_CLAIM,
+	FIND_LEASE = FINISH_CLAIM + QUEUES_KINDS,
 	CANCEL,
 	FIND_STATE,
 	GET,
@@ -57,6 +58,30 @@ _Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own
 
 #define IN_ONE(parameter) "AND s.queue = " parameter
 #define IN_MANY(parameter) "AND s.queue IN (SELECT json_array_elements_text(" parameter "::json))"
+
+/* Jobs that are due, locked; and those of `which`, taken for a worker. */
+#define READY(limit, condition, queues) \
+	"ready AS MATERIALIZED (" \
+	" SELECT s.nr, s.priority FROM vega.job_state s" \
+	" WHERE s.state = 'PENDING' AND s.due <= now() " condition queues \
+	" ORDER BY s.priority DESC, s.nr LIMIT " limit "::integer" \
+	" FOR UPDATE OF s SKIP LOCKED)"
+#define TAKEN(which, worker, lease_ms) \
+	"taken AS (" \
+	" UPDATE vega.job_state s SET" \
+	"  error = CASE WHEN s.state = 'PROCESSING' THEN" \
+	"   format('worker %s was lost in attempt %s', s.worker, s.attempt)" \
+	"   ELSE s.error END," \
+	"  state = 'PROCESSING', attempt = s.attempt + 1, lease_seq = s.lease_seq + 1," \
+	"  worker = " worker "," \
+	"  lease_until = now() + " lease_ms "::bigint * interval '1 millisecond'," \
+	"  started = now(), progress = NULL" \
+	" FROM " which " p WHERE " KEY_IS("s.nr", "p.nr") " RETURNING s.*)"
+
+/* What is to be done nearly always, when no lease has expired. */
+#define NONE_EXPIRED \
+	"AND NOT EXISTS (SELECT FROM vega.job_state" \
+	" WHERE state = 'PROCESSING' AND lease_until <= now()) "
 
 #define TELL_READY "pg_notify('" READY_CHANNEL "', '')"
 

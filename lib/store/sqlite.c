@@ -253,11 +253,37 @@ static int take(struct sqlite_store *store, const struct store_claim *claim, int
 	sqlite_release(update);
 	sqlite_release(load);
 	arena_release(&arena);
-	rc = sqlite_end(store, rc, err);
 	while (rc && done > 0) {
 		job_release(&jobs[--done]);
 	}
 	return rc ? rc : done;
+}
+
+/* Claims within a transaction. */
+static int claim_now(struct sqlite_store *store, const struct store_claim *claim, struct job *jobs,
+        struct vega_error *err)
+{
+	int64_t now = sqlite_now_us();
+	int64_t *numbers = calloc(claim->max, sizeof *numbers);
+	if (!numbers) {
+		return vega_fail_nomem(err);
+	}
+	int rc = bury(store, now, err);
+	rc = rc ? rc : pick(store, claim, now, numbers, err);
+	rc = rc > 0 ? take(store, claim, now, numbers, rc, jobs, err) : rc;
+	free(numbers);
+	return rc;
+}
+
+/* As sqlite_end(), for a call that claimed as many jobs as rc says. */
+static int end_claim(struct sqlite_store *store, int rc, struct job *jobs, struct vega_error *err)
+{
+	int claimed = rc > 0 ? rc : 0;
+	rc = sqlite_end(store, rc < 0 ? rc : 0, err);
+	for (int i = 0; rc && i < claimed; i++) {
+		job_release(&jobs[i]);
+	}
+	return rc ? rc : claimed;
 }
 
 /* Looks before it locks, so that idle workers do not keep others from writing. */
@@ -287,20 +313,11 @@ static int sqlite_claim(struct store *base, const struct store_claim *claim, str
 	if (rc <= 0) {
 		return rc;
 	}
-	int64_t *numbers = calloc(claim->max, sizeof *numbers);
-	if (!numbers) {
-		return vega_fail_nomem(err);
-	}
 	rc = sqlite_run(store, "BEGIN IMMEDIATE", err);
 	if (rc == 0) {
 		KILL_POINT(sqlite_begun);
-		int64_t now = sqlite_now_us();
-		rc = bury(store, now, err);
-		rc = rc ? rc : pick(store, claim, now, numbers, err);
-		rc = rc < 0 ? sqlite_end(store, rc, err)
-		            : take(store, claim, now, numbers, rc, jobs, err);
+		rc = end_claim(store, claim_now(store, claim, jobs, err), jobs, err);
 	}
-	free(numbers);
 	return rc;
 }
 
@@ -497,8 +514,8 @@ static int finish_one(
 	return rc > 0 ? store_end(store, &job, result, err) : 0;
 }
 
-static int sqlite_finish(
-        struct store *base, struct store_ending *endings, size_t count, struct vega_error *err)
+static int sqlite_finish(struct store *base, struct store_ending *endings, size_t count,
+        const struct store_claim *claim, struct job *jobs, struct vega_error *err)
 {
 	struct sqlite_store *store = handle(base);
 	int rc = sqlite_begin(store, err);
@@ -508,7 +525,11 @@ static int sqlite_finish(
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		rc = finish_one(store, &endings[i], err);
 	}
-	return sqlite_end(store, rc, err);
+	if (rc == 0 && claim) {
+		memset(jobs, 0, claim->max * sizeof *jobs);
+		rc = claim_now(store, claim, jobs, err);
+	}
+	return end_claim(store, rc, jobs, err);
 }
 
 static int sqlite_cancel(

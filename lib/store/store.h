@@ -223,9 +223,13 @@ struct store_driver {
 	 * tells where the first call led. A lost lease or a locked row is told by its ending's
 	 * code, and costs the others nothing; when the call fails, nothing was stored of any of
 	 * them.
+	 *
+	 * With a claim (NULL: none) it claims in the same transaction, so that the disk is waited
+	 * for once a job. Fills jobs[] as claim() does, and returns how many: perhaps fewer than
+	 * claim() would, and none when an ending's row is locked. With none given it returns 0.
 	 */
 	int (*finish)(struct store *store, struct store_ending *endings, size_t count,
-	        struct vega_error *err);
+	        const struct store_claim *claim, struct job *jobs, struct vega_error *err);
 
 	/* PENDING: CANCELLED at once. PROCESSING: ask. Terminal: unchanged. *state is the state
 	 * afterwards. VEGA_NO: no such job, or it is committed and too late; VEGA_USAGE: not an

@@ -86,30 +86,16 @@ static void plan_claim(struct worker *w)
 	w->claim_at = worker_now() + due;
 }
 
-void worker_claim(struct worker *w)
+struct store_claim worker_wanted(const struct worker *w, unsigned room)
 {
-	unsigned room = w->config->mode == WORKER_ONCE ? 1 : w->config->jobs - w->running;
-	if (worker_stopping(w) || !room || worker_now() < w->claim_at || !worker_store_ready(w)) {
-		return;
-	}
-	struct vega_error err;
-	struct store_claim wanted = {.worker = w->name,
+	return (struct store_claim){.worker = w->name,
 	        .queues = &w->config->queues,
 	        .max = room,
 	        .lease_ms = w->config->lease_ms};
-	uint64_t sent = worker_now();
-	KILL_POINT(claim);
-	int count = w->store->driver->claim(w->store, &wanted, w->claimed, &err);
-	KILL_POINT(claimed);
-	if (count == VEGA_UNAVAILABLE) {
-		worker_store_away(w, &err);
-		return;
-	}
-	if (count < 0) {
-		worker_give_up(w, &err);
-		return;
-	}
-	worker_store_back(w);
+}
+
+void worker_take(struct worker *w, int count, uint64_t sent)
+{
 	w->claim_sent = sent;
 	if (!w->running) {
 		w->beat_sent = sent;
@@ -123,7 +109,35 @@ void worker_claim(struct worker *w)
 		w->claim_at = worker_now() + BACKOFF_FIRST_MS +
 		              worker_random(least(
 		                      BACKOFF_MAX_MS, (uint64_t)BACKOFF_FIRST_MS << doublings));
-	} else if ((unsigned)count < room && w->config->mode == WORKER_ONCE) {
+	}
+}
+
+void worker_claim(struct worker *w)
+{
+	unsigned room = w->config->mode == WORKER_ONCE ? 1 : w->config->jobs - w->running;
+	if (worker_stopping(w) || !room || worker_now() < w->claim_at || !worker_store_ready(w)) {
+		return;
+	}
+	struct vega_error err;
+	const struct store_claim wanted = worker_wanted(w, room);
+	uint64_t sent = worker_now();
+	KILL_POINT(claim);
+	int count = w->store->driver->claim(w->store, &wanted, w->claimed, &err);
+	KILL_POINT(claimed);
+	if (count == VEGA_UNAVAILABLE) {
+		worker_store_away(w, &err);
+		return;
+	}
+	if (count < 0) {
+		worker_give_up(w, &err);
+		return;
+	}
+	worker_store_back(w);
+	worker_take(w, count, sent);
+	if (w->start_failures) {
+		return;
+	}
+	if ((unsigned)count < room && w->config->mode == WORKER_ONCE) {
 		w->drained = true;
 	} else if ((unsigned)count < room) {
 		plan_claim(w);

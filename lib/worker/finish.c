@@ -178,35 +178,55 @@ static void take_refusal(struct worker *w, struct attempt *attempt, const char *
 	}
 }
 
+/* How many jobs may be claimed by the call that ends the attempts in w->over. Those with a stage
+ * have work left to do. */
+static unsigned room_after(const struct worker *w, size_t count)
+{
+	unsigned room = w->config->jobs - w->running;
+	for (size_t i = 0; i < count; i++) {
+		room += !w->over[i]->staged;
+	}
+	return worker_stopping(w) || w->start_failures ? 0 : room;
+}
+
 /*
- * Ends the attempts in w->over in one call. Returns how many to end in the next one: none while the
- * store is away; and what it refuses of several is found by ending each by itself.
+ * Ends the attempts in w->over in one call, and starts the jobs that it claimed. Returns how many to
+ * end in the next one: none while the store is away, or when there is something new to watch; and
+ * what it refuses of several is found by ending each by itself.
  */
 static unsigned finish(struct worker *w, size_t count, unsigned most)
 {
 	struct vega_error err;
+	unsigned room = room_after(w, count);
+	const struct store_claim wanted = worker_wanted(w, room);
+	uint64_t sent = worker_now();
 	for (size_t i = 0; i < count; i++) {
 		w->endings[i] = (struct store_ending){
 		        .lease = &w->over[i]->lease, .result = &w->over[i]->result};
 	}
 	KILL_POINT(finish);
-	int code = w->store->driver->finish(w->store, w->endings, count, &err);
+	int claimed = w->store->driver->finish(
+	        w->store, w->endings, count, room ? &wanted : NULL, w->claimed, &err);
 	KILL_POINT(finished);
-	for (size_t i = 0; i < count && code == VEGA_UNAVAILABLE; i++) {
+	for (size_t i = 0; i < count && claimed == VEGA_UNAVAILABLE; i++) {
 		w->over[i]->unanswered = true;
 	}
-	if (code == VEGA_UNAVAILABLE) {
+	if (claimed == VEGA_UNAVAILABLE) {
 		worker_store_away(w, &err);
 		return 0;
 	}
 	worker_store_back(w);
-	if (code && count == 1) {
+	if (claimed < 0 && count == 1) {
 		take_refusal(w, w->over[0], err.text);
 	}
-	for (size_t i = 0; code == 0 && i < count; i++) {
+	for (size_t i = 0; claimed >= 0 && i < count; i++) {
 		take_answer(w, w->over[i], &w->endings[i]);
 	}
-	return code ? 1 : most;
+	if (claimed > 0) {
+		worker_take(w, claimed, sent);
+		return 0;
+	}
+	return claimed < 0 ? 1 : most;
 }
 
 static void forget_discarded(struct worker *w, struct attempt *attempt)

@@ -111,11 +111,17 @@ void worker_heartbeat(struct worker *w);
 
 /* --- finish.c, claim.c --- */
 
-/* Store the results of the attempts that are OVER, or drop them. */
+/* Store the results of the attempts that are OVER, or drop them; with that, claim jobs that take
+ * their places. */
 void worker_finish(struct worker *w);
 
 /* Claim as many jobs as there is room for, when it is time, and start them. */
 void worker_claim(struct worker *w);
+
+/* What to ask the store for; and start the `count` jobs in w->claimed, which it was asked for at
+ * `sent`. */
+struct store_claim worker_wanted(const struct worker *w, unsigned room);
+void worker_take(struct worker *w, int count, uint64_t sent);
 
 /* --- announce.c --- */
 

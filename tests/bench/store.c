@@ -78,17 +78,16 @@ static void submit(struct store *store, size_t count)
 	}
 }
 
-/* Claims up to `most` jobs; their leases are in leases[]. */
-static size_t claim(struct store *store, size_t most, struct store_lease *leases)
+static struct job jobs[BATCH_MAX];
+
+static struct store_claim wanted(size_t most)
 {
-	static struct job jobs[BATCH_MAX];
-	struct vega_error err;
-	struct store_claim wanted = {
-	        .worker = "bench", .max = (unsigned)most, .lease_ms = LEASE_MS};
-	int count = store->driver->claim(store, &wanted, jobs, &err);
-	if (count < 0) {
-		give_up("claim", &err);
-	}
+	return (struct store_claim){.worker = "bench", .max = (unsigned)most, .lease_ms = LEASE_MS};
+}
+
+/* The leases of so many in jobs[]. */
+static size_t take(int count, struct store_lease *leases)
+{
 	for (int i = 0; i < count; i++) {
 		leases[i] = (struct store_lease){.lease_seq = jobs[i].lease_seq};
 		memcpy(leases[i].id, jobs[i].id, UUID_TEXT);
@@ -97,15 +96,32 @@ static size_t claim(struct store *store, size_t most, struct store_lease *leases
 	return (size_t)count;
 }
 
-static void finish(struct store *store, const struct store_lease *leases, size_t count)
+/* Claims up to `most` jobs; their leases are in leases[]. */
+static size_t claim(struct store *store, size_t most, struct store_lease *leases)
+{
+	struct vega_error err;
+	const struct store_claim claim = wanted(most);
+	int count = store->driver->claim(store, &claim, jobs, &err);
+	if (count < 0) {
+		give_up("claim", &err);
+	}
+	return take(count, leases);
+}
+
+/* Ends `count` jobs, and claims up to `most` more, as claim() does. */
+static size_t finish(
+        struct store *store, struct store_lease *leases, size_t count, size_t most)
 {
 	static const struct store_result result = {.outcome = STORE_COMPLETED, .summary = SUMMARY};
 	static struct store_ending endings[BATCH_MAX];
 	struct vega_error err;
+	const struct store_claim claim = wanted(most);
 	for (size_t i = 0; i < count; i++) {
 		endings[i] = (struct store_ending){.lease = &leases[i], .result = &result};
 	}
-	if (store->driver->finish(store, endings, count, &err)) {
+	int claimed = store->driver->finish(
+	        store, endings, count, most ? &claim : NULL, jobs, &err);
+	if (claimed < 0) {
 		give_up("finish", &err);
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -113,6 +129,7 @@ static void finish(struct store *store, const struct store_lease *leases, size_t
 			give_up("finish: a lease was lost", NULL);
 		}
 	}
+	return take(claimed, leases);
 }
 
 static void submit_for(struct store *store, size_t batch, uint64_t seconds)
@@ -124,15 +141,14 @@ static void submit_for(struct store *store, size_t batch, uint64_t seconds)
 	}
 }
 
-static void work_off(struct store *store, size_t batch, uint64_t jobs)
+static void work_off(struct store *store, size_t batch, uint64_t amount)
 {
 	static struct store_lease leases[BATCH_MAX];
-	while (__atomic_load_n(&shared->done, __ATOMIC_RELAXED) < jobs) {
-		size_t count = claim(store, batch, leases);
-		if (count) {
-			finish(store, leases, count);
-			__atomic_add_fetch(&shared->done, count, __ATOMIC_RELAXED);
-		}
+	size_t held = 0;
+	while (__atomic_load_n(&shared->done, __ATOMIC_RELAXED) < amount) {
+		size_t ended = held;
+		held = ended ? finish(store, leases, ended, batch) : claim(store, batch, leases);
+		__atomic_add_fetch(&shared->done, ended, __ATOMIC_RELAXED);
 	}
 }
 
@@ -192,11 +208,11 @@ static void pause_between(void)
 	usleep(80000 + (useconds_t)(random() % 40000));
 }
 
-static void measure_waiting(size_t jobs)
+static void measure_waiting(size_t amount)
 {
 	struct vega_error err;
 	struct store_lease lease;
-	uint64_t *ns = calloc(jobs, sizeof *ns);
+	uint64_t *ns = calloc(amount, sizeof *ns);
 	struct store *store = open_it();
 	if (claim(store, 1, &lease)) {
 		give_up("there are jobs already", NULL);
@@ -204,37 +220,37 @@ static void measure_waiting(size_t jobs)
 	if (fork() == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		struct store *other = open_it();
-		for (size_t i = 0; i < jobs; i++) {
+		for (size_t i = 0; i < amount; i++) {
 			pause_between();
 			shared->moment[i] = now_ns();
 			submit(other, 1);
 		}
 		_exit(0);
 	}
-	for (size_t done = 0; done < jobs;) {
+	for (size_t done = 0; done < amount;) {
 		if (claim(store, 1, &lease)) {
 			ns[done] = now_ns() - shared->moment[done];
-			finish(store, &lease, 1);
+			finish(store, &lease, 1, 0);
 			done++;
 		} else if (store->driver->wait(store, 10000, -1, &err)) {
 			give_up("wait", &err);
 		}
 	}
 	store->driver->close(store);
-	print_latencies(ns, jobs);
+	print_latencies(ns, amount);
 	free(ns);
 }
 
-static void measure_running(size_t jobs, const char *fifo)
+static void measure_running(size_t amount, const char *fifo)
 {
-	uint64_t started, *ns = calloc(jobs, sizeof *ns);
+	uint64_t started, *ns = calloc(amount, sizeof *ns);
 	struct store *store = open_it();
 	snprintf(spec, sizeof spec, SPEC, fifo);
 	int fd = mkfifo(fifo, 0600) == 0 ? open(fifo, O_RDWR | O_CLOEXEC) : -1;
 	if (fd < 0) {
 		give_up(fifo, NULL);
 	}
-	for (size_t i = 0; i < jobs; i++) {
+	for (size_t i = 0; i < amount; i++) {
 		pause_between();
 		uint64_t moment = now_ns();
 		submit(store, 1);
@@ -247,7 +263,7 @@ static void measure_running(size_t jobs, const char *fifo)
 	}
 	store->driver->close(store);
 	unlink(fifo);
-	print_latencies(ns, jobs);
+	print_latencies(ns, amount);
 	free(ns);
 }
 

@@ -400,7 +400,11 @@ static void a_lock_harms_its_job_only(void)
 	        "a commit does not wait for it, and says why");
 	struct store_ending endings[2] = {
 	        {.lease = &leases[0], .result = &result}, {.lease = &leases[1], .result = &result}};
-	is_int(worker->driver->finish(worker, endings, 2, &err), 0, "nor does finish");
+	struct store_request next = submit_to(bob, "locked");
+	const struct store_claim claim = {.worker = "w", .max = 1, .lease_ms = 60000};
+	is_int(worker->driver->finish(worker, endings, 2, &claim, &job, &err), 0,
+	        "nor does finish");
+	is_int(state_of(bob, next.id), JOB_PENDING, "which then claims nothing");
 	is_int(endings[0].code, VEGA_LOCKED, "it says which one cannot be ended now");
 	is_int(endings[1].code, 0, "and ends the other one");
 	is_int(endings[1].state, JOB_COMPLETED, "as it should");
@@ -411,7 +415,7 @@ static void a_lock_harms_its_job_only(void)
 	        "without the lock");
 	ok(!leases[0].kept && !leases[0].lost, "it is renewed");
 	ok(!leases[1].kept && leases[1].lost, "and one that is not ours is lost");
-	is_int(worker->driver->finish(worker, endings, 1, &err), 0, "it is ended, too");
+	is_int(worker->driver->finish(worker, endings, 1, NULL, NULL, &err), 0, "it is ended, too");
 	is_int(endings[0].code, 0, "without the lock");
 	close_store(alice);
 	close_store(bob);

@@ -151,7 +151,7 @@ static inline int finish_one(struct store *store, const struct store_lease *leas
 {
 	struct vega_error err;
 	struct store_ending ending = {.lease = lease, .result = result};
-	int rc = store->driver->finish(store, &ending, 1, &err);
+	int rc = store->driver->finish(store, &ending, 1, NULL, NULL, &err);
 	if (rc) {
 		printf("# finish: %s\n", err.text);
 	} else if (ending.code == 0 && state) {

@@ -82,11 +82,11 @@ static inline int pair_commit(struct store *base, const struct store_lease *leas
 	return store->driver->commit(store, lease, result, error);
 }
 
-static inline int pair_finish(
-        struct store *base, struct store_ending *endings, size_t count, struct vega_error *error)
+static inline int pair_finish(struct store *base, struct store_ending *endings, size_t count,
+        const struct store_claim *claim, struct job *jobs, struct vega_error *error)
 {
 	struct store *store = pair_store(base, WORKER);
-	return store->driver->finish(store, endings, count, error);
+	return store->driver->finish(store, endings, count, claim, jobs, error);
 }
 
 static inline int pair_cancel(

@@ -386,11 +386,15 @@ static void finish_is_all_or_none(void)
 		leases[i] = take(store, "none");
 		endings[i] = (struct store_ending){.lease = &leases[i], .result = &results[i]};
 	}
-	is_int(store->driver->finish(store, endings, 2, &err), VEGA_FATAL,
+	struct store_request next = submit_to(store, "none");
+	const struct store_claim claim = {.worker = "w", .max = 1, .lease_ms = 60000};
+	struct job job;
+	is_int(store->driver->finish(store, endings, 2, &claim, &job, &err), VEGA_FATAL,
 	        "a summary that is no JSON");
 	is_int(state_of(store, leases[0].id), JOB_PROCESSING, "keeps the other from being stored");
+	is_int(state_of(store, next.id), JOB_PENDING, "and one from being claimed");
 	results[1].summary = "{}";
-	is_int(store->driver->finish(store, endings, 2, &err), 0, "one that is");
+	is_int(store->driver->finish(store, endings, 2, NULL, NULL, &err), 0, "one that is");
 	is_int(state_of(store, leases[0].id), JOB_COMPLETED, "does not");
 	close_store(store);
 }

@@ -22,31 +22,48 @@ struct jobs {
 	struct store_request requests[400];
 };
 
+/* Every other process claims the next ones as it ends those it has. */
 static bool claim_until_empty(unsigned number, void *context)
 {
+	enum { MAX = 3 };
+	static const struct store_result result = {.outcome = STORE_COMPLETED};
 	struct jobs *jobs = context;
 	struct store *store = open_with(60000);
-	struct job claimed[3];
+	struct store_lease leases[MAX];
+	struct store_ending endings[MAX];
+	struct job claimed[MAX];
+	struct strlist queues = {0};
 	char worker[16];
-	int count;
+	struct store_claim wanted = {.worker = worker,
+	        .queues = &queues,
+	        .max = 1 + number % MAX,
+	        .lease_ms = 60000};
+	int count = 0, code = 0;
 	snprintf(worker, sizeof worker, "w%u", number);
-	while ((count = claim(store, worker, "race", 1 + number % 3, 60000, claimed)) > 0) {
+	strlist_add(&queues, "race");
+	while (code == 0 &&
+	        (count > 0 || (count = store->driver->claim(store, &wanted, claimed, &err)) > 0)) {
 		for (int i = 0; i < count; i++) {
-			struct store_lease lease = {.lease_seq = claimed[i].lease_seq};
-			memcpy(lease.id, claimed[i].id, UUID_TEXT);
+			leases[i] = (struct store_lease){.lease_seq = claimed[i].lease_seq};
+			endings[i] = (struct store_ending){.lease = &leases[i], .result = &result};
+			memcpy(leases[i].id, claimed[i].id, UUID_TEXT);
 			for (unsigned j = 0; j < jobs->count; j++) {
-				if (strcmp(jobs->requests[j].id, lease.id) == 0) {
+				if (strcmp(jobs->requests[j].id, leases[i].id) == 0) {
 					__atomic_fetch_add(&board->taken[j], 1, __ATOMIC_SEQ_CST);
 				}
 			}
 			job_release(&claimed[i]);
-			if (finish_as(store, &lease, STORE_COMPLETED, NULL)) {
-				return false;
-			}
+		}
+		int ended = count;
+		count = store->driver->finish(store, endings, (size_t)count,
+		        number % 2 ? &wanted : NULL, claimed, &err);
+		for (int i = 0; i < ended; i++) {
+			code = code ? code : endings[i].code;
 		}
 	}
+	strlist_release(&queues);
 	close_store(store);
-	return count == 0;
+	return count == 0 && code == 0;
 }
 
 static void each_job_is_claimed_once(struct store *store)

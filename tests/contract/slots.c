@@ -381,7 +381,7 @@ static void finish_takes_a_batch(struct store *store)
 	leases[LOST].lease_seq++;
 	equal(D(store)->commit(store, &leases[COMMITTED], &of_commit, &err), 0, "commit one");
 	for (int round = 0; round < 2; round++) {
-		equal(D(store)->finish(store, endings, ENDINGS, &err), 0,
+		equal(D(store)->finish(store, endings, ENDINGS, NULL, NULL, &err), 0,
 		        round ? "again, as after a lost reply" : "finish many");
 		for (int i = 0; i < ENDINGS; i++) {
 			int n = i == TWICE ? 0 : i;
@@ -404,7 +404,57 @@ static void finish_takes_a_batch(struct store *store)
 	job_release(&job);
 	leases[LOST].lease_seq--;
 	equal(finish_as(store, &leases[LOST], STORE_COMPLETED, NULL), 0, "the lost one can end");
-	equal(D(store)->finish(store, endings, 0, &err), 0, "none at all is none");
+	equal(D(store)->finish(store, endings, 0, NULL, NULL, &err), 0, "none at all is none");
+}
+
+/* Ends one attempt, and claims up to `max` jobs of its queue in jobs[]. */
+static int finish_and_claim(struct store *store, struct store_ending *ending, const char *queue,
+        unsigned max, struct job *jobs)
+{
+	struct strlist queues = {0};
+	strlist_add(&queues, queue);
+	strlist_add(&queues, "nobody's");
+	const struct store_claim claim = {
+	        .worker = "w2", .queues = &queues, .max = max, .lease_ms = 60000};
+	int count = D(store)->finish(store, ending, 1, &claim, jobs, &err);
+	strlist_release(&queues);
+	return count;
+}
+
+static void finish_claims(struct store *store)
+{
+	struct store_result good = {.outcome = STORE_COMPLETED, .summary = "{\"n\":1}"};
+	struct store_request low = submit_to(store, "next");
+	struct store_lease lease = take(store, "next"), wrong = lease;
+	struct store_ending ending = {.lease = &lease, .result = &good};
+	struct job jobs[3];
+	equal(finish_and_claim(store, &ending, "next", 3, jobs), 0, "finish, and nothing to claim");
+	equal(state_of(store, low.id), JOB_COMPLETED, "is a finish");
+	submit_to(store, "other");
+	low = submit_to(store, "next");
+	struct store_request high = request("next"), third = request("next");
+	high.priority = 5;
+	submit(store, &high);
+	submit(store, &third);
+	equal(finish_and_claim(store, &ending, "next", 2, jobs), 2, "again, and two to claim");
+	check(ending.code == 0 && ending.state == JOB_COMPLETED, "it tells where the first led");
+	same(jobs[0].id, high.id, "the highest priority first");
+	same(jobs[1].id, low.id, "then the oldest, of the queues that were named");
+	for (int i = 0; i < 2; i++) {
+		check(jobs[i].spec && jobs[i].state == JOB_PROCESSING && jobs[i].lease_seq == 1 &&
+		                jobs[i].attempt == 1 && strcmp(jobs[i].worker, "w2") == 0,
+		        "under a lease, as claim() does it");
+		memcpy(lease.id, jobs[i].id, UUID_TEXT);
+		lease.lease_seq = jobs[i].lease_seq;
+		job_release(&jobs[i]);
+	}
+	ending = (struct store_ending){.lease = &wrong, .result = &good};
+	wrong.lease_seq += 7;
+	equal(finish_and_claim(store, &ending, "next", 3, jobs), 1, "a lost lease, and a claim");
+	equal(ending.code, VEGA_LEASE_LOST, "is lost");
+	same(jobs[0].id, third.id, "and the claim is good");
+	job_release(&jobs[0]);
+	equal(finish_as(store, &lease, STORE_COMPLETED, NULL), 0, "what was claimed can be ended");
 }
 
 static void finish_retries(struct store *store)
@@ -712,7 +762,7 @@ static void checks(void)
 	        submit_has_defaults, submit_is_idempotent, a_key_is_for_one_spec,
 	        submit_stores_all_or_none, submit_takes_a_thousand, strange_bytes_survive,
 	        claim_takes_the_right_ones, claim_looks_into_its_queues, heartbeat_renews,
-	        finish_keeps_the_result, finish_is_fenced, finish_takes_a_batch, finish_retries,
+	        finish_keeps_the_result, finish_is_fenced, finish_takes_a_batch, finish_claims, finish_retries,
 	        finish_releases, finish_heeds_cancellation, expired_leases_are_taken_over,
 	        expired_jobs_are_buried, cancel_cancels, get_finds, list_filters, list_pages,
 	        next_due_tells};

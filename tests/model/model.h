@@ -38,6 +38,7 @@ enum call { CALL_NONE, CALL_SUBMIT, CALL_CLAIM, CALL_BEAT, CALL_COMMIT, CALL_FIN
 /* A request whose sender has stopped waiting, but which the store may yet carry out. */
 struct model_flight {
 	uint8_t call, seq, outcome;
+	uint8_t claims; /* it is a finish() with a claim */
 	uint8_t epoch;
 };
 

@@ -176,6 +176,9 @@ void store_lands(struct model_flight *flight)
 		break;
 	case CALL_FINISH:
 		do_finish(f.seq, f.epoch, (enum store_outcome)f.outcome, NULL);
+		if (f.claims) {
+			do_claim();
+		}
 		break;
 	}
 }
@@ -188,7 +191,8 @@ static int away(struct vega_error *err)
 }
 
 /* 0: the store carries it out now; else what the call returns. */
-static int begin(enum call call, uint64_t seq, enum store_outcome outcome, struct vega_error *err)
+static int begin(enum call call, uint64_t seq, enum store_outcome outcome, bool claims,
+        struct vega_error *err)
 {
 	struct model_worker *worker = worker_now_at();
 	put_off = called;
@@ -203,6 +207,7 @@ static int begin(enum call call, uint64_t seq, enum store_outcome outcome, struc
 		worker->flight = (struct model_flight){.call = (uint8_t)call,
 		        .seq = (uint8_t)seq,
 		        .outcome = (uint8_t)outcome,
+		        .claims = claims,
 		        .epoch = worker->epoch};
 		return away(err);
 	case REFUSED:
@@ -220,23 +225,19 @@ static int end(int code, struct vega_error *err)
 	return code < 0 ? vega_fail(err, (enum vega_code)code, "no") : code;
 }
 
-static int model_claim(struct store *store, const struct store_claim *claim, struct job *jobs,
-        struct vega_error *err)
+/* Returns how many jobs were claimed, or VEGA_UNAVAILABLE. */
+static int claim_and_tell(struct job *jobs, struct vega_error *err)
 {
 	static const char staged[] = "{\"v\":1,\"operations\":[\"transform\"],\"roots\":[\"/in\"],"
 	                             "\"options\":{\"to\":\"gzip\",\"out\":\"/out\"}}";
 	static const char plain[] = "{\"v\":1,\"operations\":[\"find\"],\"roots\":[\"/in\"]}";
-	(void)store, (void)claim;
-	int code = begin(CALL_CLAIM, 0, STORE_COMPLETED, err);
-	if (code) {
-		return code;
-	}
 	bool taken = do_claim();
 	if (behaviour == LOST_REPLY) {
 		return away(err);
 	}
 	if (taken) {
 		worker_now_at()->epoch = now->epoch;
+		worker_now_at()->tried = 0;
 		jobs[0] = (struct job){.spec = strdup(staged_job ? staged : plain),
 		        .state = JOB_PROCESSING,
 		        .max_attempts = ATTEMPTS,
@@ -247,11 +248,19 @@ static int model_claim(struct store *store, const struct store_claim *claim, str
 	return taken;
 }
 
+static int model_claim(struct store *store, const struct store_claim *claim, struct job *jobs,
+        struct vega_error *err)
+{
+	(void)store, (void)claim;
+	int code = begin(CALL_CLAIM, 0, STORE_COMPLETED, false, err);
+	return code ? code : claim_and_tell(jobs, err);
+}
+
 static int model_heartbeat(struct store *store, const char *worker, struct store_lease *leases,
         size_t count, uint64_t lease_ms, struct vega_error *err)
 {
 	(void)store, (void)worker, (void)count, (void)lease_ms;
-	int code = begin(CALL_BEAT, leases[0].lease_seq, STORE_COMPLETED, err);
+	int code = begin(CALL_BEAT, leases[0].lease_seq, STORE_COMPLETED, false, err);
 	return code ? code : end(do_beat(leases[0].lease_seq, worker_now_at()->epoch, leases), err);
 }
 
@@ -262,23 +271,23 @@ static int model_commit(struct store *store, const struct store_lease *lease,
 	if (mutant == PUBLISH_BEFORE_COMMIT) {
 		return 0;
 	}
-	int code = begin(CALL_COMMIT, lease->lease_seq, STORE_COMPLETED, err);
+	int code = begin(CALL_COMMIT, lease->lease_seq, STORE_COMPLETED, false, err);
 	return code ? code : end(do_commit(lease->lease_seq, worker_now_at()->epoch), err);
 }
 
-static int model_finish(
-        struct store *store, struct store_ending *endings, size_t count, struct vega_error *err)
+static int model_finish(struct store *store, struct store_ending *endings, size_t count,
+        const struct store_claim *claim, struct job *jobs, struct vega_error *err)
 {
 	const struct store_lease *lease = endings[0].lease;
 	enum store_outcome outcome = endings[0].result->outcome;
 	(void)store, (void)count;
-	int code = begin(CALL_FINISH, lease->lease_seq, outcome, err);
+	int code = begin(CALL_FINISH, lease->lease_seq, outcome, claim, err);
 	if (code) {
 		return code;
 	}
 	endings[0].code =
 	        do_finish(lease->lease_seq, worker_now_at()->epoch, outcome, &endings[0].state);
-	return end(0, err);
+	return claim ? claim_and_tell(jobs, err) : end(0, err);
 }
 
 static int model_next_due(struct store *store, const struct strlist *queues, uint64_t limit_ms,

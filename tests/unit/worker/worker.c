@@ -268,10 +268,12 @@ static enum job_state end_row(struct row *row, const struct store_result *result
 	return row->state;
 }
 
-static int fake_finish(
-        struct store *store, struct store_ending *endings, size_t count, struct vega_error *err)
+static unsigned claimed_with_finish; /* jobs */
+
+static int fake_finish(struct store *store, struct store_ending *endings, size_t count,
+        const struct store_claim *claim, struct job *jobs, struct vega_error *err)
 {
-	(void)store;
+	bool met_locked = false;
 	if (away_at_finish) {
 		away_until = now_ms() + away_at_finish;
 		away_at_finish = 0;
@@ -293,6 +295,7 @@ static int fake_finish(
 		struct row *row = find_row(endings[i].lease->id);
 		if (row == locked) {
 			locked_calls++;
+			met_locked = true;
 			endings[i].code = VEGA_LOCKED;
 			continue;
 		}
@@ -307,6 +310,10 @@ static int fake_finish(
 		away_until = now_ms() + forget_finish;
 		forget_finish = 0;
 		return vega_fail(err, VEGA_UNAVAILABLE, "no reply");
+	}
+	if (code == 0 && claim && !met_locked) {
+		code = fake_claim(store, claim, jobs, err);
+		claimed_with_finish += code > 0 ? (unsigned)code : 0;
 	}
 	return code;
 }
@@ -460,6 +467,7 @@ static void reset(void)
 	}
 	memset(rows, 0, sizeof rows);
 	row_count = beats = opens = unavailable = most_processing = finish_calls = 0;
+	claimed_with_finish = 0;
 	refuse_summary = NULL;
 	finish_least = locked_calls = 0;
 	locked = NULL;
@@ -1074,6 +1082,7 @@ static void test_many(void)
 	is_int(work(), 0, "20 jobs, 4 at a time");
 	is_int(counts.completed, 20, "all completed");
 	is_int(most_processing, 4, "never more than 4 at once");
+	ok(claimed_with_finish >= 12, "most of them were claimed as others ended");
 	bool once = true;
 	for (int i = 0; i < 20; i++) {
 		once = once && rows[i].finishes == 1 && rows[i].attempt == 1;

@@ -38,9 +38,8 @@
 	" SELECT " JOB_COLUMNS told " FROM taken s, vega.job j WHERE " KEY_IS( \
 	        "j.nr", "s.nr") " ORDER BY s.priority DESC, s.nr"
 #define CLAIM_SQL(queues) \
-	"WITH " GONE BURIED TOLD("buried") "," EXPIRED(queues) \
-	        READY("$1", "", queues) "," PICKED TAKEN("picked", "$2", "$3") \
-	                CLAIMED(", " HOW_MANY_TOLD)
+	"WITH " GONE BURIED TOLD("buried") "," EXPIRED(queues) READY("$1", "", \
+	        queues) "," PICKED TAKEN("picked", "$2", "$3") CLAIMED(", " HOW_MANY_TOLD)
 #define CLAIM_READY_SQL(queues) \
 	"WITH " READY("$1", NONE_EXPIRED, queues) "," TAKEN("ready", "$2", "$3") CLAIMED("")
 

@@ -90,15 +90,21 @@ static const char finish_free_sql[] =
  * The same, and a claim: $13 how many, $14 worker, $15 lease, $16 queues. Both look at the jobs as
  * they were before, so none is ended and claimed at once: what looks like an equality of two jobs
  * never holds, and puts rows of both kinds into one result.
+ *
+ * `ready` comes first. A job that another worker has claimed since our snapshot still looks PENDING
+ * in it; it is seen not to be, but PostgreSQL locks its row to find that out, and then its worker
+ * waits for us to end it. So the snapshot should be new. Nobody waits in a circle: who is waited
+ * for has the older snapshot.
  */
 enum { CLAIMED_ENDING = COLUMN_NR + 1, CLAIMED_STATE };
 #define FINISH_CLAIM_SQL(queues) \
-	"WITH" ENDING ENDED("") ADDED \
-	        "," TOLD("ended") "," READY("$13", NONE_EXPIRED, queues) "," TAKEN("ready", \
-	                "$14", "$15") " SELECT " JOB_COLUMNS ", e.n, e.state, " HOW_MANY_TOLD \
-	                              " FROM ended e FULL JOIN (taken s JOIN vega.job j ON " KEY_IS( \
-	                                      "j.nr", "s.nr") ") ON e.nr = s.nr" \
-	                                                      " ORDER BY s.priority DESC, s.nr"
+	"WITH" ENDING READY("$13", NONE_EXPIRED, queues) "," ENDED( \
+	        " AND (SELECT count(*) FROM ready) IS NOT NULL") ADDED \
+	        "," TOLD("ended") "," TAKEN("ready", "$14", \
+	                "$15") " SELECT " JOB_COLUMNS ", e.n, e.state, " HOW_MANY_TOLD \
+	                       " FROM ended e FULL JOIN (taken s JOIN vega.job j ON " KEY_IS( \
+	                               "j.nr", "s.nr") ") ON e.nr = s.nr" \
+	                                               " ORDER BY s.priority DESC, s.nr"
 static const char *const finish_claim_sql[QUEUES_KINDS] = {
         [QUEUES_ANY] = FINISH_CLAIM_SQL(""),
         [QUEUES_ONE] = FINISH_CLAIM_SQL(IN_ONE("$16")),
@@ -262,7 +268,8 @@ static size_t note_ended(
 	}
 	for (int i = 0; i < PQntuples(reply); i++) {
 		if (!PQgetisnull(reply, i, number)) {
-			struct store_ending *ending = &endings[postgres_integer(reply, i, number) - 1];
+			struct store_ending *ending =
+			        &endings[postgres_integer(reply, i, number) - 1];
 			job_state_parse(PQgetvalue(reply, i, state), &ending->state);
 			ending->code = 0;
 			ended++;
@@ -305,7 +312,8 @@ static int end_and_claim(struct postgres_store *store, const struct postgres_par
 	store->claims = true;
 	if (rc && store->locked) {
 		rc = end_attempts(store, p, endings, count, err);
-	} else if (rc == 0 && note_ended(reply, CLAIMED_ENDING, CLAIMED_STATE, endings, count) < count) {
+	} else if (rc == 0 &&
+	           note_ended(reply, CLAIMED_ENDING, CLAIMED_STATE, endings, count) < count) {
 		rc = settle(store, p, endings, count, err);
 	}
 	for (int i = 0; rc == 0 && i < PQntuples(reply); i++) {

@@ -190,9 +190,9 @@ static unsigned room_after(const struct worker *w, size_t count)
 }
 
 /*
- * Ends the attempts in w->over in one call, and starts the jobs that it claimed. Returns how many to
- * end in the next one: none while the store is away, or when there is something new to watch; and
- * what it refuses of several is found by ending each by itself.
+ * Ends the attempts in w->over in one call, and starts the jobs that it claimed. Returns how many
+ * to end in the next one: none while the store is away, or when there is something new to watch;
+ * and what it refuses of several is found by ending each by itself.
  */
 static unsigned finish(struct worker *w, size_t count, unsigned most)
 {

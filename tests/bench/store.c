@@ -109,8 +109,7 @@ static size_t claim(struct store *store, size_t most, struct store_lease *leases
 }
 
 /* Ends `count` jobs, and claims up to `most` more, as claim() does. */
-static size_t finish(
-        struct store *store, struct store_lease *leases, size_t count, size_t most)
+static size_t finish(struct store *store, struct store_lease *leases, size_t count, size_t most)
 {
 	static const struct store_result result = {.outcome = STORE_COMPLETED, .summary = SUMMARY};
 	static struct store_ending endings[BATCH_MAX];
@@ -119,8 +118,8 @@ static size_t finish(
 	for (size_t i = 0; i < count; i++) {
 		endings[i] = (struct store_ending){.lease = &leases[i], .result = &result};
 	}
-	int claimed = store->driver->finish(
-	        store, endings, count, most ? &claim : NULL, jobs, &err);
+	int claimed =
+	        store->driver->finish(store, endings, count, most ? &claim : NULL, jobs, &err);
 	if (claimed < 0) {
 		give_up("finish", &err);
 	}

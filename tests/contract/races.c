@@ -34,10 +34,8 @@ static bool claim_until_empty(unsigned number, void *context)
 	struct job claimed[MAX];
 	struct strlist queues = {0};
 	char worker[16];
-	struct store_claim wanted = {.worker = worker,
-	        .queues = &queues,
-	        .max = 1 + number % MAX,
-	        .lease_ms = 60000};
+	struct store_claim wanted = {
+	        .worker = worker, .queues = &queues, .max = 1 + number % MAX, .lease_ms = 60000};
 	int count = 0, code = 0;
 	snprintf(worker, sizeof worker, "w%u", number);
 	strlist_add(&queues, "race");
@@ -55,8 +53,8 @@ static bool claim_until_empty(unsigned number, void *context)
 			job_release(&claimed[i]);
 		}
 		int ended = count;
-		count = store->driver->finish(store, endings, (size_t)count,
-		        number % 2 ? &wanted : NULL, claimed, &err);
+		count = store->driver->finish(
+		        store, endings, (size_t)count, number % 2 ? &wanted : NULL, claimed, &err);
 		for (int i = 0; i < ended; i++) {
 			code = code ? code : endings[i].code;
 		}

@@ -762,10 +762,10 @@ static void checks(void)
 	        submit_has_defaults, submit_is_idempotent, a_key_is_for_one_spec,
 	        submit_stores_all_or_none, submit_takes_a_thousand, strange_bytes_survive,
 	        claim_takes_the_right_ones, claim_looks_into_its_queues, heartbeat_renews,
-	        finish_keeps_the_result, finish_is_fenced, finish_takes_a_batch, finish_claims, finish_retries,
-	        finish_releases, finish_heeds_cancellation, expired_leases_are_taken_over,
-	        expired_jobs_are_buried, cancel_cancels, get_finds, list_filters, list_pages,
-	        next_due_tells};
+	        finish_keeps_the_result, finish_is_fenced, finish_takes_a_batch, finish_claims,
+	        finish_retries, finish_releases, finish_heeds_cancellation,
+	        expired_leases_are_taken_over, expired_jobs_are_buried, cancel_cancels, get_finds,
+	        list_filters, list_pages, next_due_tells};
 	struct store *store = open_store();
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i](store);

@@ -8,6 +8,10 @@
 #define BACKLOG 4096u
 /* The team is formed when a walk has seen this many entries and some work waits. */
 #define TEAM_ENTRIES 1500u
+/* So many chunks a listing keeps waiting for others, of so many entries at least: a read of the
+ * directory takes long enough for them to run dry. */
+#define AHEAD 4u
+#define AHEAD_ENTRIES 128u
 /* Entries whose content is read travel in small parcels, so that no thread sits on many of them. */
 #define SLOW_CHUNK 16u
 
@@ -94,6 +98,25 @@ static void parcel_out(struct walk_thread *t, struct walk_dir *dir, int handle)
 	queue_offer(t);
 }
 
+/*
+ * A directory can be listed by one thread only, but its entries stat'ed by all. So while nothing
+ * else waits for the others, the lister does no more than list.
+ */
+static bool run_ahead(struct walk_thread *t, struct walk_dir *dir)
+{
+	struct walk *walk = t->walk;
+	const struct fs_batch *batch = t->batch;
+	if (!walk->want || walk->serial || walk->thread_count == 1 ||
+	        batch->count < AHEAD_ENTRIES || deque_len(&t->deque) >= AHEAD ||
+	        !queue_chunk(t, dir, batch->entry, batch->count)) {
+		return false;
+	}
+	if (atomic_load_explicit(&walk->idle, memory_order_seq_cst) > 0) {
+		queue_wake(walk);
+	}
+	return true;
+}
+
 /* List until the end; true when the rest is better put off. */
 static bool list(struct walk_thread *t, struct walk_dir *dir, int handle)
 {
@@ -111,7 +134,7 @@ static bool list(struct walk_thread *t, struct walk_dir *dir, int handle)
 		}
 		if (slow) {
 			parcel_out(t, dir, handle);
-		} else {
+		} else if (!run_ahead(t, dir)) {
 			walk_process(
 			        t, dir, handle, t->batch->entry, t->batch->meta, t->batch->count);
 		}

@@ -326,7 +326,7 @@ setup() {
 	printf '%s\n' t/small{,/.hidden,'/big name.TXT',/dangling,/empty,/fifo,/link,/zero} | LC_ALL=C sort >"$wanted"
 	same "$wanted" "$out"
 	expect 0 vega-walk summarize --format=json -E docs -E '*.csv' t/small
-	jq -e '[.ledger.entries, .summarize.files, .summarize.directories, .summarize.links] == [10, 3, 2, 2]' "$out"
+	holds '[.ledger.entries, .summarize.files, .summarize.directories, .summarize.links] == [10, 3, 2, 2]' "$out"
 }
 
 @test "--exclude-caches leaves out tagged directories, and no others" {

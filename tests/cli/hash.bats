@@ -63,8 +63,8 @@ digests() {
 	expect 0 vega-walk hash --format ndjson tree
 	[ "$(jq -r 'select(.path == "tree/docs/a.txt") | .digest' "$out")" = \
 		"$(xxhsum -H128 tree/docs/a.txt | cut -d ' ' -f 1)" ]
-	jq -es 'map(select(.type == "entry")) | length == 7 and all(.algorithm == "xxh128" and (has("cached") | not))' "$out"
-	jq -es --argjson bytes "$(find tree -type f -printf '%s\n' | awk '{ s += $1 } END { print s }')" '
+	holds -s 'map(select(.type == "entry")) | length == 7 and all(.algorithm == "xxh128" and (has("cached") | not))' "$out"
+	holds -s --argjson bytes "$(find tree -type f -printf '%s\n' | awk '{ s += $1 } END { print s }')" '
 		last | .complete and .hash == {algorithm: "xxh128", files: 7, bytes: $bytes, cached: 0}
 			and .content.files_read == 7 and .content.bytes_read == $bytes' "$out"
 }
@@ -77,9 +77,9 @@ digests() {
 	lines 6 "$out"
 	matches 'tree/docs/a\.txt: Permission denied$' "$err"
 	expect 3 as_nobody "$(command -v vega-walk)" hash --format ndjson tree
-	jq -es 'map(select(.type == "error")) | length == 1 and
+	holds -s 'map(select(.type == "error")) | length == 1 and
 		(.[0] | .path == "tree/docs/a.txt" and .errno == "EACCES")' "$out"
-	jq -es 'last | .ledger | .errors == 1 and .entries == .reported + .filtered + .errors' "$out"
+	holds -s 'last | .ledger | .errors == 1 and .entries == .reported + .filtered + .errors' "$out"
 }
 
 @test "a file whose size says nothing has no digest" {
@@ -117,7 +117,7 @@ digests() {
 	status=0
 	wait "$pid" || status=$?
 	[ "$status" -eq 130 ]
-	jq -es 'last | .type == "summary" and (.complete | not)' "$out.$pid"
+	holds -s 'last | .type == "summary" and (.complete | not)' "$out.$pid"
 }
 
 @test "without libcrypto, sha256 says what to do and xxh128 works" {

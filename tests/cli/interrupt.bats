@@ -37,7 +37,7 @@ filters_are_gone() {
 	kill -INT "$pid"
 	ends 20 130
 	filters_are_gone
-	jq -es 'last | .complete == false and .transform.written == 0' "$out.$pid"
+	holds -s 'last | .complete == false and .transform.written == 0' "$out.$pid"
 	[[ -z $(find out -type f) ]]
 }
 

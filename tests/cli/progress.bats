@@ -41,6 +41,17 @@ no_percentage() {
 	percentage disk other
 }
 
+past_half() {
+	kill -USR1 "$pid" && grep -qE '\((5[5-9]|[6-9].|100)%\)' "$err.$pid"
+}
+
+@test "roots that are walked once count once" {
+	start vega-walk --format json disk disk disk/sub --max-iops 400
+	eventually 20 past_half
+	kill -INT "$pid"
+	wait "$pid" || true
+}
+
 @test "none where it would say nothing" {
 	no_percentage disk/sub
 	mkdir plain

@@ -108,7 +108,7 @@ refused() {
 	for name in "${strange[@]}"; do
 		expect 0 vega-submit --dry-run -- "$name"
 		lines 1 "$out"
-		jq -e '.roots | length == 1' "$out"
+		holds '.roots | length == 1' "$out"
 	done
 }
 

@@ -65,12 +65,12 @@ any_file() { # DIRECTORY
 	printf 'hello\n' >in/a.csv
 	printf 'x\xff' >in/$'b\xff'
 	expect 0 vega-walk transform --to zstd --out out --format=ndjson in
-	jq -se 'length == 3 and (map(select(.type == "entry")) | length == 2 and all(.op == "transform"
+	holds -s 'length == 3 and (map(select(.type == "entry")) | length == 2 and all(.op == "transform"
 		and .status == "written"))' "$out"
-	jq -se 'map(select(.path == "in/a.csv"))[0] | .output == "out/a.csv.zst" and .input_bytes == 6
+	holds -s 'map(select(.path == "in/a.csv"))[0] | .output == "out/a.csv.zst" and .input_bytes == 6
 		and .output_bytes == '"$(stat -c %s out/a.csv.zst)" "$out"
 	[[ $(jq -r 'select(.output_b64) | .output_b64' "$out" | base64 -d) == $'out/b\xff.zst' ]]
-	jq -se 'last | .complete and .transform.written == 2 and .transform.current == 0
+	holds -s 'last | .complete and .transform.written == 2 and .transform.current == 0
 		and .transform.failed == 0 and .transform.input_bytes == 8' "$out"
 	expect 0 vega-walk transform --to zstd --out out --format=csv in/a.csv
 	[[ $(<"$out") == $'path,output,status,input_bytes,output_bytes\nin/a.csv,out/a.csv.zst,current,6,'* ]]
@@ -82,14 +82,14 @@ any_file() { # DIRECTORY
 	expect 0 vega-walk transform --to zstd --out out in
 	find out -type f -printf '%i %p\0' | sort -z >before
 	expect 0 vega-walk transform --to zstd --out out --format=json in
-	jq -e '.transform.written == 0 and .transform.current > 20 and .content.files_read == 0' "$out"
+	holds '.transform.written == 0 and .transform.current > 20 and .content.files_read == 0' "$out"
 	echo more >>in/a/empty
 	expect 3 vega-walk transform --to zstd --out out in
 	matches 'in/a/empty: out/a/empty.zst: exists and differs; use --overwrite' "$err"
 	find out -type f -printf '%i %p\0' | sort -z >after
 	cmp before after
 	expect 0 vega-walk transform --to zstd --out out --overwrite --format=json in
-	jq -e '.transform.written == 1' "$out"
+	holds '.transform.written == 1' "$out"
 	[[ $(zstd -dcq out/a/empty.zst) == more ]]
 	(($(temporaries out) == 0))
 }
@@ -122,19 +122,19 @@ any_file() { # DIRECTORY
 		matches 'exists and differs; use --overwrite' "$err"
 		expect 0 vega-walk transform --to $codec --out out-$codec --overwrite in
 		expect 0 vega-walk transform --to $codec --out out-$codec --format json in
-		jq -e '.transform.current == 1' "$out"
+		holds '.transform.current == 1' "$out"
 	done
 	# What another tool made of it counts as well.
 	gzip -kc in/a >out-gzip/a.gz
 	touch -r in/a out-gzip/a.gz
 	expect 0 vega-walk transform --to gzip --out out-gzip --format json in
-	jq -e '.transform.current == 1' "$out"
+	holds '.transform.current == 1' "$out"
 	# A filter's output does not say.
 	expect 0 vega-walk transform --out sorted in -- sort
 	printf 1234567 >in/a
 	touch -d 2020-01-01 in/a
 	expect 0 vega-walk transform --out sorted --format json in -- sort
-	jq -e '.transform.current == 1' "$out"
+	holds '.transform.current == 1' "$out"
 }
 
 # A private, a shared and a read-only directory, each with a file, one of them two levels down.
@@ -183,7 +183,7 @@ directories() {
 	echo more >>in/2
 	expect 3 vega-walk transform --to gzip --out out --format json in nowhere
 	matches '^vega-walk: 1 entry could not be read, 2 files could not be written$' "$err"
-	jq -e '.ledger.errors == 3 and .ledger.unwritten == 2' "$out"
+	holds '.ledger.errors == 3 and .ledger.unwritten == 2' "$out"
 	expect 3 vega-walk transform --to gzip --out out in
 	matches '^vega-walk: 2 files could not be written$' "$err"
 }
@@ -360,9 +360,9 @@ directories() {
 	start vega-walk transform --to gzip --out out -j16 --format=ndjson in
 	wait "$first"
 	wait "$pid"
-	cat "$out.$first" "$out.$pid" | jq -se 'map(select(.type == "entry")) | length == 3000
-		and (map(select(.status == "written")) | length == 1500)'
-	cat "$out.$first" "$out.$pid" | jq -se 'map(select(.type == "summary")) | all(.complete and .ledger.errors == 0)'
+	cat "$out.$first" "$out.$pid" >both
+	holds -s 'map(select(.type == "entry")) | length == 3000 and (map(select(.status == "written")) | length == 1500)' both
+	holds -s 'map(select(.type == "summary")) | length == 2 and all(.complete and .ledger.errors == 0)' both
 	expect 0 vega-walk transform --to none --out back out
 	listing in >wanted
 	listing back >got
@@ -391,7 +391,7 @@ directories() {
 		eventually 10 gone "$filter"
 	done <pids
 	[[ -z $(find out -type f) ]]
-	jq -se 'last | .type == "summary" and (.complete | not)' "$out.$pid"
+	holds -s 'last | .type == "summary" and (.complete | not)' "$out.$pid"
 }
 
 @test "killed, it leaves nothing half written" {
@@ -417,8 +417,8 @@ directories() {
 	mkdir in
 	for i in {1..20}; do head -c 40000 /dev/urandom >"in/$i"; done
 	expect 3 vega-walk transform --to gzip --out out --format=ndjson in
-	jq -se 'map(select(.type == "error")) | length > 5 and all(.errno == "ENOSPC" and (.message | startswith("out/")))' "$out"
-	jq -se 'last.ledger | .reported > 3 and .errors > 5' "$out"
+	holds -s 'map(select(.type == "error")) | length > 5 and all(.errno == "ENOSPC" and (.message | startswith("out/")))' "$out"
+	holds -s 'last.ledger | .reported > 3 and .errors > 5' "$out"
 	(($(find out -type f | wc -l) == $(jq -s 'map(select(.type == "entry")) | length' "$out")))
 	find out -type f -print0 | xargs -0 gzip -t
 	(($(temporaries out) == 0))
@@ -444,5 +444,5 @@ directories() {
 @test "with other operations, each file is read once" {
 	small_tree in
 	expect 0 vega-walk hash,transform,summarize --to zstd --out out --format=json in
-	jq -e '.content.files_read == .transform.written and .transform.written == .hash.files and .summarize.files == 7' "$out"
+	holds '.content.files_read == .transform.written and .transform.written == .hash.files and .summarize.files == 7' "$out"
 }

@@ -5,7 +5,7 @@ load ../lib/vega
 # summary ARGUMENTS…: that of summarize, in $out.
 summary() {
 	expect 0 vega-walk summarize --format=json "$@"
-	jq -e '.complete and .ledger.entries == .ledger.reported + .ledger.filtered + .ledger.errors' "$out" >/dev/null
+	holds '.complete and .ledger.entries == .ledger.reported + .ledger.filtered + .ledger.errors' "$out" >/dev/null
 }
 
 # of FILTER: of the summary in $out.
@@ -70,9 +70,9 @@ setup() {
 @test "the sums of du and the counts of find" {
 	summary --depth 1 t
 	counted t
-	jq -e '.summarize | (.files + .links + .others) as $names |
+	holds '.summarize | (.files + .links + .others) as $names |
 		[.by_extension, .by_owner, .by_age, .by_size] | map(map(.files) | add) | all(. == $names)' "$out"
-	jq -e '.summarize | .allocated_bytes as $all | .directory_bytes.allocated as $own |
+	holds '.summarize | .allocated_bytes as $all | .directory_bytes.allocated as $own |
 		[.by_extension, .by_owner, .by_age, .by_size] | map(map(.allocated_bytes) | add) | all(. == $all - $own)' "$out"
 	equals "$(of '.summarize.by_extension[] | select(.extension == "csv") | .files')" \
 		"$(find t -iname '?*.csv' -printf x | wc -c)"
@@ -148,7 +148,7 @@ setup() {
 	chmod 700 t/small/docs t/grove/d5
 	chmod 755 t t/small
 	expect 3 as_nobody vega-walk summarize --format=json t
-	jq -e '.complete and .ledger.errors == 2 and
+	holds '.complete and .ledger.errors == 2 and
 		.ledger.entries == .ledger.reported + .ledger.filtered + .ledger.errors' "$out"
 	equals "$(of .ledger.entries)" "$(($(find t -path t/small/docs -prune -print0 -o -path t/grove/d5 -prune -print0 -o \
 		-print0 | tr -cd '\0' | wc -c) + 2))"
@@ -157,7 +157,7 @@ setup() {
 	matches '^vega-walk: t/grove/d5: Permission denied$' "$err"
 	matches '^vega-walk: 2 entries could not be read$' "$err"
 	expect 3 as_nobody vega-walk find --format=ndjson t
-	jq -es 'map(select(.type == "error").path) | sort == ["t/grove/d5", "t/small/docs"]' "$out"
+	holds -s 'map(select(.type == "error").path) | sort == ["t/grove/d5", "t/small/docs"]' "$out"
 	expect 3 vega-walk find t/small nowhere
 	matches '^vega-walk: nowhere: No such file or directory$' "$err"
 	equals "$(wc -l <"$out")" "$(find t/small | wc -l)"
@@ -173,7 +173,7 @@ setup() {
 	printf '%s\n' half/list half/list/file >wanted
 	same wanted "$out"
 	expect 3 as_nobody vega-walk summarize --format=json half
-	jq -e '.ledger == {"entries": 5, "reported": 3, "filtered": 0, "errors": 2}' "$out"
+	holds '.ledger == {"entries": 5, "reported": 3, "filtered": 0, "errors": 2}' "$out"
 }
 
 @test "usage errors: one line, status 2, nothing on standard output" {
@@ -200,7 +200,7 @@ setup() {
 		equals $status 130
 		matches 'stopped' "$err.$pid"
 		mv "$out.$pid" "$out"
-		[[ $format == text ]] || jq -es 'last | .complete == false and (.ledger | .entries == .reported + .filtered + .errors)
+		[[ $format == text ]] || holds -s 'last | .complete == false and (.ledger | .entries == .reported + .filtered + .errors)
 			and .summarize.files >= 1' "$out"
 	done
 	matches 'incomplete' "$out"
@@ -216,7 +216,7 @@ setup() {
 		status=0
 		wait "$pid" || status=$?
 		equals $status "${signal#*:}"
-		jq -es 'last | .complete == false' "$out.$pid"
+		holds -s 'last | .complete == false' "$out.$pid"
 	done
 }
 

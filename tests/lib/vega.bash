@@ -48,6 +48,11 @@ teardown() {
 	vega_teardown
 }
 
+# holds [OPTION]… FILTER FILE: as jq -e, which finds nothing wrong with an empty file.
+holds() {
+	[[ -s ${*: -1} ]] && jq -e "$@"
+}
+
 # expect STATUS COMMAND…: runs it, keeps its output byte-exact in the files $out and $err, its exit
 # status in $status, and fails, showing all three, unless the status is the wanted one.
 expect() {

@@ -129,7 +129,7 @@ static void show_progress(struct run *run, struct engine_progress *progress)
 {
 	pthread_mutex_lock(&run->message_lock);
 	if (!run->expected_asked) {
-		run->expected = expected_entries(run->spec);
+		run->expected = expected_entries(run->spec, walk_roots(run->walk));
 		run->expected_asked = true;
 	}
 	progress->expected = run->expected;

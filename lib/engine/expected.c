@@ -26,11 +26,11 @@ static uint64_t inodes_of(const char *root, bool one_file_system)
 	                                                                  : 0;
 }
 
-uint64_t expected_entries(const struct spec *spec)
+uint64_t expected_entries(const struct spec *spec, const struct strlist *roots)
 {
 	uint64_t sum = 0;
-	for (size_t i = 0; i < spec->roots.count && !leaves_out(spec); i++) {
-		uint64_t inodes = inodes_of(spec->roots.items[i], spec->one_file_system);
+	for (size_t i = 0; i < roots->count && !leaves_out(spec); i++) {
+		uint64_t inodes = inodes_of(roots->items[i], spec->one_file_system);
 		if (inodes == 0) {
 			return 0;
 		}

@@ -312,6 +312,11 @@ int walk_run(struct walk *walk, bool *complete, struct vega_error *err)
 	return 0;
 }
 
+const struct strlist *walk_roots(const struct walk *walk)
+{
+	return &walk->roots;
+}
+
 struct walk_thread *walk_first_thread(struct walk *walk)
 {
 	return &walk->threads[0];

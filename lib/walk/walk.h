@@ -146,6 +146,9 @@ int walk_run(struct walk *walk, bool *complete, struct vega_error *err);
 void walk_dir_hold(struct walk_dir *dir);
 void walk_dir_drop(struct walk_thread *thread, struct walk_dir *dir);
 
+/* Those of the roots given that are walked: without the ones that lie in others. */
+const struct strlist *walk_roots(const struct walk *walk);
+
 /* The first thread, for walk_dir_drop() after the run. */
 struct walk_thread *walk_first_thread(struct walk *walk);
 

@@ -1,5 +1,6 @@
 #include "base/notify.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,25 +10,28 @@
 
 #include "base/parse.h"
 
-void notify_send(const char *state)
+bool notify_send(const char *state)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const char *path = getenv("NOTIFY_SOCKET");
 	size_t len = path ? strlen(path) : 0;
 	if (len < 2 || len > sizeof address.sun_path || (*path != '/' && *path != '@')) {
-		return;
+		return true;
 	}
 	memcpy(address.sun_path, path, len);
 	if (*path == '@') {
 		address.sun_path[0] = '\0'; /* an abstract one */
 	}
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0) {
-		sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
-		        (const struct sockaddr *)&address,
-		        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
-		close(fd);
+	if (fd < 0) {
+		return true;
 	}
+	ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
+	        (const struct sockaddr *)&address,
+	        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+	bool full = sent < 0 && errno == EAGAIN;
+	close(fd);
+	return !full;
 }
 
 uint64_t notify_watchdog_ms(void)

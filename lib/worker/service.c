@@ -40,7 +40,9 @@ void worker_tell_status(struct worker *w)
 	        w->running, w->config->jobs, (unsigned long long)counts->completed,
 	        (unsigned long long)counts->failed, (unsigned long long)counts->retried);
 	if (strcmp(status, w->status) != 0) {
-		w->config->notify(status);
+		if (!w->config->notify(status)) {
+			return;
+		}
 		memcpy(w->status, status, sizeof status);
 		w->status_sent = now;
 	}

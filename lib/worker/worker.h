@@ -37,9 +37,8 @@ struct worker_config {
 	int verbosity;        /* of the log: 0 a line a job, -1 only trouble, 1 also what starts */
 	void (*log)(const char *line, void *context); /* one line, no newline */
 	void *log_context;
-	void (*notify)(
-	        const char *state); /* a service manager, of what base/notify.h sends; NULL */
-	uint64_t watchdog_ms;       /* how often it wants a sign of life at least; 0: never */
+	bool (*notify)(const char *state); /* a service manager, as notify_send() does; NULL */
+	uint64_t watchdog_ms; /* how often it wants a sign of life at least; 0: never */
 };
 
 struct worker_counts {

@@ -41,7 +41,7 @@
 	"WITH " GONE BURIED TOLD("buried") "," EXPIRED(queues) READY("$1", "", \
 	        queues) "," PICKED TAKEN("picked", "$2", "$3") CLAIMED(", " HOW_MANY_TOLD)
 #define CLAIM_READY_SQL(queues) \
-	"WITH " READY("$1", NONE_EXPIRED, queues) "," TAKEN("ready", "$2", "$3") CLAIMED("")
+	"WITH " READY("$1", NONE_EXPIRED(queues), queues) "," TAKEN("ready", "$2", "$3") CLAIMED("")
 
 static const char *const claim_sql[QUEUES_KINDS] = {
         [QUEUES_ANY] = CLAIM_SQL(""),
@@ -96,7 +96,7 @@ int postgres_claim(struct store *base, const struct store_claim *claim, struct j
 		        store, CLAIM + (unsigned)kind, claim_sql[kind], &p, &result, err);
 	}
 	rc = rc ? rc : postgres_read_jobs(result, jobs, err);
-	store->look_again = rc > 0;
+	store->look_again = store->look_again || rc > 0;
 	PQclear(result);
 	arena_release(&arena);
 	return rc;

@@ -49,13 +49,13 @@ static const char commit_sql[] = "WITH" ENDING COMMITTED " SELECT nr FROM commit
 	" WHEN e.outcome = 'RETRY' AND s.attempt >= j.max_attempts THEN 'FAILED'" \
 	" WHEN e.outcome IN ('RETRY', 'RELEASED') THEN 'PENDING' ELSE e.outcome END"
 
-/* $12 what a retry after attempt 1, 2, … waits. */
+/* $12 what another attempt after 1, 2, … waits. */
 #define ENDED(condition) \
 	"ended AS (" \
 	" UPDATE vega.job_state s SET" \
 	"  state = (" STATE_AFTER ")::vega.state," \
 	"  finished = CASE WHEN " STATE_AFTER " <> 'PENDING' THEN now() END," \
-	"  due = now() + CASE WHEN e.outcome = 'RETRY' THEN" \
+	"  due = now() + CASE WHEN e.outcome <> 'RELEASED' THEN" \
 	"   ($12::bigint[])[least(s.attempt, cardinality($12::bigint[]))]" \
 	"    * interval '1 millisecond' ELSE interval '0' END," \
 	"  attempt = s.attempt - CASE WHEN e.outcome = 'RELEASED' THEN 1 ELSE 0 END," \
@@ -98,7 +98,7 @@ static const char finish_free_sql[] =
  */
 enum { CLAIMED_ENDING = COLUMN_NR + 1, CLAIMED_STATE };
 #define FINISH_CLAIM_SQL(queues) \
-	"WITH" ENDING READY("$13", NONE_EXPIRED, queues) "," ENDED( \
+	"WITH" ENDING READY("$13", NONE_EXPIRED(queues), queues) "," ENDED( \
 	        " AND (SELECT count(*) FROM ready) IS NOT NULL") ADDED \
 	        "," TOLD("ended") "," TAKEN("ready", "$14", \
 	                "$15") " SELECT " JOB_COLUMNS ", e.n, e.state, " HOW_MANY_TOLD \
@@ -278,23 +278,35 @@ static size_t note_ended(
 	return ended;
 }
 
+/* Runs one of the statements that only end attempts. */
+static int end_by(struct postgres_store *store, enum postgres_statement number, const char *sql,
+        const struct postgres_parameters *p, struct store_ending *endings, size_t count,
+        struct vega_error *err)
+{
+	PGresult *reply = NULL;
+	int rc = postgres_query(store, number, sql, p, &reply, err);
+	if (rc == 0 && note_ended(reply, 0, 1, endings, count) < count) {
+		rc = settle(store, p, endings, count, err);
+	}
+	PQclear(reply);
+	return rc;
+}
+
+static int end_free(struct postgres_store *store, const struct postgres_parameters *p,
+        struct store_ending *endings, size_t count, struct vega_error *err)
+{
+	return end_by(store, FINISH_FREE, finish_free_sql, p, endings, count, err);
+}
+
 static int end_attempts(struct postgres_store *store, const struct postgres_parameters *p,
         struct store_ending *endings, size_t count, struct vega_error *err)
 {
-	PGresult *reply = NULL;
-	int rc = postgres_query(store, FINISH, finish_sql, p, &reply, err);
-	if (rc && store->locked) {
-		rc = postgres_query(store, FINISH_FREE, finish_free_sql, p, &reply, err);
-	}
-	if (rc) {
-		return rc;
-	}
-	size_t ended = note_ended(reply, 0, 1, endings, count);
-	PQclear(reply);
-	return ended < count ? settle(store, p, endings, count, err) : 0;
+	int rc = end_by(store, FINISH, finish_sql, p, endings, count, err);
+	return rc && store->locked ? end_free(store, p, endings, count, err) : rc;
 }
 
-/* The same, with a claim. */
+/* The same, with a claim. Jobs that there is no memory for are left to the end of their leases: the
+ * attempts have ended. */
 static int end_and_claim(struct postgres_store *store, const struct postgres_parameters *p,
         struct store_ending *endings, size_t count, const struct store_claim *claim,
         struct job *jobs, struct vega_error *err)
@@ -311,15 +323,15 @@ static int end_and_claim(struct postgres_store *store, const struct postgres_par
 	memset(jobs, 0, claim->max * sizeof *jobs);
 	store->claims = true;
 	if (rc && store->locked) {
-		rc = end_attempts(store, p, endings, count, err);
+		rc = end_free(store, p, endings, count, err);
 	} else if (rc == 0 &&
 	           note_ended(reply, CLAIMED_ENDING, CLAIMED_STATE, endings, count) < count) {
 		rc = settle(store, p, endings, count, err);
 	}
-	for (int i = 0; rc == 0 && i < PQntuples(reply); i++) {
-		if (PQgetisnull(reply, i, CLAIMED_ENDING)) {
-			rc = postgres_read_job(reply, i, 0, &jobs[claimed], err);
-			claimed += rc == 0;
+	for (int i = 0; i < PQntuples(reply); i++) {
+		if (PQgetisnull(reply, i, CLAIMED_ENDING) &&
+		        postgres_read_job(reply, i, 0, &jobs[claimed], err) == 0) {
+			claimed++;
 		}
 	}
 	while (rc && claimed > 0) {

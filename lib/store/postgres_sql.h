@@ -79,9 +79,9 @@ _Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own
 	" FROM " which " p WHERE " KEY_IS("s.nr", "p.nr") " RETURNING s.*)"
 
 /* What is to be done nearly always, when no lease has expired. */
-#define NONE_EXPIRED \
-	"AND NOT EXISTS (SELECT FROM vega.job_state" \
-	" WHERE state = 'PROCESSING' AND lease_until <= now()) "
+#define NONE_EXPIRED(queues) \
+	"AND NOT EXISTS (SELECT FROM vega.job_state s" \
+	" WHERE s.state = 'PROCESSING' AND s.lease_until <= now() " queues ") "
 
 #define TELL_READY "pg_notify('" READY_CHANNEL "', '')"
 

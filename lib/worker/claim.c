@@ -94,14 +94,14 @@ struct store_claim worker_wanted(const struct worker *w, unsigned room)
 	        .lease_ms = w->config->lease_ms};
 }
 
-void worker_take(struct worker *w, int count, uint64_t sent)
+void worker_take(struct worker *w, unsigned count, unsigned room, uint64_t sent)
 {
 	w->claim_sent = sent;
 	if (!w->running) {
 		w->beat_sent = sent;
 		w->beat_at = sent + w->config->lease_ms / 4;
 	}
-	for (int i = 0; i < count; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		start(w, &w->claimed[i], sent + w->config->lease_ms);
 	}
 	if (w->start_failures) {
@@ -109,6 +109,10 @@ void worker_take(struct worker *w, int count, uint64_t sent)
 		w->claim_at = worker_now() + BACKOFF_FIRST_MS +
 		              worker_random(least(
 		                      BACKOFF_MAX_MS, (uint64_t)BACKOFF_FIRST_MS << doublings));
+	} else if (count < room && w->config->mode == WORKER_ONCE) {
+		w->drained = true;
+	} else if (count < room) {
+		plan_claim(w);
 	}
 }
 
@@ -133,13 +137,5 @@ void worker_claim(struct worker *w)
 		return;
 	}
 	worker_store_back(w);
-	worker_take(w, count, sent);
-	if (w->start_failures) {
-		return;
-	}
-	if ((unsigned)count < room && w->config->mode == WORKER_ONCE) {
-		w->drained = true;
-	} else if ((unsigned)count < room) {
-		plan_claim(w);
-	}
+	worker_take(w, (unsigned)count, room, sent);
 }

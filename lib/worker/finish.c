@@ -92,7 +92,15 @@ static void cache_result(struct worker *w, const char *id)
 	struct job job;
 	struct vega_error err;
 	const unsigned parts = STORE_PART_RESULT | STORE_PART_RECORDS;
-	if (!w->results || w->store->driver->get(w->store, id, parts, &job, &err) != 0) {
+	if (!w->results || w->failures) {
+		return;
+	}
+	worker_tend(w);
+	int code = w->store->driver->get(w->store, id, parts, &job, &err);
+	if (code == VEGA_UNAVAILABLE) {
+		worker_store_away(w, &err);
+	}
+	if (code) {
 		return;
 	}
 	result_cache_put(w->results, &job, parts);
@@ -123,13 +131,13 @@ static void commit(struct worker *w, struct attempt *attempt)
 	KILL_POINT(commit);
 	int code = w->store->driver->commit(w->store, &attempt->lease, &attempt->result, &err);
 	KILL_POINT(committed);
+	attempt->again_at = code == VEGA_LOCKED ? worker_now() + worker_pause(w) : 0;
 	if (code == VEGA_UNAVAILABLE) {
 		attempt->commit = COMMIT_UNKNOWN;
 		worker_store_away(w, &err);
 		return;
 	}
 	worker_store_back(w);
-	attempt->again_at = code == VEGA_LOCKED ? worker_now() + w->config->lease_ms / 8 : 0;
 	if (code == 0) {
 		publish(w, attempt);
 	} else if (code == VEGA_LOCKED) {
@@ -150,7 +158,7 @@ static void take_answer(
 {
 	char id[UUID_TEXT];
 	if (ending->code == VEGA_LOCKED) {
-		attempt->again_at = worker_now() + w->config->lease_ms / 8;
+		attempt->again_at = worker_now() + worker_pause(w);
 		worker_report(
 		        w, TROUBLE, "%s cannot be stored now: its row is locked", attempt->job.id);
 		return;
@@ -191,13 +199,13 @@ static unsigned room_after(const struct worker *w, size_t count)
 
 /*
  * Ends the attempts in w->over in one call, and starts the jobs that it claimed. Returns how many
- * to end in the next one: none while the store is away, or when there is something new to watch;
- * and what it refuses of several is found by ending each by itself.
+ * to end in the next one: none while the store is away, or when there is something new to watch.
+ * When it is refused, each is ended by itself and without a claim, to find out what is to blame.
  */
-static unsigned finish(struct worker *w, size_t count, unsigned most)
+static unsigned finish(struct worker *w, size_t count, unsigned most, bool *claims)
 {
 	struct vega_error err;
-	unsigned room = room_after(w, count);
+	unsigned room = *claims ? room_after(w, count) : 0;
 	const struct store_claim wanted = worker_wanted(w, room);
 	uint64_t sent = worker_now();
 	for (size_t i = 0; i < count; i++) {
@@ -208,25 +216,30 @@ static unsigned finish(struct worker *w, size_t count, unsigned most)
 	int claimed = w->store->driver->finish(
 	        w->store, w->endings, count, room ? &wanted : NULL, w->claimed, &err);
 	KILL_POINT(finished);
-	for (size_t i = 0; i < count && claimed == VEGA_UNAVAILABLE; i++) {
-		w->over[i]->unanswered = true;
-	}
 	if (claimed == VEGA_UNAVAILABLE) {
+		for (size_t i = 0; i < count; i++) {
+			w->over[i]->unanswered = true;
+			w->over[i]->again_at = 0;
+		}
 		worker_store_away(w, &err);
 		return 0;
 	}
 	worker_store_back(w);
-	if (claimed < 0 && count == 1) {
-		take_refusal(w, w->over[0], err.text);
+	if (claimed < 0) {
+		if (count == 1 && !room) {
+			take_refusal(w, w->over[0], err.text);
+		}
+		*claims = false;
+		return 1;
 	}
-	for (size_t i = 0; claimed >= 0 && i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		take_answer(w, w->over[i], &w->endings[i]);
 	}
-	if (claimed > 0) {
-		worker_take(w, claimed, sent);
-		return 0;
+	if (claimed == 0) {
+		return most;
 	}
-	return claimed < 0 ? 1 : most;
+	worker_take(w, (unsigned)claimed, room, sent);
+	return 0;
 }
 
 static void forget_discarded(struct worker *w, struct attempt *attempt)
@@ -296,11 +309,12 @@ void worker_finish(struct worker *w)
 		}
 	}
 	unsigned most = w->config->jobs;
+	bool claims = true;
 	while (most && gather(w, most)) {
 		worker_tend(w);
 		worker_heartbeat(w); /* which may change what is to be stored */
 		size_t count = worker_store_ready(w) ? gather(w, most) : 0;
-		most = count ? finish(w, count, most) : 0;
+		most = count ? finish(w, count, most, &claims) : 0;
 	}
 	/* A worker that is to stop does not wait for the store longer than it may. */
 	for (unsigned i = 0; w->failures && worker_stopping(w) && i < w->config->jobs; i++) {

@@ -10,6 +10,11 @@ uint64_t worker_margin(const struct worker *w)
 	return w->config->lease_ms / 4;
 }
 
+uint64_t worker_pause(const struct worker *w)
+{
+	return w->config->lease_ms / 8;
+}
+
 /* However long the leases, not longer than a watchdog waits. */
 static unsigned store_timeout(const struct worker *w)
 {
@@ -23,7 +28,7 @@ void worker_store_away(struct worker *w, const struct vega_error *err)
 		w->away_since = now;
 		worker_report(w, TROUBLE, "the store is away, trying again: %s", err->text);
 	}
-	uint64_t most = w->running ? w->config->lease_ms / 8 : BACKOFF_MAX_MS;
+	uint64_t most = w->running ? worker_pause(w) : BACKOFF_MAX_MS;
 	unsigned doublings = w->failures < 8 ? w->failures : 8;
 	w->retry_at = now + 1 + worker_random(least(most, (uint64_t)BACKOFF_FIRST_MS << doublings));
 	/* By then no lease can be ours, and nothing that is finished will be stored. */

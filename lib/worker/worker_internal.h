@@ -102,6 +102,9 @@ bool worker_store_ready(struct worker *w);
 /* So long before its lease may end, a child is killed. Store calls block for less. */
 uint64_t worker_margin(const struct worker *w);
 
+/* The longest time in which the store is not asked again for what it could not do for a lease. */
+uint64_t worker_pause(const struct worker *w);
+
 /* What must happen in time, whatever the store does: kill children whose lease is about to end, and
  * those whose grace is over. Called before every call that may block. */
 void worker_tend(struct worker *w);
@@ -118,10 +121,10 @@ void worker_finish(struct worker *w);
 /* Claim as many jobs as there is room for, when it is time, and start them. */
 void worker_claim(struct worker *w);
 
-/* What to ask the store for; and start the `count` jobs in w->claimed, which it was asked for at
- * `sent`. */
+/* What to ask the store for; and start the `count` jobs in w->claimed that it gave when asked for
+ * `room` at `sent`. */
 struct store_claim worker_wanted(const struct worker *w, unsigned room);
-void worker_take(struct worker *w, int count, uint64_t sent);
+void worker_take(struct worker *w, unsigned count, unsigned room, uint64_t sent);
 
 /* --- announce.c --- */
 

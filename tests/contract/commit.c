@@ -122,6 +122,10 @@ static void only_completion_is_left(struct store *store)
 		        .outcome = outcomes[i], .error = "full", .summary = "{\"other\":1}"};
 		equal(finish_one(store, &lease, &bad, &state), 0, "another end");
 		equal(state, JOB_PENDING, "is none");
+		uint64_t due = 0;
+		equal(D(store)->next_due(store, NULL, 60000, &due, &err), 0, "when it is due");
+		check((due > 0) == (outcomes[i] != STORE_RELEASED),
+		        "not at once, unless it was released");
 		check(becomes_due(store, "only"), "it is due again");
 		equal(claim(store, "w", "only", 1, 60000, &job), 1, "and claimed");
 		equal(job.committed_seq, 1, "as committed by the first lease");

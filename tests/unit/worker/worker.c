@@ -55,6 +55,7 @@ static uint64_t forget_finish;              /* the same, and the store is away s
 static bool refuse_repeated;                /* the same, and when it is repeated, refused */
 static uint64_t retry_delay, away_until, away_after_claim, away_at_finish;
 static unsigned most_processing;
+static bool claims_fail;
 
 static uint64_t now_ms(void)
 {
@@ -104,6 +105,9 @@ static int fake_claim(struct store *store, const struct store_claim *claim, stru
 	(void)store;
 	int code = down(err), count = 0;
 	unsigned processing = 0;
+	if (claims_fail) {
+		return vega_fail(err, VEGA_FATAL, "a damaged row");
+	}
 	for (size_t i = 0; code == 0 && i < row_count && (unsigned)count < claim->max; i++) {
 		struct row *row = &rows[i];
 		if (!claimable(row)) {
@@ -268,7 +272,9 @@ static enum job_state end_row(struct row *row, const struct store_result *result
 	return row->state;
 }
 
-static unsigned claimed_with_finish; /* jobs */
+static unsigned claimed_with_finish;    /* jobs */
+static unsigned claimed_before_failure; /* of them */
+static bool damaged;                    /* from the next claim with a finish on, none succeeds */
 
 static int fake_finish(struct store *store, struct store_ending *endings, size_t count,
         const struct store_claim *claim, struct job *jobs, struct vega_error *err)
@@ -287,6 +293,10 @@ static int fake_finish(struct store *store, struct store_ending *endings, size_t
 	for (size_t i = 0; code == 0 && i < count; i++) {
 		code = refused(endings[i].result, err);
 	}
+	claims_fail = claims_fail || (claim && damaged);
+	if (code == 0 && claim && claims_fail) {
+		code = vega_fail(err, VEGA_FATAL, "a damaged row");
+	}
 	if (code == 0 && refuse_finish && !forget_finish) {
 		refuse_finish = false;
 		code = vega_fail(err, VEGA_FATAL, "not this one");
@@ -304,6 +314,9 @@ static int fake_finish(struct store *store, struct store_ending *endings, size_t
 		endings[i].code = !repeated && fenced(row, endings[i].lease) ? VEGA_LEASE_LOST : 0;
 		if (endings[i].code == 0) {
 			endings[i].state = repeated ? row->state : end_row(row, endings[i].result);
+			claimed_before_failure = endings[i].state == JOB_FAILED
+			                                 ? claimed_with_finish
+			                                 : claimed_before_failure;
 		}
 	}
 	if (code == 0 && forget_finish) {
@@ -467,7 +480,8 @@ static void reset(void)
 	}
 	memset(rows, 0, sizeof rows);
 	row_count = beats = opens = unavailable = most_processing = finish_calls = 0;
-	claimed_with_finish = 0;
+	claimed_with_finish = claimed_before_failure = 0;
+	claims_fail = damaged = false;
 	refuse_summary = NULL;
 	finish_least = locked_calls = 0;
 	locked = NULL;
@@ -933,6 +947,37 @@ static void test_batch(void)
 	}
 }
 
+/* What is refused does not have the others wait for it. */
+static void test_batch_among_many(void)
+{
+	reset();
+	config.jobs = 3;
+	finish_least = 3;
+	refuse_summary = "odd";
+	submit(SAY_SUMMARY);
+	submit(SAY_SUMMARY);
+	struct row *bad = submit("echo '{\"type\":\"summary\",\"complete\":true,\"odd\":1}'\n");
+	for (int i = 0; i < 20; i++) {
+		submit(SAY_SUMMARY);
+	}
+	is_int(work(), 0, "one of three is refused, and many wait");
+	is_int(bad->state, JOB_FAILED, "it is found");
+	is_int(claimed_before_failure, 0, "before others are begun");
+	is_int(counts.completed, 22, "and they are all done");
+}
+
+/* Nor is a result to blame when it is the claim that fails. */
+static void test_claim_fails(void)
+{
+	reset();
+	damaged = true;
+	struct row *row = submit("yes '{\"type\":\"entry\"}' | head -n 100000\n" SAY_SUMMARY);
+	submit(SAY_SUMMARY);
+	is_int(work(), VEGA_FATAL, "a store that can give no job");
+	is_int(row->state, JOB_COMPLETED, "keeps the result of the last one");
+	ok(row->uri && unlink(strchr(row->uri + 7, '/')) == 0, "with its records");
+}
+
 static void test_limits(void)
 {
 	reset();
@@ -1196,6 +1241,20 @@ static void test_staged(void)
 	steps();
 }
 
+/* An attempt whose stage is yet to be removed makes no room for another one. */
+static void test_staged_among_others(void)
+{
+	stage_job(SAY_SUMMARY, "exit 0\n");
+	config.jobs = 2;
+	for (int i = 0; i < 9; i++) {
+		submit(i % 3 ? TRANSFORM : SAY_SUMMARY);
+	}
+	is_int(work(), 0, "jobs that write files, and others");
+	is_int(counts.completed, 10, "are all done");
+	is_int(most_processing, 2, "two at a time");
+	steps();
+}
+
 static void test_staged_limits(void)
 {
 	struct row *row = stage_job("exec sleep 100\n", "exit 0\n");
@@ -1371,6 +1430,8 @@ int main(void)
 	test_unanswered_finish();
 	test_refused_result();
 	test_batch();
+	test_batch_among_many();
+	test_claim_fails();
 	test_limits();
 	test_signals();
 	test_stopped();
@@ -1380,6 +1441,7 @@ int main(void)
 	test_cannot_start();
 	write_walk(STEP_WALK_SCRIPT);
 	test_staged();
+	test_staged_among_others();
 	test_staged_limits();
 	test_staged_refused();
 	test_staged_failures();

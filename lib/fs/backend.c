@@ -9,7 +9,7 @@ const struct backend *const backends[] = {&fs_local, NULL};
 int backend_for(const char *root, const struct backend **backend, struct vega_error *err)
 {
 	size_t scheme = strspn(root, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
-	const struct backend *local = fs_is_limited() ? &fs_limited : &fs_local;
+	const struct backend *local = fs_here();
 	*backend = local;
 	if (scheme == 0 || strncmp(root + scheme, "://", 3) != 0) {
 		return 0;

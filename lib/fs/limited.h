@@ -26,7 +26,8 @@
  */
 void fs_limit(uint64_t per_second, const atomic_int *stop);
 
-bool fs_is_limited(void);
+/* What reads paths of this machine: fs_limited, or without a ceiling fs_local. */
+const struct backend *fs_here(void);
 
 extern const struct backend fs_limited;
 

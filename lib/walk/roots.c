@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/limited.h"
+
 #define NONE SIZE_MAX
 
 struct candidate {
@@ -49,9 +51,10 @@ static bool lies_in(const char *inner, const char *outer)
 static bool shows(const struct walk *walk, const char *path, size_t prefix, uint64_t dev)
 {
 	const struct spec *spec = walk->spec;
+	const struct backend *fs = fs_here();
 	const char *name = strrchr(path, '/') + 1, *relative = path + prefix;
 	struct file_meta meta;
-	int handle = fs_local.open_dir(AT_FDCWD, path, &meta);
+	int handle = fs->open_dir(AT_FDCWD, path, &meta);
 	bool is_dir = handle != -ENOTDIR;
 	bool shown = !(spec->skip_hidden && *name == '.') &&
 	             !(walk->ignore && ignore_match(walk->ignore, relative, strlen(relative),
@@ -60,8 +63,8 @@ static bool shows(const struct walk *walk, const char *path, size_t prefix, uint
 		return shown && !is_dir;
 	}
 	shown = shown && !(spec->one_file_system && meta.dev != dev) &&
-	        !(spec->exclude_caches && walk_tagged_cache(&fs_local, handle, "."));
-	fs_local.close(handle);
+	        !(spec->exclude_caches && walk_tagged_cache(fs, handle, "."));
+	fs->close(handle);
 	return shown;
 }
 
@@ -72,6 +75,7 @@ static bool shows(const struct walk *walk, const char *path, size_t prefix, uint
 static bool covers(const struct walk *walk, const char *outer, const char *inner)
 {
 	const struct spec *spec = walk->spec;
+	const struct backend *fs = fs_here();
 	size_t prefix = strlen(outer);
 	bool leaves_out = walk->ignore || spec->skip_hidden || spec->exclude_caches ||
 	                  spec->one_file_system || spec->max_depth.set;
@@ -79,7 +83,7 @@ static bool covers(const struct walk *walk, const char *outer, const char *inner
 		return true;
 	}
 	struct file_meta meta;
-	int handle = spec->max_depth.set ? -1 : fs_local.open_dir(AT_FDCWD, outer, &meta);
+	int handle = spec->max_depth.set ? -1 : fs->open_dir(AT_FDCWD, outer, &meta);
 	char *path = handle < 0 ? NULL : strdup(inner);
 	bool covered = path != NULL;
 	for (char *end = path ? path + prefix : NULL; covered && (end = strchr(end, '/'));
@@ -88,7 +92,7 @@ static bool covers(const struct walk *walk, const char *outer, const char *inner
 		covered = shows(walk, path, prefix, meta.dev);
 	}
 	if (handle >= 0) {
-		fs_local.close(handle);
+		fs->close(handle);
 	}
 	free(path);
 	return covered;

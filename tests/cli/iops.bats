@@ -29,6 +29,14 @@ calls() {
 	((made > 1500))
 }
 
+@test "finding out which roots lie in another keeps to it" {
+	for ((i = 0; i < 100; i++)); do
+		roots[i]=t/1
+	done
+	expect 0 vega-walk find --max-iops 500 --skip-hidden --format json t "${roots[@]}"
+	holds '.elapsed_ns >= 400 / 500 * 1e9 - 15e7' "$out" # two opens and two stats each
+}
+
 @test "the results are the same" {
 	expect 0 vega-walk --format json t
 	jq -S 'del(.elapsed_ns)' "$out" >wanted

@@ -16,7 +16,7 @@ Q := $(if $(V),,@)
 
 # --- Rooms: their files, and what each may see (lib/README.md) -----------------------------------------
 
-base := arena buf error escape fd glob ignore json killpoint notify option parse redis seal signal strlist time uri uuid
+base := arena buf error escape fd glob ignore json killpoint network notify option parse redis seal signal strlist time uri uuid
 spec := argv check json_read json_write options paths perm
 record := csv format json line ndjson render scan sink table text tree value
 fs := local limited backend mount medium output stage

@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/network.h"
 #include "fs/mount.h"
 
 /* Volumes of arrays of partitions: deeper stacks are not looked through. */
@@ -107,13 +108,6 @@ static dev_t device_of(const char *path, uint32_t type)
 /* --- File systems ------------------------------------------------------------------------------
  */
 
-/* statfs(2); those that <linux/magic.h> does not name, from the sources of their clients. */
-static const uint32_t networks[] = {NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC,
-        SMB2_SUPER_MAGIC, V9FS_MAGIC, AFS_SUPER_MAGIC, AFS_FS_MAGIC, CEPH_SUPER_MAGIC,
-        CODA_SUPER_MAGIC, NCP_SUPER_MAGIC, OCFS2_SUPER_MAGIC, 0x01161970 /* gfs2 */,
-        0x0bd00bd0 /* lustre */, 0x47504653 /* gpfs */, 0x19830326 /* beegfs */,
-        0x20030528 /* orangefs */};
-
 enum medium medium_of(const char *path)
 {
 	struct statfs fs;
@@ -121,10 +115,8 @@ enum medium medium_of(const char *path)
 		return MEDIUM_LOCAL;
 	}
 	uint32_t type = (uint32_t)fs.f_type;
-	for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
-		if (type == networks[i]) {
-			return MEDIUM_NETWORK;
-		}
+	if (network_system(type)) {
+		return MEDIUM_NETWORK;
 	}
 	if (type == FUSE_SUPER_MAGIC) {
 		return MEDIUM_FUSE;

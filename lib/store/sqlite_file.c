@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/network.h"
 
 #if SQLITE_VERSION_NUMBER < 3037000
 #error "SQLite 3.37 or newer is needed (STRICT tables, RETURNING, sqlite3_serialize)"
@@ -98,40 +98,18 @@ const char *const sqlite_upgrades[STORE_SCHEMA_VERSION] = {
               "ALTER TABLE job ADD COLUMN output_bytes INTEGER;" WORKER_TABLE,
 };
 
-/* File systems on which several hosts may open one file while SQLite's locks are not, or not
- * reliably, seen by all of them. FUSE is allowed: it is the root of many containers. */
-static const struct {
-	unsigned magic;
-	const char *name;
-} network_systems[] = {
-        {NFS_SUPER_MAGIC, "NFS"},
-        {SMB_SUPER_MAGIC, "SMB"},
-        {0xff534d42, "CIFS"},
-        {0xfe534d42, "SMB2"},
-        {AFS_SUPER_MAGIC, "AFS"},
-        {0x6b414653, "AFS"},
-        {CODA_SUPER_MAGIC, "Coda"},
-        {0x00c36400, "Ceph"},
-        {V9FS_MAGIC, "9P"},
-        {0x0bd00bd0, "Lustre"},
-        {0x47504653, "GPFS"},
-        {0x19830326, "BeeGFS"},
-};
-
 static int refuse_network(const char *directory, const char *path, struct vega_error *err)
 {
 	struct statfs fs;
 	if (statfs(directory, &fs) != 0) {
 		return vega_fail_errno(err, VEGA_FATAL, errno, "cannot examine '%s'", directory);
 	}
-	for (size_t i = 0; i < sizeof network_systems / sizeof *network_systems; i++) {
-		if ((unsigned)fs.f_type == network_systems[i].magic) {
-			return vega_fail(err, VEGA_FATAL,
-			        "sqlite:%s is on a network file system (%s), where its locks do "
-			        "not "
-			        "hold; use PostgreSQL, or a local path",
-			        path, network_systems[i].name);
-		}
+	const struct network_system *system = network_system((uint32_t)fs.f_type);
+	if (system && !system->locks) {
+		return vega_fail(err, VEGA_FATAL,
+		        "sqlite:%s is on a network file system (%s), where its locks do not hold; "
+		        "use PostgreSQL, or a local path",
+		        path, system->name);
 	}
 	return 0;
 }

@@ -20,7 +20,7 @@
 
 struct run {
 	struct option_common common;
-	bool once, drain, commands, allow_root_jobs, quiet, verbose;
+	bool once, drain, commands, allow_root_jobs, allow_worker_jobs, quiet, verbose;
 	struct option_number jobs, lease, max_time, max_memory, max_output;
 	struct strlist queue, root;
 	char *store, *cache, *spool, *run_as_submitter;
@@ -49,6 +49,9 @@ static const struct option_row rows[] = {
                 "file of lines DATABASE-ROLE SYSTEM-USER, says; needs PostgreSQL and root"},
         {"allow-root-jobs", 0, OPT_FLAG, FIELD(allow_root_jobs), 0, NULL, NULL, WORK,
                 "with --run-as-submitter, run jobs also as root, with all its rights"},
+        {"allow-worker-jobs", 0, OPT_FLAG, FIELD(allow_worker_jobs), 0, NULL, NULL, WORK,
+                "with --run-as-submitter, run jobs also as the worker's own user, who may read "
+                "what it knows of the store"},
         {"store", 0, OPT_TEXT, FIELD(store), 0, "URL", NULL, WORK,
                 "sqlite:PATH or postgresql://... (default: $VEGA_STORE, else "
                 "sqlite:$XDG_STATE_HOME/vega/jobs.db)"},
@@ -102,8 +105,9 @@ static int check(const struct run *run, struct vega_error *err)
 	if (run->quiet && run->verbose) {
 		return vega_fail(err, VEGA_USAGE, "--quiet and --verbose exclude each other");
 	}
-	if (run->allow_root_jobs && !run->run_as_submitter) {
-		return vega_fail(err, VEGA_USAGE, "--allow-root-jobs needs --run-as-submitter");
+	if ((run->allow_root_jobs || run->allow_worker_jobs) && !run->run_as_submitter) {
+		return vega_fail(err, VEGA_USAGE, "--allow-%s-jobs needs --run-as-submitter",
+		        run->allow_root_jobs ? "root" : "worker");
 	}
 	if (run->jobs.set && (run->jobs.value < 1 || run->jobs.value > JOBS_MAX)) {
 		return vega_fail(err, VEGA_USAGE, "--jobs %llu: not in the range 1-%d",
@@ -141,7 +145,9 @@ static int set_bounds(const struct run *run, struct worker_config *config, struc
 static int work(const struct run *run, int *signal_seen, struct vega_error *err)
 {
 	struct worker_counts counts;
-	struct identity_map submitters = {.path = NULL};
+	struct identity_map submitters = {.path = run->run_as_submitter,
+	        .allow_root = run->allow_root_jobs,
+	        .allow_worker = run->allow_worker_jobs};
 	struct worker_config config = {
 	        .store_url = run->store,
 	        .spool_dir = run->spool,
@@ -165,8 +171,7 @@ static int work(const struct run *run, int *signal_seen, struct vega_error *err)
 	code = code ? code : set_bounds(run, &config, err);
 	if (code == 0 && run->run_as_submitter) {
 		config.submitters = &submitters;
-		code = identity_map_load(
-		        &submitters, run->run_as_submitter, run->allow_root_jobs, err);
+		code = identity_map_load(&submitters, err);
 	}
 	if (code == 0) {
 		code = worker_run(&config, &counts, signal_seen, err);

@@ -89,9 +89,15 @@ static int look_up(const struct identity_map *map, const char *user, const struc
 	if (!*found) {
 		return vega_fail(err, VEGA_NO, "there is no system user %s", user);
 	}
-	if ((*found)->pw_uid == 0 && !map->allow_root) {
+	uid_t uid = (*found)->pw_uid;
+	if (uid == 0 && !map->allow_root) {
 		return vega_fail(err, VEGA_NO,
 		        "the system user %s has the uid 0, which needs --allow-root-jobs", user);
+	}
+	if (uid && uid == geteuid() && !map->allow_worker) {
+		return vega_fail(err, VEGA_NO,
+		        "the system user %s is this worker's, which needs --allow-worker-jobs",
+		        user);
 	}
 	return 0;
 }
@@ -134,14 +140,12 @@ static int add_line(struct identity_map *map, char *line, unsigned number, struc
 	               : vega_fail_nomem(err);
 }
 
-int identity_map_load(
-        struct identity_map *map, const char *path, bool allow_root, struct vega_error *err)
+int identity_map_load(struct identity_map *map, struct vega_error *err)
 {
 	struct buf text = {.max = MAP_MAX};
-	*map = (struct identity_map){.path = path, .allow_root = allow_root};
 	int code = check_powers(err);
-	if (code == 0 && *path) {
-		code = read_map(path, &text, err);
+	if (code == 0 && *map->path) {
+		code = read_map(map->path, &text, err);
 	}
 	char *rest = text.len && buf_cstr(&text) ? text.data : NULL, *line;
 	for (unsigned number = 1; code == 0 && (line = strsep(&rest, "\n")); number++) {

@@ -19,15 +19,16 @@ struct identity_map {
 	const char *path;            /* borrowed; "" : no file, the same names */
 	struct strlist roles, users; /* as many of each */
 	bool allow_root;             /* may one of them have the uid 0? */
+	bool allow_worker;           /* or ours, to which the store's password belongs? */
 };
 
 /*
- * VEGA_USAGE names what is wrong: a line that is not understood, a user who does not exist or may
- * not be meant, a file that others than its owner may write to or that is not ours or root's, or
- * a capability that this process lacks. Whatever it returns, release the map.
+ * Into a map that is empty but for its path and what it allows. VEGA_USAGE names what is wrong: a
+ * line that is not understood, a user who does not exist or may not be meant, a file that others
+ * than its owner may write to or that is not ours or root's, or a capability that this process
+ * lacks. Whatever it returns, release the map.
  */
-int identity_map_load(
-        struct identity_map *map, const char *path, bool allow_root, struct vega_error *err);
+int identity_map_load(struct identity_map *map, struct vega_error *err);
 void identity_map_release(struct identity_map *map);
 
 struct identity {

@@ -142,6 +142,28 @@ field() { # FILTER
 	expect 0 vega-status --wait "$id"
 }
 
+# as_daemon COMMAND…: as that user, with the capabilities that --run-as-submitter needs.
+as_daemon() {
+	local list=-all,+setuid,+setgid,+setpcap,+kill
+	setpriv --reuid=daemon --regid=daemon --clear-groups --bounding-set="$list" --inh-caps="$list" --ambient-caps="$list" "$@"
+}
+
+@test "the worker's own user only when that is allowed" {
+	mkdir -m 777 state
+	export XDG_STATE_HOME=$PWD/state
+	submit bob find in
+	expect 2 as_daemon vega-run --drain --root "$PWD" --run-as-submitter=map
+	matches "map:4: the system user daemon is this worker's, which needs --allow-worker-jobs" "$err"
+	[[ $(field .state) == PENDING ]]
+	psql -qX -d "$VEGA_STORE" -c 'CREATE ROLE daemon LOGIN IN ROLE vega_submitter'
+	submit daemon find --queue names in
+	expect 0 as_daemon vega-run --drain --queue names --root "$PWD" --run-as-submitter
+	[[ $(field .error) == *"submitter daemon: the system user daemon is this worker's, which needs --allow-worker-jobs" ]]
+	submit bob find in
+	expect 0 as_daemon vega-run --drain --root "$PWD" --run-as-submitter=map --allow-worker-jobs
+	expect 0 vega-status --wait "$id"
+}
+
 @test "a committed job is published when its submitter is back" {
 	mkdir bin
 	mkdir -m 1777 out
@@ -212,7 +234,8 @@ field() { # FILTER
 	chown daemon map
 	refused 'map must belong to root' --run-as-submitter=map
 	chown root map
-	refused 'needs --run-as-submitter' --allow-root-jobs
+	refused 'allow-root-jobs needs --run-as-submitter' --allow-root-jobs
+	refused 'allow-worker-jobs needs --run-as-submitter' --allow-worker-jobs
 	refused 'needs a PostgreSQL store' --run-as-submitter --store "sqlite:$PWD/jobs.db"
 	expect 2 as_nobody "$BUILD/vega-run" --drain --root / --spool /tmp --run-as-submitter
 	matches 'needs CAP_SETUID: start vega-run as root' "$err"

@@ -63,6 +63,19 @@ listen() {
 	[[ ! -s $err ]]
 }
 
+@test "what the manual adds to them is well formed, and taken" {
+	need systemd-analyze
+	installed_units
+	local site=units/vega-run@main.service.d/site.conf
+	mkdir "${site%/*}"
+	sed -n '/^\[Service\]$/,/^\.Ed$/ { /^\.Ed$/d; p; }' "$SOURCE/man/vega-run.1" >"$site"
+	(($(grep -c ^CapabilityBoundingSet= "$site") == 2))
+	expect 0 systemd-analyze verify --man=no --recursive-errors=no units/vega-run@main.service
+	[[ ! -s $err ]]
+	echo Nonsense=yes >>"$site"
+	systemd-analyze verify --man=no --recursive-errors=no units/vega-run@main.service 2>&1 | grep site.conf
+}
+
 @test "their exposure is what the manual says" {
 	need systemd-analyze
 	installed_units

@@ -49,6 +49,7 @@ static const char *refuse_summary;         /* one that contains this text */
 static bool refuse_progress, steal_at_beat, steal_at_finish, locked_at_beat;
 static const struct row *locked;            /* of this one nothing can be stored */
 static unsigned locked_calls;               /* that met it */
+static bool away_at_locked;                 /* from then on the store is away */
 static bool steal_at_commit, forget_commit; /* it is done, but its reply is lost */
 static bool refuse_finish;                  /* the next one that is answered */
 static uint64_t forget_finish;              /* the same, and the store is away so long */
@@ -306,6 +307,7 @@ static int fake_finish(struct store *store, struct store_ending *endings, size_t
 		if (row == locked) {
 			locked_calls++;
 			met_locked = true;
+			away_until = away_at_locked ? UINT64_MAX : away_until;
 			endings[i].code = VEGA_LOCKED;
 			continue;
 		}
@@ -485,6 +487,7 @@ static void reset(void)
 	refuse_summary = NULL;
 	finish_least = locked_calls = 0;
 	locked = NULL;
+	away_at_locked = false;
 	refuse_progress = steal_at_beat = steal_at_finish = locked_at_beat = false;
 	steal_at_commit = forget_commit = refuse_repeated = false;
 	forget_finish = 0;
@@ -822,6 +825,39 @@ static void test_locked_at_finish(void)
 	is_int(row->finishes, 0, "nothing of it is stored");
 	is_int(others[0]->state, JOB_COMPLETED, "another one is stored meanwhile");
 	is_int(others[1]->state, JOB_COMPLETED, "and one that was claimed after it");
+
+	reset();
+	config.mode = WORKER_ONCE;
+	locked = submit(SAY_SUMMARY);
+	away_at_locked = true;
+	is_int(work(), 0, "a locked row, and then the store is away");
+	is_int(logged("lost: its row is locked"), 0, "the row is not what it is lost for");
+	is_int(logged("lost: the store is away"), 1, "but the store: %s", log_text);
+}
+
+static char told[1000];
+static unsigned deaf; /* so often the service manager takes nothing */
+
+static bool fake_notify(const char *state)
+{
+	if (deaf) {
+		deaf--;
+		return false;
+	}
+	snprintf(told + strlen(told), sizeof told - strlen(told), "%s\n", state);
+	return true;
+}
+
+static void test_service_manager(void)
+{
+	reset();
+	config.notify = fake_notify;
+	deaf = 1;
+	told[0] = '\0';
+	submit(SAY_SUMMARY);
+	is_int(work(), 0, "a service manager that is deaf for a moment");
+	ok(strncmp(told, "READY=1\n", 8) == 0, "is told again: %s", told);
+	ok(!strstr(told + 1, "READY=1"), "and once");
 }
 
 static void test_lost_at_finish(void)
@@ -1425,6 +1461,7 @@ int main(void)
 	test_lost_at_heartbeat();
 	test_locked_at_heartbeat();
 	test_locked_at_finish();
+	test_service_manager();
 	test_lost_at_finish();
 	test_store_away();
 	test_unanswered_finish();

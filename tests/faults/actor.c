@@ -177,31 +177,31 @@ static struct store_result result_of(
 	        .records_size = strlen(records)};
 }
 
-/* End attempts in one call; true when all were accepted. */
-static bool finish_all(struct store_ending *endings, size_t count)
+/* End attempts in one call, which perhaps claims. Returns how many were claimed, or a negative
+ * code.
+ */
+static int finish_all(struct store_ending *endings, size_t count, const struct store_claim *claim,
+        struct job *jobs)
 {
 	static const char *const outcomes[] = {
 	        "COMPLETED", "FAILED", "RETRY", "CANCELLED", "RELEASED"};
-	bool accepted = true;
 	int rc;
 	do {
-		rc = D->finish(store, endings, count, &err);
+		rc = D->finish(store, endings, count, claim, jobs, &err);
 		for (size_t i = 0; rc == 0 && i < count; i++) {
 			rc = endings[i].code == VEGA_LOCKED ? VEGA_LOCKED : 0;
 		}
 	} while (away(rc, "finish"));
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; rc >= 0 && i < count; i++) {
 		char said[64];
 		const struct store_lease *lease = endings[i].lease;
-		if (rc || endings[i].code) {
-			accepted = false;
-			continue;
+		if (endings[i].code == 0) {
+			snprintf(said, sizeof said, "%s %s", outcomes[endings[i].result->outcome],
+			        job_state_name(endings[i].state));
+			note("finished", lease->id, lease->lease_seq, said);
 		}
-		snprintf(said, sizeof said, "%s %s", outcomes[endings[i].result->outcome],
-		        job_state_name(endings[i].state));
-		note("finished", lease->id, lease->lease_seq, said);
 	}
-	return accepted;
+	return rc;
 }
 
 static bool finish(const struct store_lease *lease, enum store_outcome outcome)
@@ -209,7 +209,7 @@ static bool finish(const struct store_lease *lease, enum store_outcome outcome)
 	char records[64];
 	struct store_result result = result_of(lease, outcome, records);
 	struct store_ending ending = {.lease = lease, .result = &result};
-	return finish_all(&ending, 1);
+	return finish_all(&ending, 1, NULL, NULL) == 0 && ending.code == 0;
 }
 
 static int commit(const struct store_lease *lease)
@@ -336,8 +336,9 @@ static void do_job(const struct job *job, bool doomed)
 	}
 }
 
-/* All that were claimed at once, and their ends in one call. */
-static void do_together(const struct job *jobs, int count)
+/* All that were claimed at once, and their ends in one call, as finish_all(). */
+static int do_together(
+        const struct job *jobs, int count, const struct store_claim *claim, struct job *next)
 {
 	struct store_lease leases[CLAIMS_MAX];
 	struct store_result results[CLAIMS_MAX];
@@ -353,35 +354,35 @@ static void do_together(const struct job *jobs, int count)
 			done++;
 		}
 	}
-	if (done) {
-		finish_all(endings, done);
-	}
+	return done ? finish_all(endings, done, claim, next) : 0;
 }
 
 static void work(void)
 {
+	struct job jobs[CLAIMS_MAX], next[CLAIMS_MAX];
+	int count = 0;
 	while (!stopped) {
-		struct job jobs[CLAIMS_MAX];
-		bool doomed = !calm && below(4) == 0;
+		bool doomed = count <= 0 && !calm && below(4) == 0;
 		struct store_claim claim = {.worker = name,
 		        .max = 1 + below(CLAIMS_MAX),
 		        .lease_ms = doomed ? SHORT_LEASE_MS : lease_ms};
-		int count = D->claim(store, &claim, jobs, &err);
+		count = count > 0 ? count : D->claim(store, &claim, jobs, &err);
 		if (count <= 0) {
 			away(count, "claim");
 			nap(10);
 			continue;
 		}
-		bool together = count > 1 && !doomed && below(2);
-		if (together) {
-			do_together(jobs, count);
-		}
+		bool together = !doomed && below(2);
+		int claimed =
+		        together ? do_together(jobs, count, below(2) ? &claim : NULL, next) : 0;
 		for (int i = 0; i < count; i++) {
 			if (!together) {
 				do_job(&jobs[i], doomed);
 			}
 			job_release(&jobs[i]);
 		}
+		count = claimed;
+		memcpy(jobs, next, (size_t)(count > 0 ? count : 0) * sizeof *jobs);
 	}
 }
 

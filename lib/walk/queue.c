@@ -6,6 +6,9 @@
 
 void queue_wake(struct walk *walk)
 {
+	if (atomic_load(&walk->waking) || atomic_exchange(&walk->waking, true)) {
+		return;
+	}
 	pthread_mutex_lock(&walk->park_lock);
 	pthread_cond_signal(&walk->park);
 	pthread_mutex_unlock(&walk->park_lock);

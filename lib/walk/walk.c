@@ -70,7 +70,8 @@ static bool anything_to_steal(const struct walk *walk)
 	return false;
 }
 
-/* Wait for work: NULL when the walk is over. A push after `idle` rose sees it and signals. */
+/* Wait for work: NULL when the walk is over. A push after `idle` rose sees it and
+ * signals, unless somebody is on the way. */
 static void *steal_or_park(struct walk_thread *t)
 {
 	struct walk *walk = t->walk;
@@ -84,6 +85,7 @@ static void *steal_or_park(struct walk_thread *t)
 		}
 		pthread_mutex_lock(&walk->park_lock);
 		atomic_fetch_add_explicit(&walk->idle, 1, memory_order_seq_cst);
+		atomic_store(&walk->waking, false); /* it may have been for nobody */
 		while (!(may_steal(t) && anything_to_steal(walk)) &&
 		        atomic_load(&walk->outstanding) > 0 && !walk_stopping(walk)) {
 			/* The deadline is for `stop`, which a signal handler sets and nobody
@@ -97,6 +99,7 @@ static void *steal_or_park(struct walk_thread *t)
 			        &walk->park, &walk->park_lock, CLOCK_MONOTONIC, &until);
 		}
 		atomic_fetch_sub_explicit(&walk->idle, 1, memory_order_seq_cst);
+		atomic_store(&walk->waking, false);
 		pthread_mutex_unlock(&walk->park_lock);
 		if (atomic_load(&walk->outstanding) == 0 || walk_stopping(walk)) {
 			return NULL;

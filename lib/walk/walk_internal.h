@@ -71,6 +71,7 @@ struct walk {
 	_Alignas(WALK_PADDING) atomic_size_t next_root;
 	atomic_size_t unopened_roots;
 	_Alignas(WALK_PADDING) atomic_uint idle;
+	atomic_bool waking; /* a parked thread was signalled, and has not yet come */
 	_Alignas(WALK_PADDING) atomic_long handles; /* open directories, to within 16 a thread */
 	atomic_bool tight;                          /* handles were evicted */
 	long handle_budget;
@@ -150,7 +151,11 @@ struct chunk {
 /* Wake a parked thread when there is more in the deque than its owner is about to take. */
 void queue_offer(struct walk_thread *t);
 
-/* Wake one in any case. */
+/*
+ * Wake one in any case, unless one is on its way. It looks at all deques when it comes, and what it
+ * leaves it offers to the next. So with many more threads than work, few of them are woken for
+ * nothing: waking takes longer than most directories do.
+ */
 void queue_wake(struct walk *walk);
 
 /*

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* A listing is put off while this many directories wait in the thread's deque (memory!). */
+/* A listing is put off while this much waits in the thread's deque (memory!). */
 #define BACKLOG 4096u
 /* The team is formed when a walk has seen this many entries and some work waits. */
 #define TEAM_ENTRIES 1500u
@@ -114,6 +114,7 @@ static bool run_ahead(struct walk_thread *t, struct walk_dir *dir)
 	if (atomic_load_explicit(&walk->idle, memory_order_seq_cst) > 0) {
 		queue_wake(walk);
 	}
+	walk->config.visitor->breathe(t->context);
 	return true;
 }
 
@@ -156,7 +157,8 @@ static bool requeue(struct walk_thread *t, struct walk_dir *dir)
 	void *item = item_tagged(dir, ITEM_RESUME);
 	bool slow = walk->config.slow_entries && walk->config.threads > 1;
 	queue_added(t, 1);
-	if (slow ? deque_push(&t->deque, &item, 1) : suspend(t, dir)) {
+	bool shared = slow && deque_len(&t->deque) <= BACKLOG;
+	if (shared ? deque_push(&t->deque, &item, 1) : suspend(t, dir)) {
 		queue_offer(t);
 		return true;
 	}

@@ -53,7 +53,8 @@ static void *steal(struct walk_thread *t)
 
 /*
  * When handles are short, every stolen directory costs a descent from far above, and its thief's
- * handles are another's evictions: then only the first thread takes from others, and they run dry.
+ * handles are another's evictions: then only the first thread takes from others, and they run dry
+ * and are done: nobody else gives them anything.
  */
 static bool may_steal(const struct walk_thread *t)
 {
@@ -86,7 +87,7 @@ static void *steal_or_park(struct walk_thread *t)
 		pthread_mutex_lock(&walk->park_lock);
 		atomic_fetch_add_explicit(&walk->idle, 1, memory_order_seq_cst);
 		atomic_store(&walk->waking, false); /* it may have been for nobody */
-		while (!(may_steal(t) && anything_to_steal(walk)) &&
+		while (may_steal(t) && !anything_to_steal(walk) &&
 		        atomic_load(&walk->outstanding) > 0 && !walk_stopping(walk)) {
 			/* The deadline is for `stop`, which a signal handler sets and nobody
 			 * signals. */
@@ -97,11 +98,11 @@ static void *steal_or_park(struct walk_thread *t)
 			until.tv_nsec %= 1000000000;
 			pthread_cond_clockwait(
 			        &walk->park, &walk->park_lock, CLOCK_MONOTONIC, &until);
+			atomic_store(&walk->waking, false);
 		}
 		atomic_fetch_sub_explicit(&walk->idle, 1, memory_order_seq_cst);
-		atomic_store(&walk->waking, false);
 		pthread_mutex_unlock(&walk->park_lock);
-		if (atomic_load(&walk->outstanding) == 0 || walk_stopping(walk)) {
+		if (!may_steal(t) || atomic_load(&walk->outstanding) == 0 || walk_stopping(walk)) {
 			return NULL;
 		}
 	}

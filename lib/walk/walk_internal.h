@@ -152,9 +152,9 @@ struct chunk {
 void queue_offer(struct walk_thread *t);
 
 /*
- * Wake one in any case, unless one is on its way. It looks at all deques when it comes, and what it
- * leaves it offers to the next. So with many more threads than work, few of them are woken for
- * nothing: waking takes longer than most directories do.
+ * Wake one in any case, unless one is on its way, which looks at all deques when it comes. So with
+ * many more threads than work, few of them are woken for nothing: waking takes longer than most
+ * directories do.
  */
 void queue_wake(struct walk *walk);
 

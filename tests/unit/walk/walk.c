@@ -481,6 +481,14 @@ static void test_wide(void)
 		is_int(run.ledger.entries, 10000001, "all of them");
 		ok(peak_memory() - before < 20000, "in %ld KiB", peak_memory() - before);
 	}
+	root->files = 1000000;
+	run.slow = true;
+	long before = peak_memory();
+	walk();
+	sound("a million whose content is read");
+	is_int(run.ledger.entries, 1000001, "all of them");
+	ok(peak_memory() - before < 20000, "in %ld KiB", peak_memory() - before);
+	run.slow = false;
 }
 
 /* Listings that queue too many directories are put off. */

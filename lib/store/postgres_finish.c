@@ -93,8 +93,8 @@ static const char finish_free_sql[] =
  *
  * `ready` comes first. A job that another worker has claimed since our snapshot still looks PENDING
  * in it; it is seen not to be, but PostgreSQL locks its row to find that out, and then its worker
- * waits for us to end it. So the snapshot should be new. Nobody waits in a circle: who is waited
- * for has the older snapshot.
+ * waits for us to end it. So the snapshot should be new. Nobody waits in a circle, as who is waited
+ * for has the older snapshot; or, when a lease is lost meanwhile, PostgreSQL breaks it.
  */
 enum { CLAIMED_ENDING = COLUMN_NR + 1, CLAIMED_STATE };
 #define FINISH_CLAIM_SQL(queues) \

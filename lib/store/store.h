@@ -226,7 +226,8 @@ struct store_driver {
 	 *
 	 * With a claim (NULL: none) it claims in the same transaction, so that the disk is waited
 	 * for once a job. Fills jobs[] as claim() does, and returns how many: perhaps fewer than
-	 * claim() would, and none when an ending's row is locked. With none given it returns 0.
+	 * claim() would, and none when an ending's row is locked. One that it makes PENDING may be
+	 * among them. With none given it returns 0.
 	 */
 	int (*finish)(struct store *store, struct store_ending *endings, size_t count,
 	        const struct store_claim *claim, struct job *jobs, struct vega_error *err);

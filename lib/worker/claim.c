@@ -66,6 +66,10 @@ static int look_for_retry(const struct job *job, void *context)
 static void plan_claim(struct worker *w)
 {
 	struct vega_error err;
+	worker_tend(w);
+	if (!worker_store_ready(w)) {
+		return;
+	}
 	uint64_t limit = w->running ? POLL_RUNNING_MS : POLL_IDLE_MS, due = limit;
 	int code = w->store->driver->next_due(w->store, &w->config->queues, limit, &due, &err);
 	if (code == 0 && due > 0 && w->config->mode == WORKER_DRAIN && !w->running) {

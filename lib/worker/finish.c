@@ -156,7 +156,6 @@ static void commit(struct worker *w, struct attempt *attempt)
 static void take_answer(
         struct worker *w, struct attempt *attempt, const struct store_ending *ending)
 {
-	char id[UUID_TEXT];
 	if (ending->code == VEGA_LOCKED) {
 		attempt->again_at = worker_now() + worker_pause(w);
 		worker_report(
@@ -168,13 +167,9 @@ static void take_answer(
 		report_lost(w, attempt, "its lease was taken over");
 		return;
 	}
-	memcpy(id, attempt->job.id, sizeof id);
 	attempt->completed = ending->state == JOB_COMPLETED;
 	report_stored(w, attempt, ending->state);
 	drop(w, attempt);
-	if (job_state_terminal(ending->state)) {
-		cache_result(w, id);
-	}
 }
 
 static void take_refusal(struct worker *w, struct attempt *attempt, const char *why)
@@ -192,6 +187,10 @@ static unsigned room_after(const struct worker *w, size_t count)
 {
 	unsigned room = w->config->jobs - w->running;
 	for (size_t i = 0; i < count; i++) {
+		/* What is in trouble is not to keep other jobs from other workers. */
+		if (w->over[i]->unanswered || w->over[i]->again_at) {
+			return 0;
+		}
 		room += !w->over[i]->staged;
 	}
 	return worker_stopping(w) || w->start_failures ? 0 : room;
@@ -233,13 +232,18 @@ static unsigned finish(struct worker *w, size_t count, unsigned most, bool *clai
 		return 1;
 	}
 	for (size_t i = 0; i < count; i++) {
+		memcpy(w->leases[i].id, w->over[i]->job.id, UUID_TEXT);
 		take_answer(w, w->over[i], &w->endings[i]);
 	}
-	if (claimed == 0) {
-		return most;
+	if (claimed > 0) {
+		worker_take(w, (unsigned)claimed, room, sent);
 	}
-	worker_take(w, (unsigned)claimed, room, sent);
-	return 0;
+	for (size_t i = 0; i < count; i++) {
+		if (w->endings[i].code == 0 && job_state_terminal(w->endings[i].state)) {
+			cache_result(w, w->leases[i].id);
+		}
+	}
+	return claimed > 0 ? 0 : most;
 }
 
 static void forget_discarded(struct worker *w, struct attempt *attempt)

@@ -26,8 +26,8 @@ struct worker {
 	char name[320];
 	char *block;
 
-	struct attempt *attempts; /* config->jobs of them */
-	struct store_lease *leases;
+	struct attempt *attempts;     /* config->jobs of them */
+	struct store_lease *leases;   /* of a heartbeat; the ids of those that were ended */
 	struct store_ending *endings; /* of the attempts in `over` */
 	struct attempt **over;
 	struct job *claimed;

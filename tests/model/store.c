@@ -5,12 +5,13 @@
 #include <string.h>
 
 static enum behaviour behaviour;
-static bool called, put_off;
+static bool claimed; /* by the last call */
+static bool called, put_off, refuse_again;
 
 void store_behaves(enum behaviour next)
 {
 	behaviour = next;
-	called = put_off = false;
+	called = put_off = refuse_again = false;
 }
 
 bool store_put_off(void)
@@ -157,6 +158,16 @@ static void do_submit(void)
 	}
 }
 
+/* What it ended it does not claim: there is one job, and the claim is for others. Returns the code
+ * of the end. */
+static int do_finish_and_claim(const struct model_flight *f, enum job_state *state)
+{
+	uint8_t before = now->finished;
+	int code = do_finish(f->seq, f->epoch, (enum store_outcome)f->outcome, state);
+	claimed = f->claims && now->finished == before && do_claim();
+	return code;
+}
+
 void store_lands(struct model_flight *flight)
 {
 	const struct model_flight f = *flight;
@@ -175,10 +186,7 @@ void store_lands(struct model_flight *flight)
 		do_commit(f.seq, f.epoch);
 		break;
 	case CALL_FINISH:
-		do_finish(f.seq, f.epoch, (enum store_outcome)f.outcome, NULL);
-		if (f.claims) {
-			do_claim();
-		}
+		do_finish_and_claim(&f, NULL);
 		break;
 	}
 }
@@ -195,6 +203,10 @@ static int begin(enum call call, uint64_t seq, enum store_outcome outcome, bool 
         struct vega_error *err)
 {
 	struct model_worker *worker = worker_now_at();
+	if (refuse_again) {
+		refuse_again = false;
+		return vega_fail(err, VEGA_FATAL, "refused");
+	}
 	put_off = called;
 	if (put_off) {
 		return away(err);
@@ -211,6 +223,7 @@ static int begin(enum call call, uint64_t seq, enum store_outcome outcome, bool 
 		        .epoch = worker->epoch};
 		return away(err);
 	case REFUSED:
+		refuse_again = claims; /* to find out what is to blame */
 		return vega_fail(err, VEGA_FATAL, "refused");
 	default:
 		return 0;
@@ -226,16 +239,15 @@ static int end(int code, struct vega_error *err)
 }
 
 /* Returns how many jobs were claimed, or VEGA_UNAVAILABLE. */
-static int claim_and_tell(struct job *jobs, struct vega_error *err)
+static int tell_claimed(struct job *jobs, struct vega_error *err)
 {
 	static const char staged[] = "{\"v\":1,\"operations\":[\"transform\"],\"roots\":[\"/in\"],"
 	                             "\"options\":{\"to\":\"gzip\",\"out\":\"/out\"}}";
 	static const char plain[] = "{\"v\":1,\"operations\":[\"find\"],\"roots\":[\"/in\"]}";
-	bool taken = do_claim();
 	if (behaviour == LOST_REPLY) {
 		return away(err);
 	}
-	if (taken) {
+	if (claimed) {
 		worker_now_at()->epoch = now->epoch;
 		worker_now_at()->tried = 0;
 		jobs[0] = (struct job){.spec = strdup(staged_job ? staged : plain),
@@ -245,7 +257,7 @@ static int claim_and_tell(struct job *jobs, struct vega_error *err)
 		        .lease_seq = now->seq,
 		        .committed_seq = now->committed};
 	}
-	return taken;
+	return claimed;
 }
 
 static int model_claim(struct store *store, const struct store_claim *claim, struct job *jobs,
@@ -253,7 +265,11 @@ static int model_claim(struct store *store, const struct store_claim *claim, str
 {
 	(void)store, (void)claim;
 	int code = begin(CALL_CLAIM, 0, STORE_COMPLETED, false, err);
-	return code ? code : claim_and_tell(jobs, err);
+	if (code) {
+		return code;
+	}
+	claimed = do_claim();
+	return tell_claimed(jobs, err);
 }
 
 static int model_heartbeat(struct store *store, const char *worker, struct store_lease *leases,
@@ -285,9 +301,12 @@ static int model_finish(struct store *store, struct store_ending *endings, size_
 	if (code) {
 		return code;
 	}
-	endings[0].code =
-	        do_finish(lease->lease_seq, worker_now_at()->epoch, outcome, &endings[0].state);
-	return claim ? claim_and_tell(jobs, err) : end(0, err);
+	const struct model_flight f = {.seq = (uint8_t)lease->lease_seq,
+	        .outcome = (uint8_t)outcome,
+	        .claims = claim != NULL,
+	        .epoch = worker_now_at()->epoch};
+	endings[0].code = do_finish_and_claim(&f, &endings[0].state);
+	return claim ? tell_claimed(jobs, err) : end(0, err);
 }
 
 static int model_next_due(struct store *store, const struct strlist *queues, uint64_t limit_ms,

@@ -346,8 +346,13 @@ bool worker_beats(unsigned number, enum behaviour behaviour)
 static void finish(void)
 {
 	unsigned failures = worker.failures;
+	bool unanswered = attempt.unanswered;
 	worker_finish(&worker);
-	worker.failures = store_put_off() ? failures : worker.failures;
+	if (store_put_off()) { /* it was not sent */
+		worker.failures = failures;
+		attempt.unanswered =
+		        attempt.phase == ATTEMPT_OVER ? unanswered : attempt.unanswered;
+	}
 }
 
 bool worker_finishes(unsigned number, enum behaviour behaviour, bool can_start)

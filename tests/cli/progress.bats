@@ -47,6 +47,7 @@ past_half() {
 
 @test "roots that are walked once count once" {
 	start vega-walk --format json disk disk disk/sub --max-iops 400
+	eventually 20 grep -qE '^SigCgt:.*[2367abef]..$' "/proc/$pid/status"
 	eventually 20 past_half
 	kill -INT "$pid"
 	wait "$pid" || true

@@ -51,70 +51,51 @@ int sqlite_leave(struct store *base, const char *name, struct vega_error *err)
 	return rc;
 }
 
-/* Reads each row that the statement finds, with now as its parameter, until a reader returns
- * non-zero. */
-static int read_rows(struct store *base, const char *sql,
-        int (*read)(const struct store_row *row, const void *reader), const void *reader,
+int sqlite_workers(struct store *base,
+        int (*each)(const struct store_worker *worker, void *context), void *context,
         struct vega_error *err)
 {
 	struct sqlite_store *store = handle(base);
 	sqlite3_stmt *statement = NULL;
 	bool stopped = false;
 	int rc = sqlite_begin_call(store, err);
-	rc = rc ? rc : sqlite_prepare(store, &statement, err, sql, "i", sqlite_now_us());
+	rc = rc ? rc
+	        : sqlite_prepare(store, &statement, err,
+	                  "SELECT name, host, pid, version, started, seen, lease_ms, jobs, running,"
+	                  " queues, ? FROM worker ORDER BY name",
+	                  "i", sqlite_now_us());
 	while (rc == 0 && !stopped && (rc = sqlite_step(store, statement, err)) == 1) {
 		const struct store_row row = {.text = sqlite_row_text, .context = statement};
-		stopped = read(&row, reader) != 0;
+		const struct store_worker worker = store_read_worker(&row);
+		stopped = each(&worker, context) != 0;
 		rc = 0;
 	}
 	sqlite_release(statement);
 	return rc;
 }
 
-struct worker_reader {
-	int (*each)(const struct store_worker *worker, void *context);
-	void *context;
-};
-
-static int read_worker(const struct store_row *row, const void *reader)
-{
-	const struct worker_reader *to = reader;
-	const struct store_worker worker = store_read_worker(row);
-	return to->each(&worker, to->context);
-}
-
-int sqlite_workers(struct store *base,
-        int (*each)(const struct store_worker *worker, void *context), void *context,
-        struct vega_error *err)
-{
-	static const char sql[] =
-	        "SELECT name, host, pid, version, started, seen, lease_ms, jobs, running, queues, ?"
-	        " FROM worker ORDER BY name";
-	const struct worker_reader reader = {.each = each, .context = context};
-	return read_rows(base, sql, read_worker, &reader, err);
-}
-
 #define AGE(time) "(?1 - " time ") / 1000"
-
-struct stats_reader {
-	int (*each)(const struct store_stats *stats, void *context);
-	void *context;
-};
-
-static int read_stats(const struct store_row *row, const void *reader)
-{
-	const struct stats_reader *to = reader;
-	const struct store_stats stats = store_read_stats(row);
-	return to->each(&stats, to->context);
-}
 
 int sqlite_stats(struct store *base, int (*each)(const struct store_stats *stats, void *context),
         void *context, struct vega_error *err)
 {
-	static const char sql[] = "SELECT " STORE_STATS("?1", "60000000", "3600000000",
-	        AGE) " FROM job_state GROUP BY queue ORDER BY queue";
-	const struct stats_reader reader = {.each = each, .context = context};
-	return read_rows(base, sql, read_stats, &reader, err);
+	struct sqlite_store *store = handle(base);
+	sqlite3_stmt *statement = NULL;
+	bool stopped = false;
+	int rc = sqlite_begin_call(store, err);
+	rc = rc ? rc
+	        : sqlite_prepare(store, &statement, err,
+	                  "SELECT " STORE_STATS("?1", "60000000", "3600000000",
+	                          AGE) " FROM job_state GROUP BY queue ORDER BY queue",
+	                  "i", sqlite_now_us());
+	while (rc == 0 && !stopped && (rc = sqlite_step(store, statement, err)) == 1) {
+		const struct store_row row = {.text = sqlite_row_text, .context = statement};
+		const struct store_stats stats = store_read_stats(&row);
+		stopped = each(&stats, context) != 0;
+		rc = 0;
+	}
+	sqlite_release(statement);
+	return rc;
 }
 
 /* Looks at a batch, and fills numbers with the jobs to delete. How many it looked at. */

@@ -111,9 +111,7 @@ static bool run_ahead(struct walk_thread *t, struct walk_dir *dir)
 	        !queue_chunk(t, dir, batch->entry, batch->count)) {
 		return false;
 	}
-	if (atomic_load_explicit(&walk->idle, memory_order_seq_cst) > 0) {
-		queue_wake(walk);
-	}
+	queue_wake(walk);
 	walk->config.visitor->breathe(t->context);
 	return true;
 }

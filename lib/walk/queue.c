@@ -6,7 +6,8 @@
 
 void queue_wake(struct walk *walk)
 {
-	if (atomic_load(&walk->waking) || atomic_exchange(&walk->waking, true)) {
+	if (atomic_load(&walk->idle) == 0 || atomic_load(&walk->waking) ||
+	        atomic_exchange(&walk->waking, true)) {
 		return;
 	}
 	pthread_mutex_lock(&walk->park_lock);
@@ -16,10 +17,8 @@ void queue_wake(struct walk *walk)
 
 void queue_offer(struct walk_thread *t)
 {
-	struct walk *walk = t->walk;
-	if (atomic_load_explicit(&walk->idle, memory_order_seq_cst) > 0 &&
-	        deque_len(&t->deque) > 1) {
-		queue_wake(walk);
+	if (deque_len(&t->deque) > 1) {
+		queue_wake(t->walk);
 	}
 }
 

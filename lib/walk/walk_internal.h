@@ -148,11 +148,11 @@ struct chunk {
 	struct fs_entry entry[];
 };
 
-/* Wake a parked thread when there is more in the deque than its owner is about to take. */
+/* queue_wake(), when there is more in the deque than its owner is about to take. */
 void queue_offer(struct walk_thread *t);
 
 /*
- * Wake one in any case, unless one is on its way, which looks at all deques when it comes. So with
+ * Wake a parked thread, unless one is on its way, which looks at all deques when it comes. So with
  * many more threads than work, few of them are woken for nothing: waking takes longer than most
  * directories do.
  */

@@ -198,9 +198,16 @@ static int away(struct vega_error *err)
 	return vega_fail(err, VEGA_UNAVAILABLE, "no reply");
 }
 
+static struct model_flight request_of(enum call call, uint64_t seq)
+{
+	return (struct model_flight){.call = (uint8_t)call,
+	        .seq = (uint8_t)seq,
+	        .outcome = STORE_COMPLETED,
+	        .epoch = worker_now_at()->epoch};
+}
+
 /* 0: the store carries it out now; else what the call returns. */
-static int begin(enum call call, uint64_t seq, enum store_outcome outcome, bool claims,
-        struct vega_error *err)
+static int begin(const struct model_flight *request, struct vega_error *err)
 {
 	struct model_worker *worker = worker_now_at();
 	if (refuse_again) {
@@ -216,14 +223,10 @@ static int begin(enum call call, uint64_t seq, enum store_outcome outcome, bool 
 	case LOST_REQUEST:
 		return away(err);
 	case DELAYED:
-		worker->flight = (struct model_flight){.call = (uint8_t)call,
-		        .seq = (uint8_t)seq,
-		        .outcome = (uint8_t)outcome,
-		        .claims = claims,
-		        .epoch = worker->epoch};
+		worker->flight = *request;
 		return away(err);
 	case REFUSED:
-		refuse_again = claims; /* to find out what is to blame */
+		refuse_again = request->claims; /* to find out what is to blame */
 		return vega_fail(err, VEGA_FATAL, "refused");
 	default:
 		return 0;
@@ -264,7 +267,8 @@ static int model_claim(struct store *store, const struct store_claim *claim, str
         struct vega_error *err)
 {
 	(void)store, (void)claim;
-	int code = begin(CALL_CLAIM, 0, STORE_COMPLETED, false, err);
+	const struct model_flight request = request_of(CALL_CLAIM, 0);
+	int code = begin(&request, err);
 	if (code) {
 		return code;
 	}
@@ -276,8 +280,9 @@ static int model_heartbeat(struct store *store, const char *worker, struct store
         size_t count, uint64_t lease_ms, struct vega_error *err)
 {
 	(void)store, (void)worker, (void)count, (void)lease_ms;
-	int code = begin(CALL_BEAT, leases[0].lease_seq, STORE_COMPLETED, false, err);
-	return code ? code : end(do_beat(leases[0].lease_seq, worker_now_at()->epoch, leases), err);
+	const struct model_flight request = request_of(CALL_BEAT, leases[0].lease_seq);
+	int code = begin(&request, err);
+	return code ? code : end(do_beat(request.seq, request.epoch, leases), err);
 }
 
 static int model_commit(struct store *store, const struct store_lease *lease,
@@ -287,25 +292,23 @@ static int model_commit(struct store *store, const struct store_lease *lease,
 	if (mutant == PUBLISH_BEFORE_COMMIT) {
 		return 0;
 	}
-	int code = begin(CALL_COMMIT, lease->lease_seq, STORE_COMPLETED, false, err);
-	return code ? code : end(do_commit(lease->lease_seq, worker_now_at()->epoch), err);
+	const struct model_flight request = request_of(CALL_COMMIT, lease->lease_seq);
+	int code = begin(&request, err);
+	return code ? code : end(do_commit(request.seq, request.epoch), err);
 }
 
 static int model_finish(struct store *store, struct store_ending *endings, size_t count,
         const struct store_claim *claim, struct job *jobs, struct vega_error *err)
 {
-	const struct store_lease *lease = endings[0].lease;
-	enum store_outcome outcome = endings[0].result->outcome;
+	struct model_flight request = request_of(CALL_FINISH, endings[0].lease->lease_seq);
 	(void)store, (void)count;
-	int code = begin(CALL_FINISH, lease->lease_seq, outcome, claim, err);
+	request.outcome = (uint8_t)endings[0].result->outcome;
+	request.claims = claim != NULL;
+	int code = begin(&request, err);
 	if (code) {
 		return code;
 	}
-	const struct model_flight f = {.seq = (uint8_t)lease->lease_seq,
-	        .outcome = (uint8_t)outcome,
-	        .claims = claim != NULL,
-	        .epoch = worker_now_at()->epoch};
-	endings[0].code = do_finish_and_claim(&f, &endings[0].state);
+	endings[0].code = do_finish_and_claim(&request, &endings[0].state);
 	return claim ? tell_claimed(jobs, err) : end(0, err);
 }
 

@@ -116,7 +116,9 @@ eventually() {
 
 # gone PID: no such process, or only its exit status is left.
 gone() {
-	[[ ! -e /proc/$1/stat || $(<"/proc/$1/stat") == *') Z '* ]] 2>/dev/null
+	local stat # not $(<…): that ends the shell when the process does between a test and the read
+	read -r stat 2>/dev/null <"/proc/$1/stat" || return 0
+	[[ $stat == *') Z '* ]]
 }
 
 # start COMMAND…: in the background, in a process group of its own, stopped after the test. Its

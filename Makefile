@@ -20,7 +20,7 @@ base := arena buf error escape fd glob ignore json killpoint network notify opti
 spec := argv check json_read json_write options paths perm
 record := csv format json line ndjson render scan sink table text tree value
 fs := local limited backend mount medium output stage
-walk := deque dir entries items path predicate queue roots walk
+walk := deque dir entries items path predicate queue roots threads walk
 op := claims codec filter find hash links op output_name pending sha256 summarize tables transform
 cache := cache redis
 engine := content dir_results engine expected publish receipt team
@@ -110,9 +110,9 @@ $(B)/%.o: %.c $(B)/flags
 	$(if $(V),,$(call say,CC))
 	$(Q)$(COMPILE)
 
-$(B)/libvega.a: $(LIB_OBJECTS)
+$(B)/libvega.a: $(LIB_OBJECTS) Makefile # which lists them
 	$(if $(V),,$(call say,AR))
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 $(B)/vega-submit: $(B)/cmd/submit_spec.o
 $(B)/vega-status: $(B)/cmd/job_list.o $(B)/cmd/job_print.o $(B)/cmd/job_retry.o $(B)/cmd/job_source.o $(B)/cmd/job_text.o \

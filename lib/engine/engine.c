@@ -33,6 +33,7 @@ struct run {
 	struct sink *sink;        /* NULL during the planning pass */
 	bool receipt;             /* it will be seen */
 	struct walk *walk;
+	struct team team;
 	pthread_mutex_t message_lock;
 	uint64_t expected; /* entries, for the callback; asked when it first is called; by its lock
 	                    */
@@ -424,10 +425,10 @@ static unsigned team_within(const struct run *run, unsigned threads)
 	return most && most < threads ? most : threads;
 }
 
-static unsigned choose_team(void *shared)
+static unsigned choose_team(void *shared, unsigned now)
 {
-	const struct run *run = shared;
-	return team_within(run, team_size(run->spec));
+	struct run *run = shared;
+	return team_within(run, team_size(&run->team, run->spec, now));
 }
 
 /* Under a ceiling, so many that a breath is taken every tenth of a second; 0: as many as is best.

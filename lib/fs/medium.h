@@ -14,8 +14,10 @@ enum medium {
 /* One statfs, and for a disk a look into /sys. What cannot be asked is MEDIUM_LOCAL. */
 enum medium medium_of(const char *path);
 
-/* How many threads. The reasons for the numbers are in medium.c. */
+/* How many threads, to begin with, and when they are found to wait for it. The reasons for the
+ * numbers are in medium.c. */
 unsigned medium_threads(enum medium medium, unsigned processors);
+unsigned medium_threads_waiting(enum medium medium, unsigned processors);
 
 /*
  * Does the block device seek? `sys` is "/sys". What a partition, a volume or an array lies on is

@@ -57,10 +57,10 @@ static uint64_t entries_so_far(const struct walk_thread *t)
 	return atomic_load_explicit(&t->entries, memory_order_relaxed);
 }
 
-bool walk_team_wanted(struct walk_thread *t)
+bool threads_worth_it(struct walk_thread *t)
 {
 	const struct walk *walk = t->walk;
-	if (!walk->serial || walk->config.threads == 1) {
+	if (walk->config.threads == 1) {
 		return false;
 	}
 	size_t waiting = deque_len(&t->deque) + t->suspended_count;
@@ -106,7 +106,7 @@ static bool run_ahead(struct walk_thread *t, struct walk_dir *dir)
 {
 	struct walk *walk = t->walk;
 	const struct fs_batch *batch = t->batch;
-	if (!walk->want || walk->serial || walk->thread_count == 1 ||
+	if (!walk->want || walk->serial || walk_thread_count(walk) == 1 ||
 	        batch->count < AHEAD_ENTRIES || deque_len(&t->deque) >= AHEAD ||
 	        !queue_chunk(t, dir, batch->entry, batch->count)) {
 		return false;

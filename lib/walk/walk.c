@@ -1,7 +1,6 @@
-/* The team, and the run from its first root to its last thread. */
+/* What a thread does, and the run from its first root to its end. */
 #include "walk/walk_internal.h"
 
-#include <omp.h>
 #include <stdlib.h>
 
 #include "base/fd.h"
@@ -18,35 +17,36 @@ static bool take_root(struct walk *walk, size_t *index)
 static void *steal(struct walk_thread *t)
 {
 	struct walk *walk = t->walk;
+	unsigned count = walk_thread_count(walk);
 	void *items[128];
 	t->random = t->random * 1664525u +
 	            1013904223u; /* Numerical Recipes' LCG: good enough to pick a victim */
-	for (unsigned i = 0; i < walk->thread_count; i++) {
-		unsigned victim = ((t->random >> 16) + i) % walk->thread_count;
+	for (unsigned i = 0; i < count; i++) {
+		unsigned victim = ((t->random >> 16) + i) % count;
 		if (victim == t->index || deque_len(&walk->threads[victim].deque) == 0) {
 			continue;
 		}
-		size_t count = deque_steal(&walk->threads[victim].deque, items, 128);
-		if (count == 0) {
+		size_t taken = deque_steal(&walk->threads[victim].deque, items, 128);
+		if (taken == 0) {
 			continue;
 		}
 		/* The oldest last: it is the nearest to the root, and leads to the most work. */
-		for (size_t a = 0, b = count - 1; a < b; a++, b--) {
+		for (size_t a = 0, b = taken - 1; a < b; a++, b--) {
 			void *swap = items[a];
 			items[a] = items[b];
 			items[b] = swap;
 		}
-		if (count > 1 && !deque_push(&t->deque, items, count - 1)) {
-			while (count > 1) {
-				item_run(t, items[--count]);
+		if (taken > 1 && !deque_push(&t->deque, items, taken - 1)) {
+			while (taken > 1) {
+				item_run(t, items[--taken]);
 				queue_finished(t);
 			}
 			return items[0];
 		}
-		if (count > 1) {
+		if (taken > 1) {
 			queue_offer(t);
 		}
-		return items[count - 1];
+		return items[taken - 1];
 	}
 	return NULL;
 }
@@ -63,7 +63,7 @@ static bool may_steal(const struct walk_thread *t)
 
 static bool anything_to_steal(const struct walk *walk)
 {
-	for (unsigned i = 0; i < walk->thread_count; i++) {
+	for (unsigned i = 0; i < walk_thread_count(walk); i++) {
 		if (deque_len(&walk->threads[i].deque) > 0) {
 			return true;
 		}
@@ -108,8 +108,7 @@ static void *steal_or_park(struct walk_thread *t)
 	}
 }
 
-/* Work until nothing is left; in the serial phase, until a team is wanted (true). */
-static bool work(struct walk_thread *t)
+unsigned walk_work(struct walk_thread *t)
 {
 	struct walk *walk = t->walk;
 	while (!walk_stopping(walk)) {
@@ -125,61 +124,23 @@ static bool work(struct walk_thread *t)
 				item = walk->serial ? NULL : steal_or_park(t);
 			}
 			if (!item) {
-				return false;
+				return 0;
 			}
 			item_run(t, item);
 		}
 		queue_finished(t);
-		if (walk_team_wanted(t)) {
-			return true;
+		unsigned wanted = threads_wanted(t);
+		if (wanted) {
+			return wanted;
 		}
 	}
-	return false;
-}
-
-static void *pass_gate(void *gate)
-{
-	pthread_mutex_lock(gate);
-	pthread_mutex_unlock(gate);
-	return NULL;
-}
-
-/*
- * How many of the threads wanted there can be at once. OpenMP's runtime does not say: it ends the
- * process when it cannot make one.
- */
-static unsigned possible_threads(unsigned wanted)
-{
-	pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
-	pthread_t *probe = calloc(wanted, sizeof *probe);
-	unsigned made = 0;
-	pthread_mutex_lock(&gate);
-	while (probe && made + 1 < wanted &&
-	        pthread_create(&probe[made], NULL, pass_gate, &gate) == 0) {
-		made++;
-	}
-	pthread_mutex_unlock(&gate);
-	for (unsigned i = 0; i < made; i++) {
-		pthread_join(probe[i], NULL);
-	}
-	free(probe);
-	return made + 1;
-}
-
-static void run_team(struct walk *walk)
-{
-	walk->serial = false;
-#pragma omp parallel num_threads((int)walk->thread_count)
-	{
-		/* The runtime may give fewer threads than asked for; the first are enough. */
-		work(&walk->threads[omp_get_thread_num()]);
-	}
+	return 0;
 }
 
 static void drain(struct walk *walk)
 {
 	struct walk_thread *first = &walk->threads[0];
-	for (unsigned i = 0; i < walk->thread_count; i++) {
+	for (unsigned i = 0; i < walk_thread_count(walk); i++) {
 		struct walk_thread *t = &walk->threads[i];
 		void *item;
 		dir_drop_anchor(t);
@@ -191,24 +152,6 @@ static void drain(struct walk *walk)
 			        item_tagged(t->suspended[--t->suspended_count], ITEM_RESUME));
 		}
 	}
-}
-
-static int thread_init(struct walk *walk, unsigned index)
-{
-	struct walk_thread *t = &walk->threads[index];
-	memset(t, 0, sizeof *t);
-	walk->started = index + 1;
-	t->walk = walk;
-	t->index = index;
-	t->random = index * 2654435761u + 1;
-	t->cursor.buffer = aligned_alloc(16, FS_CURSOR_BUFFER);
-	t->batch = malloc(sizeof *t->batch);
-	t->scratch = predicate_scratch_new(walk->predicates);
-	if (deque_init(&t->deque) != 0 || !t->cursor.buffer || !t->batch || !t->scratch) {
-		return VEGA_NOMEM;
-	}
-	t->context = walk->config.thread_begin(walk->config.shared, t);
-	return t->context ? 0 : VEGA_NOMEM;
 }
 
 static int build_ignore(struct walk *walk, struct vega_error *err)
@@ -251,7 +194,6 @@ int walk_new(const struct walk_config *config, struct walk **out, struct vega_er
 	walk->config = *config;
 	walk->spec = config->spec;
 	walk->allowed = config->allowed;
-	walk->thread_count = config->threads;
 	pthread_mutex_init(&walk->park_lock, NULL);
 	pthread_mutex_init(&walk->reopen_lock, NULL);
 	pthread_cond_init(&walk->park, NULL);
@@ -271,46 +213,20 @@ int walk_new(const struct walk_config *config, struct walk **out, struct vega_er
 	return 0;
 }
 
-static int start_threads(struct walk *walk, struct vega_error *err)
-{
-	size_t size = walk->thread_count * sizeof *walk->threads;
-	walk->threads = aligned_alloc(WALK_PADDING, size);
-	if (!walk->threads) {
-		return vega_fail_nomem(err);
-	}
-	return 0;
-}
-
 int walk_run(struct walk *walk, bool *complete, struct vega_error *err)
 {
-	int code = start_threads(walk, err);
-	if (code) {
-		return code;
-	}
 	size_t limit = fd_raise_limit();
 	walk->handle_budget = limit / 2 < 16384 ? (long)(limit / 2) : 16384;
-	atomic_store(&walk->outstanding, walk->roots.count);
 	/* A thread has a few directories open at once, and the rest of the program a few files. */
 	size_t affordable = limit > 14 ? (limit - 10) / 4 : 1;
-	unsigned wanted =
-	        walk->thread_count < affordable ? walk->thread_count : (unsigned)affordable;
-	walk->config.threads = wanted;
-	walk->thread_count = 1;
-	walk->serial = true;
-	if (thread_init(walk, 0) != 0) {
+	if (walk->config.threads > affordable) {
+		walk->config.threads = (unsigned)affordable;
+	}
+	atomic_store(&walk->outstanding, walk->roots.count);
+	if (threads_begin(walk) != 0) {
 		return vega_fail_nomem(err);
 	}
-	bool more = work(&walk->threads[0]);
-	if (more) {
-		unsigned ready = 1,
-		         team = walk->config.team ? walk->config.team(walk->config.shared) : wanted;
-		wanted = possible_threads(team < wanted ? team : wanted);
-		while (ready < wanted && thread_init(walk, ready) == 0) {
-			ready++;
-		}
-		walk->thread_count = ready; /* with less memory, fewer threads */
-		run_team(walk);
-	}
+	threads_run(&walk->threads[0]);
 	*complete = !walk_stopping(walk);
 	drain(walk);
 	return 0;
@@ -328,7 +244,7 @@ struct walk_thread *walk_first_thread(struct walk *walk)
 
 unsigned walk_thread_count(const struct walk *walk)
 {
-	return walk->threads ? walk->thread_count : 0;
+	return atomic_load_explicit(&walk->thread_count, memory_order_acquire);
 }
 
 void *walk_thread_context(const struct walk_thread *thread)

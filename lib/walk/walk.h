@@ -112,11 +112,15 @@ struct walk_config {
 	unsigned slice;    /* entries stat'ed between two breaths; 0: as many as is best */
 	size_t dir_data_size;
 	unsigned threads; /* 1…1024: at most so many */
-	/* How many of them, asked when the walk is large enough for a team; NULL: all. */
-	unsigned (*team)(void *shared);
+	/*
+	 * How many of them there should be when there are `now`; NULL: all. Asked first with 0,
+	 * when the walk is large enough for a team, then about every 20 ms while all have work, by
+	 * any thread, one at a time.
+	 */
+	unsigned (*team)(void *shared, unsigned now);
 	const struct walk_visitor *visitor;
-	void *(*thread_begin)(void *shared,
-	        struct walk_thread *thread); /* a visitor context a thread; NULL: no memory */
+	/* A visitor context a thread; NULL: no memory. Others may be walking already. */
+	void *(*thread_begin)(void *shared, struct walk_thread *thread);
 	void *shared;
 	const atomic_int *stop; /* non-zero: finish the current batch and end. May be NULL */
 };

@@ -58,11 +58,11 @@ struct walk {
 	struct strlist roots; /* without those that lie within another */
 	unsigned *root_index; /* of each in spec.roots */
 	unsigned want;
-	bool filters; /* anything but "every entry" */
-	struct walk_thread *threads;
-	unsigned thread_count;
-	unsigned started; /* of the threads: those before it are initialised */
-	bool serial;      /* before the team was formed */
+	bool filters;                /* anything but "every entry" */
+	struct walk_thread *threads; /* room for config.threads */
+	atomic_uint thread_count;    /* those that take part */
+	unsigned started;            /* those before it are to be released */
+	bool serial;                 /* before the team was formed */
 	bool incomplete;
 
 	_Alignas(WALK_PADDING)
@@ -70,6 +70,7 @@ struct walk {
 	                                      thread has in `finished` */
 	_Alignas(WALK_PADDING) atomic_size_t next_root;
 	atomic_size_t unopened_roots;
+	_Alignas(WALK_PADDING) atomic_uint_fast64_t look_ns; /* when threads_wanted() asks again */
 	_Alignas(WALK_PADDING) atomic_uint idle;
 	atomic_bool waking; /* a parked thread was signalled, and has not yet come */
 	_Alignas(WALK_PADDING) atomic_long handles; /* open directories, to within 16 a thread */
@@ -223,7 +224,26 @@ void item_run_root(struct walk_thread *t, size_t index);
 /* After a stop: let go of an item without doing it. */
 void item_discard(struct walk_thread *t, void *item);
 
-/* In the serial phase: enough was seen to expect more, and somebody else could do some of it. */
-bool walk_team_wanted(struct walk_thread *t);
+/* In the serial phase: was enough seen to expect more, and could somebody else do some of it? */
+bool threads_worth_it(struct walk_thread *t);
+
+/* walk.c */
+
+/* Work until nothing is left (0), or until the team should be larger: how large. */
+unsigned walk_work(struct walk_thread *t);
+
+/* threads.c */
+
+/* The first thread. VEGA_NOMEM, or 0. */
+int threads_begin(struct walk *walk);
+
+/* Work with t until nothing is left, and with as many others as are wanted. */
+void threads_run(struct walk_thread *t);
+
+/*
+ * Between two items: 0, or how many threads there should be. In the serial phase that may be one,
+ * and otherwise it is more than there are; the caller is the only one who was told, and makes them.
+ */
+unsigned threads_wanted(struct walk_thread *t);
 
 #endif

@@ -101,6 +101,13 @@ static void test_threads(void)
 	is_int(medium_threads(MEDIUM_NETWORK, 64), 64, "but never less than one a processor");
 	is_int(medium_threads(MEDIUM_FUSE, 1), 4, "FUSE: four a processor");
 	is_int(medium_threads(MEDIUM_FUSE, 64), 10, "as many as it answers");
+	is_int(medium_threads_waiting(MEDIUM_LOCAL, 2), 16,
+	        "who waits for flash: eight a processor");
+	is_int(medium_threads_waiting(MEDIUM_LOCAL, 8), 32, "at most 32");
+	is_int(medium_threads_waiting(MEDIUM_LOCAL, 64), 64, "but never less than at first");
+	is_int(medium_threads_waiting(MEDIUM_SPINNING, 64), 1, "a disk that seeks: still one");
+	is_int(medium_threads_waiting(MEDIUM_NETWORK, 4), 16, "a network: as at first");
+	is_int(medium_threads_waiting(MEDIUM_FUSE, 64), 10, "FUSE, too");
 	ok(medium_of("/proc") == MEDIUM_LOCAL && medium_of("/nowhere") == MEDIUM_LOCAL,
 	        "what is no disk is local");
 }

@@ -19,6 +19,8 @@ struct seen {
 static struct {
 	unsigned threads;
 	unsigned chosen, asked, team; /* chosen: by config.team; 0: there is none */
+	bool grows;                   /* the team, whenever it is asked */
+	atomic_uint enter_us;         /* how long a directory takes */
 	bool slow, one_file_system, paths;
 	long stop_at; /* entry; 0: never */
 	atomic_int stop;
@@ -126,6 +128,15 @@ static void on_error(void *context, const char *what, const char *dir, size_t di
 	((struct seen *)context)->errors++;
 }
 
+static void on_enter(void *context, struct walk_dir *dir, int handle)
+{
+	(void)context, (void)dir, (void)handle;
+	unsigned us = atomic_load(&run.enter_us);
+	if (us) {
+		usleep(us);
+	}
+}
+
 static void nothing(void *context)
 {
 	(void)context;
@@ -142,6 +153,7 @@ static void *begin(void *shared, struct walk_thread *thread)
 }
 
 static const struct walk_visitor visitor = {
+        .enter = on_enter,
         .entry = on_entry,
         .leave = on_leave,
         .error = on_error,
@@ -149,9 +161,13 @@ static const struct walk_visitor visitor = {
         .idle = nothing,
 };
 
-static unsigned choose(void *shared)
+static unsigned choose(void *shared, unsigned now)
 {
 	(void)shared;
+	if (now) {
+		return run.grows ? 2 * now : now;
+	}
+	atomic_store(&run.enter_us, run.grows ? 500 : 0);
 	run.asked++;
 	return run.chosen;
 }
@@ -333,7 +349,7 @@ static void test_each_failure(void)
 	run.slow = fake.untyped = false;
 }
 
-/* How many threads a large walk gets is asked once; a small one asks nobody. */
+/* How many threads a large walk begins with is asked once; a small one asks nobody. */
 static void test_chosen_team(void)
 {
 	static const unsigned chosen[] = {1, 3, 16, 400};
@@ -348,6 +364,17 @@ static void test_chosen_team(void)
 		is_int(run.team, run.chosen < 16 ? run.chosen : 16, "as many as were chosen");
 	}
 	run.slow = false;
+	run.chosen = 2;
+	run.grows = true;
+	struct node *wide = fake_fill(fake_begin(4000), 20, FILE_DIRECTORY);
+	for (unsigned i = 0; i < 20; i++) {
+		fake_fill(&wide[i], 150, FILE_DIRECTORY);
+	}
+	walk();
+	sound("a team that grows");
+	is_int(run.team, 16, "to its limit");
+	run.grows = false;
+	atomic_store(&run.enter_us, 0);
 	fake_fill(fake_begin(100), 99, FILE_REGULAR);
 	walk();
 	sound("a small tree");

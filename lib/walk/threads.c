@@ -1,0 +1,149 @@
+/* The threads: when there should be more than one, and more than there are. */
+#include "walk/walk_internal.h"
+
+#include <omp.h>
+#include <stdlib.h>
+
+#define LOOK_NS 20000000u /* between two looks whether the team is large enough */
+#define NEVER UINT64_MAX
+#define LEVELS 12 /* how often the team can grow, and it at least doubles */
+
+static int thread_init(struct walk *walk, unsigned index)
+{
+	struct walk_thread *t = &walk->threads[index];
+	memset(t, 0, sizeof *t);
+	walk->started = index + 1;
+	t->walk = walk;
+	t->index = index;
+	t->random = index * 2654435761u + 1;
+	t->cursor.buffer = aligned_alloc(16, FS_CURSOR_BUFFER);
+	t->batch = malloc(sizeof *t->batch);
+	t->scratch = predicate_scratch_new(walk->predicates);
+	if (deque_init(&t->deque) != 0 || !t->cursor.buffer || !t->batch || !t->scratch) {
+		return VEGA_NOMEM;
+	}
+	t->context = walk->config.thread_begin(walk->config.shared, t);
+	return t->context ? 0 : VEGA_NOMEM;
+}
+
+int threads_begin(struct walk *walk)
+{
+	walk->threads = aligned_alloc(WALK_PADDING, walk->config.threads * sizeof *walk->threads);
+	if (!walk->threads || thread_init(walk, 0) != 0) {
+		return VEGA_NOMEM;
+	}
+	walk->serial = true;
+	atomic_store(&walk->look_ns, NEVER);
+	atomic_store(&walk->thread_count, 1);
+	omp_set_max_active_levels(LEVELS);
+	return 0;
+}
+
+static uint64_t coarse_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* to a few ms, for a few ns */
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static unsigned ask(const struct walk *walk, unsigned now)
+{
+	const struct walk_config *config = &walk->config;
+	unsigned wanted = config->team ? config->team(config->shared, now) : config->threads;
+	return wanted < config->threads ? wanted : config->threads;
+}
+
+unsigned threads_wanted(struct walk_thread *t)
+{
+	struct walk *walk = t->walk;
+	if (walk->serial) {
+		return threads_worth_it(t) ? ask(walk, 0) : 0;
+	}
+	uint64_t due = atomic_load_explicit(&walk->look_ns, memory_order_relaxed);
+	if (due == NEVER) {
+		return 0;
+	}
+	uint64_t now = coarse_ns();
+	if (now < due || !atomic_compare_exchange_strong(&walk->look_ns, &due, NEVER)) {
+		return 0;
+	}
+	/* Who has nothing to do is not helped by more, nor is it by thieves when handles are short.
+	 */
+	unsigned count = walk_thread_count(walk), wanted = count;
+	if (atomic_load_explicit(&walk->idle, memory_order_relaxed) == 0 &&
+	        !atomic_load_explicit(&walk->tight, memory_order_relaxed)) {
+		wanted = ask(walk, count);
+	}
+	if (wanted > count) {
+		return wanted; /* nobody looks until they are there */
+	}
+	atomic_store(&walk->look_ns, now + LOOK_NS);
+	return 0;
+}
+
+static void *pass_gate(void *gate)
+{
+	pthread_mutex_lock(gate);
+	pthread_mutex_unlock(gate);
+	return NULL;
+}
+
+/*
+ * How many of the threads wanted there can be at once. OpenMP's runtime does not say: it ends the
+ * process when it cannot make one.
+ */
+static unsigned possible_threads(unsigned wanted)
+{
+	pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+	pthread_t *probe = calloc(wanted, sizeof *probe);
+	unsigned made = 0;
+	pthread_mutex_lock(&gate);
+	while (probe && made < wanted &&
+	        pthread_create(&probe[made], NULL, pass_gate, &gate) == 0) {
+		made++;
+	}
+	pthread_mutex_unlock(&gate);
+	for (unsigned i = 0; i < made; i++) {
+		pthread_join(probe[i], NULL);
+	}
+	free(probe);
+	return made;
+}
+
+/* Make the team as large as wanted; returns how many joined. With less memory, fewer do. */
+static unsigned add_threads(struct walk *walk, unsigned wanted)
+{
+	unsigned before = walk_thread_count(walk), ready = before;
+	unsigned possible = before + (wanted > before ? possible_threads(wanted - before) : 0);
+	while (ready < possible && thread_init(walk, ready) == 0) {
+		ready++;
+	}
+	bool last = ready < wanted || ready == walk->config.threads;
+	if (walk->serial) {
+		walk->serial = false;
+	}
+	atomic_store_explicit(&walk->thread_count, ready, memory_order_release);
+	atomic_store(&walk->look_ns, last ? NEVER : coarse_ns() + LOOK_NS);
+	return ready - before;
+}
+
+/*
+ * OpenMP's teams do not grow: who finds that there should be more threads leads a team of its own,
+ * inside the first, of itself and the new ones, and they all work on the same deques.
+ */
+void threads_run(struct walk_thread *t)
+{
+	struct walk *walk = t->walk;
+	unsigned wanted;
+	while ((wanted = walk_work(t)) > 0) {
+		struct walk_thread *next = &walk->threads[walk_thread_count(walk)];
+		unsigned more = add_threads(walk, wanted);
+#pragma omp parallel num_threads((int)more + 1)
+		{
+			/* The runtime may give fewer threads than asked for; the first are enough.
+			 */
+			int number = omp_get_thread_num();
+			threads_run(number == 0 ? t : next + number - 1);
+		}
+	}
+}

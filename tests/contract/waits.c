@@ -184,9 +184,42 @@ static void misses_nothing(void)
 	close_store(other);
 }
 
+/*
+ * A submit tells nobody while there is something to claim. So who takes the last job, with the end
+ * of another, looks again soon: one may have been submitted meanwhile. (SQLite shows each commit.)
+ */
+static void looks_again(void)
+{
+	struct store *worker = open_store();
+	struct strlist queues = {0};
+	strlist_add(&queues, "again");
+	submit_to(worker, "again");
+	struct store_lease lease = take(worker, "again");
+	submit_to(worker, "again");
+	for (int i = 0; i < 8; i++) { /* then looks without a reason are seconds apart */
+		settle(worker);
+	}
+	const struct store_claim next = {
+	        .worker = "w", .queues = &queues, .max = 1, .lease_ms = 60000};
+	struct store_result good = {.outcome = STORE_COMPLETED};
+	struct store_ending ending = {.lease = &lease, .result = &good};
+	struct job job;
+	equal(worker->driver->finish(worker, &ending, 1, &next, &job, &err), 1,
+	        "the last job, taken with the end of another");
+	job_release(&job);
+	equal(claim(worker, "w", "again", 1, 60000, &job), 0, "nothing more");
+	long long begun = now_ms();
+	equal(worker->driver->wait(worker, 4000, -1, &err), 0, "wait for what comes");
+	check(strcmp(contract_store, "sqlite") == 0 || now_ms() - begun < 1000,
+	        "until another look, soon");
+	strlist_release(&queues);
+	close_store(worker);
+}
+
 static void checks(void)
 {
 	wakes();
+	looks_again();
 	ends_in_time();
 	heeds_signals();
 	misses_nothing();

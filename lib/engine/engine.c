@@ -12,6 +12,7 @@
 #include "base/quota.h"
 #include "engine/content.h"
 #include "engine/expected.h"
+#include "engine/growth.h"
 #include "engine/receipt.h"
 #include "engine/team.h"
 #include "fs/limited.h"
@@ -33,7 +34,7 @@ struct run {
 	struct sink *sink;        /* NULL during the planning pass */
 	bool receipt;             /* it will be seen */
 	struct walk *walk;
-	struct team team;
+	struct growth growth;
 	pthread_mutex_t message_lock;
 	uint64_t expected; /* entries, for the callback; asked when it first is called; by its lock
 	                    */
@@ -425,10 +426,23 @@ static unsigned team_within(const struct run *run, unsigned threads)
 	return most && most < threads ? most : threads;
 }
 
+/* Under a ceiling, threads whose number depends on the disk would make its success depend on it. */
+static struct team choose_size(const struct run *run)
+{
+	struct team team = team_for(run->spec);
+	team.most = run->config->memory_limited ? team.begin : team.most;
+	return team;
+}
+
 static unsigned choose_team(void *shared, unsigned now)
 {
 	struct run *run = shared;
-	return team_within(run, team_size(&run->team, run->spec, now));
+	if (now == 0) {
+		struct team team = choose_size(run);
+		growth_begin(&run->growth, team.begin, team.most);
+		return team_within(run, team.begin);
+	}
+	return team_within(run, growth_next(&run->growth, now));
 }
 
 /* Under a ceiling, so many that a breath is taken every tenth of a second; 0: as many as is best.
@@ -753,7 +767,8 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 	fs_limit(spec->max_iops.set ? spec->max_iops.value : 0, config->stop);
 	choose_ops(&run);
 	if (config->verbose) {
-		team_tell(spec, tell, &run);
+		struct team team = choose_size(&run);
+		team_tell(spec, &team, tell, &run);
 	}
 	int code = open_ops(&run, err);
 	if (!code && run.content.op_count > 0) {

@@ -72,7 +72,7 @@ const struct option_row spec_option_rows[] = {
                 "leave out names that begin with a dot, and all below them"},
 
         {"threads", 'j', OPT_NUMBER, FIELD(threads), 0, "N", NULL, HOW,
-                "use N threads (default: by file system, one a processor on local ones)"},
+                "use N threads (default: by file system, at first one a processor on local ones)"},
         {"max-iops", 0, OPT_NUMBER, FIELD(max_iops), 0, "N", NULL, HOW,
                 "make at most N calls to the file system a second: each listing, stat, open and "
                 "read is one (default: no limit)"},

@@ -6,7 +6,7 @@
 
 #define LOOK_NS 20000000u /* between two looks whether the team is large enough */
 #define NEVER UINT64_MAX
-#define LEVELS 12 /* how often the team can grow, and it at least doubles */
+#define LEVELS 12 /* of teams in teams: how often the walk can ask for more */
 
 static int thread_init(struct walk *walk, unsigned index)
 {
@@ -110,21 +110,24 @@ static unsigned possible_threads(unsigned wanted)
 	return made;
 }
 
-/* Make the team as large as wanted; returns how many joined. With less memory, fewer do. */
+/*
+ * Make the team as large as wanted; returns for how many there will be threads, which are looked
+ * for last: while others work, they take memory, too. Those without one have nothing to do.
+ */
 static unsigned add_threads(struct walk *walk, unsigned wanted)
 {
 	unsigned before = walk_thread_count(walk), ready = before;
-	unsigned possible = before + (wanted > before ? possible_threads(wanted - before) : 0);
-	while (ready < possible && thread_init(walk, ready) == 0) {
+	while (ready < wanted && thread_init(walk, ready) == 0) {
 		ready++;
 	}
-	bool last = ready < wanted || ready == walk->config.threads;
-	if (walk->serial) {
+	unsigned more = ready > before ? possible_threads(ready - before) : 0;
+	if (walk->serial) { /* who reads it otherwise is not to wait for its cache line */
 		walk->serial = false;
 	}
 	atomic_store_explicit(&walk->thread_count, ready, memory_order_release);
-	atomic_store(&walk->look_ns, last ? NEVER : coarse_ns() + LOOK_NS);
-	return ready - before;
+	bool all = before + more == wanted && wanted < walk->config.threads;
+	atomic_store(&walk->look_ns, all ? coarse_ns() + LOOK_NS : NEVER);
+	return more;
 }
 
 /*
@@ -140,9 +143,10 @@ void threads_run(struct walk_thread *t)
 		unsigned more = add_threads(walk, wanted);
 #pragma omp parallel num_threads((int)more + 1)
 		{
-			/* The runtime may give fewer threads than asked for; the first are enough.
-			 */
 			int number = omp_get_thread_num();
+			if (omp_get_num_threads() <= (int)more) { /* it may have a limit */
+				atomic_store(&walk->look_ns, NEVER);
+			}
 			threads_run(number == 0 ? t : next + number - 1);
 		}
 	}

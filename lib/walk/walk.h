@@ -1,5 +1,5 @@
 /*
- * The traversal engine: one OpenMP team, a deque of directories a thread.
+ * The traversal engine: an OpenMP team, which can grow, and a deque of directories a thread.
  *
  * The owner pushes and pops at one end of its deque (depth first keeps memory small); a thief takes
  * half from the other. One counter of outstanding work ends the walk, idle threads park. The walk

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "walk/walk.h"
 
 /*
  * Threads wait for a disk that answers many at once when the process uses less than so much of a
@@ -18,9 +19,11 @@
 #define GAIN 1.1
 #define GAIN_LEAST 0.05
 /* ... found out over at least and at most so long, or there will be no more. */
-#define TRIAL_NS (2u * GROWTH_LOOK_MS * 1000000u)
-#define TRIAL_MOST_NS (5u * TRIAL_NS)
-#define PAUSE_NS (3u * GROWTH_LOOK_MS * 1000000u)
+#define LOOK_NS (WALK_LOOK_MS * UINT64_C(1000000))
+#define TRIAL_NS (2 * LOOK_NS)
+#define TRIAL_MOST_NS (10 * LOOK_NS)
+/* After so long, threads may have had nothing to do. (One directory may take a tenth of that.) */
+#define PAUSE_NS (25 * LOOK_NS)
 
 static uint64_t time_ns(const struct timeval *time)
 {

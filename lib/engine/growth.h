@@ -26,8 +26,7 @@ struct growth {
 void growth_begin(struct growth *growth, unsigned begin, unsigned most);
 
 /* How many threads there should be when there are `now`, never fewer: by what was used since then.
- * To be asked every GROWTH_LOOK_MS or so; after a longer pause it begins to look anew. */
-#define GROWTH_LOOK_MS 20
+ * To be asked every WALK_LOOK_MS or so; after a longer pause it begins to look anew. */
 unsigned growth_next(struct growth *growth, unsigned now);
 
 /* The same, by what was used up to now. */

@@ -4,7 +4,7 @@
 #include <omp.h>
 #include <stdlib.h>
 
-#define LOOK_NS 20000000u /* between two looks whether the team is large enough */
+#define LOOK_NS (WALK_LOOK_MS * UINT64_C(1000000))
 #define NEVER UINT64_MAX
 #define LEVELS 12 /* of teams in teams: how often the walk can ask for more */
 
@@ -121,7 +121,7 @@ static unsigned add_threads(struct walk *walk, unsigned wanted)
 		ready++;
 	}
 	unsigned more = ready > before ? possible_threads(ready - before) : 0;
-	if (walk->serial) { /* who reads it otherwise is not to wait for its cache line */
+	if (walk->serial) { /* later, others read it */
 		walk->serial = false;
 	}
 	atomic_store_explicit(&walk->thread_count, ready, memory_order_release);

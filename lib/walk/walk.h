@@ -103,6 +103,8 @@ struct walk_visitor {
 	void (*idle)(void *context);
 };
 
+#define WALK_LOOK_MS 20
+
 struct walk_config {
 	const struct spec *spec;
 	const struct backend *backend; /* of all roots; NULL: each root's own, by its scheme */
@@ -114,8 +116,8 @@ struct walk_config {
 	unsigned threads; /* 1…1024: at most so many */
 	/*
 	 * How many of them there should be when there are `now`; NULL: all. Asked first with 0,
-	 * when the walk is large enough for a team, then about every 20 ms while all have work, by
-	 * any thread, one at a time.
+	 * when the walk is large enough for a team, then every WALK_LOOK_MS or so while all have
+	 * work, by any thread, one at a time.
 	 */
 	unsigned (*team)(void *shared, unsigned now);
 	const struct walk_visitor *visitor;

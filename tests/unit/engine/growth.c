@@ -90,7 +90,7 @@ static void test_pause(void)
 	struct growth same = growth;
 	is_int(growth_next(&growth, 2), 4, "half a second of waiting");
 	growth = same;
-	growth.asked_ns -= 500000000u;
+	growth.asked_ns -= 600000000u;
 	is_int(growth_next(&growth, 2), 2, "in which nobody has asked");
 	is_int(growth_next(&growth, 8), 8, "the most stays");
 }

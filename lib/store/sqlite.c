@@ -209,9 +209,8 @@ static int pick(struct sqlite_store *store, const struct store_claim *claim, int
 	rc = rc ? rc
 	        : sqlite_prepare(store, &statement, err, picks[kind],
 	                  kind == QUEUES_ANY ? "ii" : "iis", now, (int64_t)claim->max, parameter);
-	while (rc == 0 && (rc = sqlite_step(store, statement, err)) == 1) {
+	while (sqlite_next(store, statement, &rc, err)) {
 		numbers[count++] = sqlite3_column_int64(statement, 0);
-		rc = 0;
 	}
 	sqlite_release(statement);
 	buf_release(&queues);
@@ -618,7 +617,7 @@ static int list_page(struct store *base, const struct store_page *page, struct j
 	                  filter->younger_ms ? now - store_span_us(filter->younger_ms) : INT64_MIN,
 	                  filter->older_ms ? now - store_span_us(filter->older_ms) : INT64_MAX,
 	                  (int64_t)page->limit);
-	while (rc == 0 && (rc = sqlite_step(store, statement, err)) == 1) {
+	while (sqlite_next(store, statement, &rc, err)) {
 		*last = sqlite3_column_int64(statement, COLUMN_NR);
 		rc = read_job(statement, 0, &jobs[count], err);
 		count += rc == 0;

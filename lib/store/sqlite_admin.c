@@ -64,11 +64,10 @@ int sqlite_workers(struct store *base,
 	                  "SELECT name, host, pid, version, started, seen, lease_ms, jobs, running,"
 	                  " queues, ? FROM worker ORDER BY name",
 	                  "i", sqlite_now_us());
-	while (rc == 0 && !stopped && (rc = sqlite_step(store, statement, err)) == 1) {
+	while (!stopped && sqlite_next(store, statement, &rc, err)) {
 		const struct store_row row = {.text = sqlite_row_text, .context = statement};
 		const struct store_worker worker = store_read_worker(&row);
 		stopped = each(&worker, context) != 0;
-		rc = 0;
 	}
 	sqlite_release(statement);
 	return rc;
@@ -88,11 +87,10 @@ int sqlite_stats(struct store *base, int (*each)(const struct store_stats *stats
 	                  "SELECT " STORE_STATS("?1", "60000000", "3600000000",
 	                          AGE) " FROM job_state GROUP BY queue ORDER BY queue",
 	                  "i", sqlite_now_us());
-	while (rc == 0 && !stopped && (rc = sqlite_step(store, statement, err)) == 1) {
+	while (!stopped && sqlite_next(store, statement, &rc, err)) {
 		const struct store_row row = {.text = sqlite_row_text, .context = statement};
 		const struct store_stats stats = store_read_stats(&row);
 		stopped = each(&stats, context) != 0;
-		rc = 0;
 	}
 	sqlite_release(statement);
 	return rc;
@@ -121,13 +119,12 @@ static int look(struct sqlite_store *store, struct store_prune *prune, int64_t *
 	                  "iiisssi", prune->after, (int64_t)store_prunable(prune),
 	                  sqlite_now_us() - store_span_us(prune->older_ms), queue, key, value,
 	                  (int64_t)prune->batch);
-	while (rc == 0 && (rc = sqlite_step(store, statement, err)) == 1) {
+	while (sqlite_next(store, statement, &rc, err)) {
 		const struct store_row row = {.text = sqlite_row_text, .context = statement};
 		if (store_prune_row(prune, &row)) {
 			numbers[(*gone)++] = prune->after;
 		}
 		seen++;
-		rc = 0;
 	}
 	sqlite_release(statement);
 	arena_release(&arena);

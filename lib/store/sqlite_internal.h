@@ -72,6 +72,11 @@ int sqlite_rebind(struct sqlite_store *store, sqlite3_stmt *statement, struct ve
 /* 1: a row; 0: the end; negative: failed. */
 int sqlite_step(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err);
 
+/* Goes through the rows while *rc is 0: true with one at hand. False: at their end, or *rc tells.
+ */
+bool sqlite_next(
+        struct sqlite_store *store, sqlite3_stmt *statement, int *rc, struct vega_error *err);
+
 /* Steps a statement that returns no rows, once. */
 int sqlite_execute(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err);
 

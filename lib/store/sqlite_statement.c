@@ -93,6 +93,15 @@ int sqlite_step(struct sqlite_store *store, sqlite3_stmt *statement, struct vega
 	return rc;
 }
 
+bool sqlite_next(
+        struct sqlite_store *store, sqlite3_stmt *statement, int *rc, struct vega_error *err)
+{
+	int step = *rc ? *rc : sqlite_step(store, statement, err);
+	bool row = step == 1;
+	*rc = row ? 0 : step;
+	return row;
+}
+
 int sqlite_begin(struct sqlite_store *store, struct vega_error *err)
 {
 	int rc = sqlite_begin_call(store, err);

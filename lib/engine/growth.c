@@ -25,18 +25,13 @@
 /* After so long, threads may have had nothing to do. (One directory may take a tenth of that.) */
 #define PAUSE_NS (25 * LOOK_NS)
 
-static uint64_t time_ns(const struct timeval *time)
-{
-	return (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_usec * 1000u;
-}
-
 static struct growth_use used_now(void)
 {
 	struct rusage usage;
 	getrusage(RUSAGE_SELF, &usage);
 	return (struct growth_use){
 	        .wall_ns = monotonic_ns(),
-	        .cpu_ns = time_ns(&usage.ru_utime) + time_ns(&usage.ru_stime),
+	        .cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID),
 	        .blocks = (uint64_t)usage.ru_inblock,
 	        .waits = (uint64_t)usage.ru_nvcsw,
 	        .preempted = (uint64_t)usage.ru_nivcsw,

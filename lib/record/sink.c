@@ -4,10 +4,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/fd.h"
 
 #define BUFFER_SIZE ((size_t)64 << 10)
@@ -54,14 +54,6 @@ struct sink {
 	pthread_mutex_t lock; /* writes, and the list of threads */
 	struct sink_thread *threads;
 };
-
-/* Coarse, because it is asked between directories: 4 ms are exact enough. */
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
 
 static void set_error(struct sink *sink, int errnum)
 {
@@ -320,7 +312,7 @@ void sink_record(struct sink_thread *thread, const struct record *record)
 	} else if (buf->len >= BUFFER_SIZE) {
 		write_out(sink, buf);
 	} else if (before == 0) {
-		thread->oldest = now_ns();
+		thread->oldest = coarse_ns();
 	}
 }
 
@@ -332,7 +324,7 @@ void sink_flush(struct sink_thread *thread)
 void sink_flush_old(struct sink_thread *thread)
 {
 	if (thread->buf.len &&
-	        (thread->sink->options->terminal || now_ns() - thread->oldest >= OLD_NS)) {
+	        (thread->sink->options->terminal || coarse_ns() - thread->oldest >= OLD_NS)) {
 		sink_flush(thread);
 	}
 }

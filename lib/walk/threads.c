@@ -4,6 +4,8 @@
 #include <omp.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 #define LOOK_NS (WALK_LOOK_MS * UINT64_C(1000000))
 #define NEVER UINT64_MAX
 #define LEVELS 12 /* of teams in teams: how often the walk can ask for more */
@@ -37,13 +39,6 @@ int threads_begin(struct walk *walk)
 	atomic_store(&walk->thread_count, 1);
 	omp_set_max_active_levels(LEVELS);
 	return 0;
-}
-
-static uint64_t coarse_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* to a few ms, for a few ns */
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 static unsigned ask(const struct walk *walk, unsigned now)

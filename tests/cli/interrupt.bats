@@ -14,10 +14,6 @@ ends() {
 	fi
 }
 
-handling() { # it has its handlers
-	grep -qE '^SigCgt:.*[2367abef]$' "/proc/$pid/status"
-}
-
 stubborn() { # start a transform whose filters ignore SIGTERM, and wait for them
 	wide_tree in 40
 	start vega-walk transform -j 3 --format json --out out in -- \
@@ -65,7 +61,7 @@ filters_are_gone() {
 		exec {reader}<>pipe
 		# shellcheck disable=SC2016,SC2086
 		start sh -c 'exec vega-walk "$@" >pipe' - $arguments t
-		eventually 20 handling
+		eventually 20 catches INT "$pid"
 		eventually 20 full "$reader"
 		kill -INT "$pid"
 		ends 20 130
@@ -84,7 +80,7 @@ full() {
 	wide_tree in 3000
 	mkdir other
 	start vega-walk transform --to none --out out --max-iops 5 --format json in other
-	eventually 20 handling
+	eventually 20 catches INT "$pid"
 	kill -INT "$pid"
 	ends 20 130
 	[[ ! -e out ]]

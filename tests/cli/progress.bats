@@ -14,7 +14,7 @@ setup() {
 # progress ARGUMENTS…: a line of a slow walk, in the file line. The ceiling keeps it from ending.
 progress() {
 	start vega-walk --format json "$@" --max-iops 2
-	eventually 20 grep -qE '^SigCgt:.*[2367abef]..$' "/proc/$pid/status"
+	eventually 20 catches USR1 "$pid"
 	kill -USR1 "$pid"
 	eventually 20 grep -q '/s' "$err.$pid"
 	kill -INT "$pid"
@@ -47,7 +47,7 @@ past_half() {
 
 @test "roots that are walked once count once" {
 	start vega-walk --format json disk disk disk/sub --max-iops 400
-	eventually 20 grep -qE '^SigCgt:.*[2367abef]..$' "/proc/$pid/status"
+	eventually 20 catches USR1 "$pid"
 	eventually 20 past_half
 	kill -INT "$pid"
 	wait "$pid" || true
@@ -77,7 +77,7 @@ past_half() {
 	mkdir disk/links
 	perl -e 'link "disk/sub/1/f1", "disk/links/$_" or die for 1 .. 3000'
 	start vega-walk hash -j1 --max-iops 1500 disk
-	eventually 20 grep -qE '^SigCgt:.*[2367abef]..$' "/proc/$pid/status"
+	eventually 20 catches USR1 "$pid"
 	eventually 30 every_line
 	matches '\(99%\)' "$err.$pid"
 	kill -INT "$pid"

@@ -121,6 +121,13 @@ gone() {
 	[[ $stat == *') Z '* ]]
 }
 
+# catches SIGNAL PID: the process has its handler, and is not ended by it.
+catches() {
+	local mask
+	mask=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$2/status")
+	(((0x0$mask >> ($(kill -l "$1") - 1)) & 1))
+}
+
 # start COMMAND…: in the background, in a process group of its own, stopped after the test. Its
 # output goes to $out.PID and $err.PID; the process id is in $pid.
 start() {

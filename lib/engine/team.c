@@ -21,6 +21,12 @@ static bool computes(const struct spec *spec)
 	return spec->operations & SPEC_TRANSFORM;
 }
 
+/* It does not depend on what the roots lie on. */
+static bool fixed(const struct spec *spec)
+{
+	return spec->threads.set || computes(spec);
+}
+
 unsigned team_most(const struct spec *spec)
 {
 	if (spec->threads.set) {
@@ -38,7 +44,7 @@ struct team team_for(const struct spec *spec)
 {
 	struct team team = {0};
 	unsigned one_each = processors();
-	if (spec->threads.set || computes(spec)) {
+	if (fixed(spec)) {
 		team.begin = team.most = team_most(spec);
 		return team;
 	}
@@ -78,13 +84,12 @@ static const char *reason(const struct spec *spec, enum medium medium)
 void team_tell(const struct spec *spec, const struct team *team,
         void (*line)(void *context, const char *text), void *context)
 {
-	bool fixed = spec->threads.set || computes(spec);
 	for (size_t i = 0; i < spec->roots.count; i++) {
 		const char *root = spec->roots.items[i];
 		struct buf text = BUF_INIT;
 		struct mount mount;
 		enum medium medium = medium_of(root);
-		unsigned threads = fixed ? team->begin : medium_threads(medium, processors());
+		unsigned threads = fixed(spec) ? team->begin : medium_threads(medium, processors());
 		const char *type =
 		        mount_find(root, &mount) == 0 ? mount.type : "unknown file system";
 		escape_terminal(&text, root, strlen(root));

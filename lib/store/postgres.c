@@ -111,15 +111,18 @@ int postgres_read_jobs(const PGresult *result, struct job *jobs, struct vega_err
 static int postgres_cancel(
         struct store *base, const char *id, enum job_state *state, struct vega_error *err)
 {
+	/* clang-format off */
 	static const char ask[] =
-	        "WITH asked AS ("
-	        " UPDATE vega.job_state s SET cancel_requested = true,"
-	        "  finished = CASE WHEN s.state = 'PENDING' THEN now() END,"
-	        "  state = CASE WHEN s.state = 'PENDING' THEN 'CANCELLED' ELSE s.state END"
-	        " FROM vega.job j WHERE j.id = $1::uuid AND " KEY_IS("s.nr",
-	                "j.nr") "  AND s.state IN ('PENDING', 'PROCESSING') AND s.committed_seq = 0"
-	                        " RETURNING j.id, s.state)," TOLD(
-	                                "asked") " SELECT state, " HOW_MANY_TOLD " FROM asked";
+		"WITH asked AS ("
+		" UPDATE vega.job_state s SET cancel_requested = true,"
+		"  finished = CASE WHEN s.state = 'PENDING' THEN now() END,"
+		"  state = CASE WHEN s.state = 'PENDING' THEN 'CANCELLED' ELSE s.state END"
+		" FROM vega.job j WHERE j.id = $1::uuid AND s.nr = ANY (ARRAY[j.nr])"
+		"  AND s.state IN ('PENDING', 'PROCESSING') AND s.committed_seq = 0"
+		" RETURNING j.id, s.state),"
+		TOLD("asked")
+		" SELECT state, " HOW_MANY_TOLD " FROM asked";
+	/* clang-format on */
 	static const char find[] = "SELECT s.state, (s.committed_seq > 0)::integer" JOB_TABLES
 	                           " WHERE j.id = $1::uuid";
 	enum job_state after = JOB_PENDING;
@@ -227,17 +230,19 @@ const char *postgres_state_array(uint32_t states, struct buf *out)
 static int list_page(struct store *base, const struct store_page *page, struct job *jobs,
         int64_t *last, struct vega_error *err)
 {
+	/* clang-format off */
 	static const char sql[] =
-	        "SELECT " JOB_COLUMNS JOB_TABLES " WHERE s.nr < $1::bigint AND j.nr < $1::bigint"
-	        " AND ($2::vega.state[] IS NULL OR s.state = ANY ($2::vega.state[]))"
-	        " AND ($3::text IS NULL OR j.queue = $3)"
-	        " AND ($4::text IS NULL OR j.submitter = $4)"
-	        " AND " POSTGRES_LABELLED("$5::text",
-	                "$6::text") " AND ($7::bigint = 0 OR"
-	                            "  j.created >= now() - $7::bigint * interval '1 millisecond')"
-	                            " AND ($8::bigint = 0 OR"
-	                            "  j.created <= now() - $8::bigint * interval '1 millisecond')"
-	                            " ORDER BY s.nr DESC LIMIT $9::integer";
+		"SELECT " JOB_COLUMNS JOB_TABLES " WHERE s.nr < $1::bigint AND j.nr < $1::bigint"
+		" AND ($2::vega.state[] IS NULL OR s.state = ANY ($2::vega.state[]))"
+		" AND ($3::text IS NULL OR j.queue = $3)"
+		" AND ($4::text IS NULL OR j.submitter = $4)"
+		" AND " POSTGRES_LABELLED("$5::text", "$6::text")
+		" AND ($7::bigint = 0 OR"
+		"  j.created >= now() - $7::bigint * interval '1 millisecond')"
+		" AND ($8::bigint = 0 OR"
+		"  j.created <= now() - $8::bigint * interval '1 millisecond')"
+		" ORDER BY s.nr DESC LIMIT $9::integer";
+	/* clang-format on */
 	struct postgres_store *store = handle(base);
 	const struct store_filter *filter = page->filter;
 	struct postgres_parameters p = {0};

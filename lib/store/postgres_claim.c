@@ -6,13 +6,13 @@
  * $1 how many, $2 worker, $3 lease, $4 queues. `gone`: jobs whose worker was lost and that are not
  * tried again. Rows are locked in CTEs of their own, so that LIMIT holds.
  */
+/* clang-format off */
 #define GONE \
 	"gone AS MATERIALIZED (" \
 	" SELECT s.nr, j.id, j.max_attempts FROM vega.job_state s, vega.job j" \
-	" WHERE " KEY_IS("j.nr", "s.nr") " AND s.state = 'PROCESSING' AND s.lease_until <= now()" \
-	                                 "  AND (s.cancel_requested OR s.attempt >= " \
-	                                 "j.max_attempts) AND s.committed_seq = 0" \
-	                                 " FOR UPDATE OF s SKIP LOCKED),"
+	" WHERE j.nr = ANY (ARRAY[s.nr]) AND s.state = 'PROCESSING' AND s.lease_until <= now()" \
+	"  AND (s.cancel_requested OR s.attempt >= j.max_attempts) AND s.committed_seq = 0" \
+	" FOR UPDATE OF s SKIP LOCKED)"
 #define BURIED \
 	"buried AS (" \
 	" UPDATE vega.job_state s SET" \
@@ -20,28 +20,39 @@
 	"  error = format('worker %s was lost in attempt %s of %s', s.worker, s.attempt," \
 	"   g.max_attempts)," \
 	"  lease_seq = s.lease_seq + 1, lease_until = NULL, finished = now()" \
-	" FROM gone g WHERE " KEY_IS("s.nr", "g.nr") " RETURNING g.id, s.state),"
+	" FROM gone g WHERE s.nr = ANY (ARRAY[g.nr]) RETURNING g.id, s.state)"
 #define EXPIRED(queues) \
 	"expired AS MATERIALIZED (" \
 	" SELECT s.nr, s.priority FROM vega.job_state s, vega.job j" \
-	" WHERE " KEY_IS("j.nr", "s.nr") " AND s.state = 'PROCESSING' AND s.lease_until <= now()" \
-	                                 "  AND (s.committed_seq > 0 OR NOT s.cancel_requested " \
-	                                 "AND s.attempt < j.max_attempts)" \
-	                                 "  " queues \
-	                                 " ORDER BY s.priority DESC, s.nr LIMIT $1::integer" \
-	                                 " FOR UPDATE OF s SKIP LOCKED),"
+	" WHERE j.nr = ANY (ARRAY[s.nr]) AND s.state = 'PROCESSING' AND s.lease_until <= now()" \
+	"  AND (s.committed_seq > 0 OR NOT s.cancel_requested AND s.attempt < j.max_attempts)" \
+	"  " queues \
+	" ORDER BY s.priority DESC, s.nr LIMIT $1::integer" \
+	" FOR UPDATE OF s SKIP LOCKED)"
 #define PICKED \
 	"picked AS MATERIALIZED (" \
 	" SELECT nr FROM (SELECT * FROM expired UNION ALL SELECT * FROM ready) claimable" \
-	" ORDER BY priority DESC, nr LIMIT $1::integer),"
+	" ORDER BY priority DESC, nr LIMIT $1::integer)"
 #define CLAIMED(told) \
-	" SELECT " JOB_COLUMNS told " FROM taken s, vega.job j WHERE " KEY_IS( \
-	        "j.nr", "s.nr") " ORDER BY s.priority DESC, s.nr"
+	" SELECT " JOB_COLUMNS told \
+	" FROM taken s, vega.job j WHERE j.nr = ANY (ARRAY[s.nr])" \
+	" ORDER BY s.priority DESC, s.nr"
 #define CLAIM_SQL(queues) \
-	"WITH " GONE BURIED TOLD("buried") "," EXPIRED(queues) READY("$1", "", \
-	        queues) "," PICKED TAKEN("picked", "$2", "$3") CLAIMED(", " HOW_MANY_TOLD)
+	"WITH " \
+	GONE "," \
+	BURIED "," \
+	TOLD("buried") "," \
+	EXPIRED(queues) "," \
+	READY("$1", "", queues) "," \
+	PICKED "," \
+	TAKEN("picked", "$2", "$3") \
+	CLAIMED(", " HOW_MANY_TOLD)
 #define CLAIM_READY_SQL(queues) \
-	"WITH " READY("$1", NONE_EXPIRED(queues), queues) "," TAKEN("ready", "$2", "$3") CLAIMED("")
+	"WITH " \
+	READY("$1", NONE_EXPIRED(queues), queues) "," \
+	TAKEN("ready", "$2", "$3") \
+	CLAIMED("")
+/* clang-format on */
 
 static const char *const claim_sql[QUEUES_KINDS] = {
         [QUEUES_ANY] = CLAIM_SQL(""),
@@ -121,28 +132,30 @@ static int lease_json(
 	return buf_cstr(out) ? 0 : vega_fail_nomem(err);
 }
 
+/* clang-format off */
 /* The leases that are ours. */
 #define HELD \
 	"SELECT e.n, e.progress, s.nr FROM lease e, vega.job j, vega.job_state s" \
-	" WHERE " KEY_IS("j.id", "e.id") " AND " KEY_IS("s.nr", "j.nr") " AND " FENCE \
-	                                                                " AND s.worker = $1"
+	" WHERE j.id = ANY (ARRAY[e.id]) AND s.nr = ANY (ARRAY[j.nr])" \
+	"  AND " FENCE " AND s.worker = $1"
+static const char heartbeat_sql[] =
+	"WITH lease AS MATERIALIZED ("
+	" SELECT * FROM ROWS FROM ("
+	"  json_to_recordset($3::json) AS (id uuid, seq bigint, progress json))"
+	"  WITH ORDINALITY AS e (id, seq, progress, n)),"
+	"held AS MATERIALIZED (" HELD " FOR UPDATE OF s SKIP LOCKED),"
+	"renewed AS ("
+	" UPDATE vega.job_state s SET"
+	"  lease_until = now() + $2::bigint * interval '1 millisecond',"
+	"  progress = coalesce(h.progress, s.progress)"
+	" FROM held h WHERE s.nr = ANY (ARRAY[h.nr]) RETURNING h.n, s.cancel_requested)"
+	" SELECT o.n, r.cancel_requested::integer FROM (" HELD ") o"
+	" LEFT JOIN renewed r USING (n)";
+/* clang-format on */
 
 int postgres_heartbeat(struct store *base, const char *worker, struct store_lease *leases,
         size_t count, uint64_t lease_ms, struct vega_error *err)
 {
-	static const char sql[] =
-	        "WITH lease AS MATERIALIZED (SELECT * FROM ROWS FROM (json_to_recordset($3::json)"
-	        "  AS (id uuid, seq bigint, progress json)) WITH ORDINALITY"
-	        "  AS e (id, seq, progress, n)),"
-	        "held AS MATERIALIZED (" HELD " FOR UPDATE OF s SKIP LOCKED),"
-	        "renewed AS ("
-	        " UPDATE vega.job_state s SET"
-	        "  lease_until = now() + $2::bigint * interval '1 millisecond',"
-	        "  progress = coalesce(h.progress, s.progress)"
-	        " FROM held h WHERE " KEY_IS(
-	                "s.nr", "h.nr") " RETURNING h.n, s.cancel_requested) "
-	                                "SELECT o.n, r.cancel_requested::integer FROM (" HELD ") o"
-	                                " LEFT JOIN renewed r USING (n)";
 	struct postgres_store *store = (struct postgres_store *)base;
 	struct arena arena = {0};
 	struct buf json = BUF_INIT;
@@ -155,7 +168,7 @@ int postgres_heartbeat(struct store *base, const char *worker, struct store_leas
 		postgres_add_text(&p, worker);
 		postgres_add_integer(&p, store_span_us(lease_ms) / 1000);
 		postgres_add_text(&p, json.data);
-		rc = postgres_query(store, HEARTBEAT, sql, &p, &result, err);
+		rc = postgres_query(store, HEARTBEAT, heartbeat_sql, &p, &result, err);
 	}
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		leases[i].lost = true;

@@ -15,15 +15,20 @@ enum ending_column {
 	ENDING_EXIT_CODE,
 	ENDING_COLUMNS,
 };
+/* clang-format off */
 #define ENDING \
-	" ending AS MATERIALIZED (" \
+	"ending AS MATERIALIZED (" \
 	" SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[]," \
 	"  $6::bytea[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::bigint[])" \
 	" WITH ORDINALITY AS e (job, seq, outcome, problem, summary, records, records_uri," \
-	"  records_size, records_digest, stderr_tail, exit_code, n)),"
+	"  records_size, records_digest, stderr_tail, exit_code, n))"
+/* Theirs, when they are held. */
+#define ENDING_JOBS \
+	"j.id = ANY (ARRAY[e.job::uuid]) AND s.nr = ANY (ARRAY[j.nr]) AND " FENCE
 
 /* Into job_result, from rows of `ending` with the job's nr. */
-#define STORE_RESULT(from) \
+#define RESULT(from) \
+	"result AS (" \
 	" INSERT INTO vega.job_result AS r (nr, lease_seq, summary, records, records_uri," \
 	"  records_size, records_digest, stderr_tail, exit_code)" \
 	" SELECT nr, seq, summary::jsonb, records, records_uri, records_size, records_digest," \
@@ -31,16 +36,17 @@ enum ending_column {
 	" ON CONFLICT (nr) DO UPDATE SET (lease_seq, summary, records, records_uri," \
 	"  records_size, records_digest, stderr_tail, exit_code) = (excluded.lease_seq," \
 	"  excluded.summary, excluded.records, excluded.records_uri, excluded.records_size," \
-	"  excluded.records_digest, excluded.stderr_tail, excluded.exit_code)"
+	"  excluded.records_digest, excluded.stderr_tail, excluded.exit_code))"
 
-#define COMMITTED \
-	"committed AS (" \
-	" UPDATE vega.job_state s SET committed_seq = s.lease_seq" \
-	" FROM ending e, vega.job j WHERE " KEY_IS("j.id", "e.job::uuid") " AND " KEY_IS("s.nr", \
-	        "j.nr") " AND " FENCE "  AND s.committed_seq = 0 AND NOT s.cancel_requested" \
-	                " RETURNING s.nr, e.*)," \
-	                "result AS (" STORE_RESULT("committed") ")"
-static const char commit_sql[] = "WITH" ENDING COMMITTED " SELECT nr FROM committed";
+static const char commit_sql[] =
+	"WITH " ENDING ","
+	"committed AS ("
+	" UPDATE vega.job_state s SET committed_seq = s.lease_seq"
+	" FROM ending e, vega.job j WHERE " ENDING_JOBS
+	"  AND s.committed_seq = 0 AND NOT s.cancel_requested"
+	" RETURNING s.nr, e.*),"
+	RESULT("committed")
+	" SELECT nr FROM committed";
 
 /* state_after() in rules.c says the same in C. */
 #define STATE_AFTER \
@@ -49,7 +55,8 @@ static const char commit_sql[] = "WITH" ENDING COMMITTED " SELECT nr FROM commit
 	" WHEN e.outcome = 'RETRY' AND s.attempt >= j.max_attempts THEN 'FAILED'" \
 	" WHEN e.outcome IN ('RETRY', 'RELEASED') THEN 'PENDING' ELSE e.outcome END"
 
-/* $12 what another attempt after 1, 2, … waits. */
+/* $12 what another attempt after 1, 2, … waits. `added`: what publishing adds to the result that was
+ * committed. */
 #define ENDED(condition) \
 	"ended AS (" \
 	" UPDATE vega.job_state s SET" \
@@ -61,30 +68,30 @@ static const char commit_sql[] = "WITH" ENDING COMMITTED " SELECT nr FROM commit
 	"  attempt = s.attempt - CASE WHEN e.outcome = 'RELEASED' THEN 1 ELSE 0 END," \
 	"  error = CASE WHEN e.outcome = 'RELEASED' THEN s.error ELSE e.problem END," \
 	"  finished_seq = s.lease_seq, lease_until = NULL" \
-	" FROM ending e, vega.job j WHERE " KEY_IS("j.id", "e.job::uuid") " AND " KEY_IS("s.nr", \
-	        "j.nr") " AND " FENCE condition \
-	                " RETURNING s.nr, j.id, s.state, s.committed_seq, e.*)," \
-	                "result AS (" STORE_RESULT( \
-	                        "ended WHERE outcome <> 'RELEASED' AND committed_seq = 0") "),"
-/* What publishing adds to the result that was committed. */
-#define ADDED \
+	" FROM ending e, vega.job j WHERE " ENDING_JOBS condition \
+	" RETURNING s.nr, j.id, s.state, s.committed_seq, e.*)," \
+	RESULT("ended WHERE outcome <> 'RELEASED' AND committed_seq = 0") "," \
 	"added AS (" \
 	" UPDATE vega.job_result r SET exit_code = greatest(r.exit_code, e.exit_code)," \
 	"  stderr_tail = coalesce(e.stderr_tail, r.stderr_tail)" \
-	" FROM ended e WHERE " KEY_IS( \
-	        "r.nr", "e.nr") " AND e.committed_seq > 0 AND e.state = 'COMPLETED')"
-#define FINISH_SQL(free, condition) \
-	"WITH" ENDING free ENDED(condition) ADDED \
-	        "," TOLD("ended") " SELECT n, state, " HOW_MANY_TOLD " FROM ended"
-static const char finish_sql[] = FINISH_SQL("", "");
+	" FROM ended e WHERE r.nr = ANY (ARRAY[e.nr])" \
+	"  AND e.committed_seq > 0 AND e.state = 'COMPLETED')"
+#define ENDED_TOLD \
+	TOLD("ended") \
+	" SELECT n, state, " HOW_MANY_TOLD " FROM ended"
+static const char finish_sql[] =
+	"WITH " ENDING ","
+	ENDED("") ","
+	ENDED_TOLD;
 
 /* The same without those whose row somebody keeps locked. */
 static const char finish_free_sql[] =
-        FINISH_SQL("free AS MATERIALIZED ("
-                   " SELECT s.nr FROM ending e, vega.job j, vega.job_state s"
-                   " WHERE " KEY_IS("j.id", "e.job::uuid") " AND " KEY_IS(
-                           "s.nr", "j.nr") " AND " FENCE " FOR UPDATE OF s SKIP LOCKED),",
-                " AND s.nr IN (SELECT nr FROM free)");
+	"WITH " ENDING ","
+	"free AS MATERIALIZED ("
+	" SELECT s.nr FROM ending e, vega.job j, vega.job_state s"
+	" WHERE " ENDING_JOBS " FOR UPDATE OF s SKIP LOCKED),"
+	ENDED(" AND s.nr IN (SELECT nr FROM free)") ","
+	ENDED_TOLD;
 
 /*
  * The same, and a claim: $13 how many, $14 worker, $15 lease, $16 queues. Both look at the jobs as
@@ -96,15 +103,19 @@ static const char finish_free_sql[] =
  * waits for us to end it. So the snapshot should be new. Nobody waits in a circle, as who is waited
  * for has the older snapshot; or, when a lease is lost meanwhile, PostgreSQL breaks it.
  */
-enum { CLAIMED_ENDING = COLUMN_NR + 1, CLAIMED_STATE };
 #define FINISH_CLAIM_SQL(queues) \
-	"WITH" ENDING READY("$13", NONE_EXPIRED(queues), queues) "," ENDED( \
-	        " AND (SELECT count(*) FROM ready) IS NOT NULL") ADDED \
-	        "," TOLD("ended") "," TAKEN("ready", "$14", \
-	                "$15") " SELECT " JOB_COLUMNS ", e.n, e.state, " HOW_MANY_TOLD \
-	                       " FROM ended e FULL JOIN (taken s JOIN vega.job j ON " KEY_IS( \
-	                               "j.nr", "s.nr") ") ON e.nr = s.nr" \
-	                                               " ORDER BY s.priority DESC, s.nr"
+	"WITH " ENDING "," \
+	READY("$13", NONE_EXPIRED(queues), queues) "," \
+	ENDED(" AND (SELECT count(*) FROM ready) IS NOT NULL") "," \
+	TOLD("ended") "," \
+	TAKEN("ready", "$14", "$15") \
+	" SELECT " JOB_COLUMNS ", e.n, e.state, " HOW_MANY_TOLD \
+	" FROM ended e FULL JOIN" \
+	"  (taken s JOIN vega.job j ON j.nr = ANY (ARRAY[s.nr])) ON e.nr = s.nr" \
+	" ORDER BY s.priority DESC, s.nr"
+/* clang-format on */
+enum { CLAIMED_ENDING = COLUMN_NR + 1, CLAIMED_STATE };
+
 static const char *const finish_claim_sql[QUEUES_KINDS] = {
         [QUEUES_ANY] = FINISH_CLAIM_SQL(""),
         [QUEUES_ONE] = FINISH_CLAIM_SQL(IN_ONE("$16")),
@@ -230,13 +241,15 @@ int postgres_commit(struct store *base, const struct store_lease *lease,
 static int settle(struct postgres_store *store, const struct postgres_parameters *p,
         struct store_ending *endings, size_t count, struct vega_error *err)
 {
+	/* clang-format off */
 	static const char sql[] =
-	        "SELECT s.state, (s.finished_seq IS NOT DISTINCT FROM e.seq)::integer"
-	        " FROM unnest($1::text[], $2::bigint[])"
-	        "  WITH ORDINALITY AS e (job, seq, n)"
-	        " LEFT JOIN vega.job j ON " KEY_IS(
-	                "j.id", "e.job::uuid") " LEFT JOIN vega.job_state s ON " KEY_IS("s.nr",
-	                "j.nr") "  AND (s.finished_seq = e.seq OR " FENCE ") ORDER BY e.n";
+		"SELECT s.state, (s.finished_seq IS NOT DISTINCT FROM e.seq)::integer"
+		" FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS e (job, seq, n)"
+		" LEFT JOIN vega.job j ON j.id = ANY (ARRAY[e.job::uuid])"
+		" LEFT JOIN vega.job_state s ON s.nr = ANY (ARRAY[j.nr])"
+		"  AND (s.finished_seq = e.seq OR " FENCE ")"
+		" ORDER BY e.n";
+	/* clang-format on */
 	struct postgres_parameters leases = *p;
 	PGresult *reply = NULL;
 	leases.count = ENDING_OUTCOME;

@@ -31,27 +31,22 @@ _Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own
 /* Times leave as microseconds. Those of the database's clock are exact as doubles until 2255, and
  * cheaper so than as numeric. */
 #define CLOCK_US(time) "(date_part('epoch', " time ") * 1000000)::bigint"
+/* clang-format off */
 #define JOB_COLUMNS \
 	"j.id, j.spec, j.submitter, j.queue, j.priority, j.max_attempts, j.idempotency_key," \
-	" j.labels, j.timeout_ms, j.memory_bytes, j.output_bytes, " CLOCK_US( \
-	        "j.created") "," \
-	                     " (extract(epoch FROM j.not_before) * 1000000)::bigint, s.state, " \
-	                     "s.attempt," \
-	                     " s.lease_seq, s.committed_seq, s.worker, " CLOCK_US("s.lease_until") ", " CLOCK_US( \
-	                             "s.started") ", " CLOCK_US("s.finished") ", " \
-	                                                                      "s.cancel_" \
-	                                                                      "requested::" \
-	                                                                      "integer," \
-	                                                                      " s.progress, " \
-	                                                                      "s.error, j.nr"
+	" j.labels, j.timeout_ms, j.memory_bytes, j.output_bytes, " \
+	CLOCK_US("j.created") "," \
+	" (extract(epoch FROM j.not_before) * 1000000)::bigint, s.state, s.attempt," \
+	" s.lease_seq, s.committed_seq, s.worker, " \
+	CLOCK_US("s.lease_until") ", " CLOCK_US("s.started") ", " CLOCK_US("s.finished") ", " \
+	"s.cancel_requested::integer, s.progress, s.error, j.nr"
 #define JOB_TABLES " FROM vega.job j JOIN vega.job_state s USING (nr)"
 
 /*
- * A statement is planned once, perhaps while the tables are empty, and runs when they are not. A
- * join that is written so can only be a look-up by key in the second table: to the planner it is no
- * equality, which it could turn around.
+ * A statement is planned once, perhaps while the tables are empty, and runs when they are not. So a
+ * join is written "key = ANY (ARRAY[value])": to the planner that is no equality, which it could
+ * turn around, but a look-up by key in the second table.
  */
-#define KEY_IS(key, value) key " = ANY (ARRAY[" value "])"
 
 /* The fence, without offering the planner the index of what is PROCESSING to begin with. */
 #define FENCE "s.lease_seq = e.seq AND s.state IS NOT DISTINCT FROM 'PROCESSING'"
@@ -76,7 +71,7 @@ _Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own
 	"  worker = " worker "," \
 	"  lease_until = now() + " lease_ms "::bigint * interval '1 millisecond'," \
 	"  started = now(), progress = NULL" \
-	" FROM " which " p WHERE " KEY_IS("s.nr", "p.nr") " RETURNING s.*)"
+	" FROM " which " p WHERE s.nr = ANY (ARRAY[p.nr]) RETURNING s.*)"
 
 /* What is to be done nearly always, when no lease has expired. */
 #define NONE_EXPIRED(queues) \
@@ -99,5 +94,6 @@ _Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own
 	" UNION ALL SELECT pg_notify('" DONE_CHANNEL "', id::text) FROM " changed \
 	" WHERE state NOT IN ('PENDING', 'PROCESSING') AND " WATCHED ")"
 #define HOW_MANY_TOLD "(SELECT count(*) FROM told)"
+/* clang-format on */
 
 #endif

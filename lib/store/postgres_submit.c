@@ -28,6 +28,7 @@ enum request_column {
 	" WITH ORDINALITY AS i (id, spec, key, queue, priority, max_attempts, labels," \
 	" not_before, timeout_ms, memory_bytes, output_bytes, n)"
 
+/* clang-format off */
 /* A job that is there already, by its id or by its submitter's key, is left alone. */
 #define FRESH(from) \
 	"fresh AS (" \
@@ -39,7 +40,7 @@ enum request_column {
 	" ON CONFLICT DO NOTHING RETURNING nr, id, queue, priority, not_before)," \
 	"state AS (" \
 	" INSERT INTO vega.job_state (nr, queue, priority, due)" \
-	" SELECT nr, queue, priority, coalesce(not_before, now()) FROM fresh),"
+	" SELECT nr, queue, priority, coalesce(not_before, now()) FROM fresh)"
 
 /*
  * A NOTIFY takes a lock that lets commits pass only one by one. It is needed when a worker may be
@@ -56,24 +57,26 @@ enum request_column {
 	"   ORDER BY priority DESC, nr LIMIT 8) head), false)))"
 
 static const char submit_sql[] =
-        "WITH " FRESH(REQUESTS) TOLD_READY " SELECT count(*), " HOW_MANY_TOLD " FROM fresh";
+	"WITH " FRESH(REQUESTS) ","
+	TOLD_READY
+	" SELECT count(*), " HOW_MANY_TOLD " FROM fresh";
 
 /* `clash`: a key is for one spec. */
 static const char submit_with_keys_sql[] =
-        "WITH input AS MATERIALIZED (SELECT * FROM " REQUESTS "),"
-        "clash AS MATERIALIZED ("
-        " SELECT i.n, j.id FROM input i JOIN vega.job j ON j.submitter = " SUBMITTER
-        "  AND " KEY_IS("j.idempotency_key",
-                "i.key") " WHERE j.id <> i.id::uuid AND j.spec::text <> i.spec"
-                         " UNION ALL SELECT n, first::uuid FROM ("
-                         "  SELECT n, spec, first_value(id) OVER key AS first,"
-                         "   first_value(spec) OVER key AS first_spec"
-                         "  FROM input WHERE key IS NOT NULL WINDOW key AS (PARTITION BY key ORDER "
-                         "BY n)) k"
-                         "  WHERE spec <> first_spec)," FRESH(
-                                 "input WHERE NOT EXISTS (SELECT FROM clash)") TOLD_READY
-        " SELECT count(*), " HOW_MANY_TOLD ", (SELECT n FROM clash ORDER BY n LIMIT 1),"
-        " (SELECT id FROM clash ORDER BY n LIMIT 1) FROM fresh";
+	"WITH input AS MATERIALIZED (SELECT * FROM " REQUESTS "),"
+	"clash AS MATERIALIZED ("
+	" SELECT i.n, j.id FROM input i JOIN vega.job j ON j.submitter = " SUBMITTER
+	"  AND j.idempotency_key = ANY (ARRAY[i.key])"
+	" WHERE j.id <> i.id::uuid AND j.spec::text <> i.spec"
+	" UNION ALL SELECT n, first::uuid FROM ("
+	"  SELECT n, spec, first_value(id) OVER key AS first, first_value(spec) OVER key AS first_spec"
+	"  FROM input WHERE key IS NOT NULL WINDOW key AS (PARTITION BY key ORDER BY n)) k"
+	" WHERE spec <> first_spec),"
+	FRESH("input WHERE NOT EXISTS (SELECT FROM clash)") ","
+	TOLD_READY
+	" SELECT count(*), " HOW_MANY_TOLD ", (SELECT n FROM clash ORDER BY n LIMIT 1),"
+	" (SELECT id FROM clash ORDER BY n LIMIT 1) FROM fresh";
+/* clang-format on */
 
 static void add_limit(struct postgres_array *column, uint64_t limit)
 {
@@ -140,14 +143,17 @@ static int note_ids(const PGresult *result, struct store_request *requests, size
 static int find_first(struct postgres_store *store, const struct postgres_parameters *p,
         struct store_request *requests, size_t count, size_t *unknown, struct vega_error *err)
 {
+	/* clang-format off */
 	static const char sql[] =
-	        "SELECT coalesce(j.id, k.id),"
-	        " CASE WHEN j.id IS NULL AND k.spec::text <> i.spec THEN k.id END"
-	        " FROM unnest($1::text[], $2::text[], $3::text[])"
-	        "  WITH ORDINALITY AS i (id, spec, key, n)"
-	        " LEFT JOIN vega.job j ON " KEY_IS("j.id",
-	                "i.id::uuid") " LEFT JOIN vega.job k ON k.submitter = " SUBMITTER
-	                              "  AND " KEY_IS("k.idempotency_key", "i.key") " ORDER BY i.n";
+		"SELECT coalesce(j.id, k.id),"
+		" CASE WHEN j.id IS NULL AND k.spec::text <> i.spec THEN k.id END"
+		" FROM unnest($1::text[], $2::text[], $3::text[])"
+		"  WITH ORDINALITY AS i (id, spec, key, n)"
+		" LEFT JOIN vega.job j ON j.id = ANY (ARRAY[i.id::uuid])"
+		" LEFT JOIN vega.job k ON k.submitter = " SUBMITTER
+		"  AND k.idempotency_key = ANY (ARRAY[i.key])"
+		" ORDER BY i.n";
+	/* clang-format on */
 	struct postgres_parameters found = *p;
 	PGresult *result = NULL;
 	found.count = REQUEST_QUEUE;

@@ -7,6 +7,7 @@ const char *postgres_role(unsigned number, const char **for_all)
 {
 	*for_all = NULL;
 	switch (number) {
+	case SUBMIT_NEW:
 	case SUBMIT:
 	case SUBMIT_WITH_KEYS:
 	case FIND_FIRST:

@@ -455,7 +455,7 @@ static int connect_now(struct postgres_store *store, bool patient, struct vega_e
 int postgres_begin_call(struct postgres_store *store, struct vega_error *err)
 {
 	store->deadline = store_clock_ms() + store->timeout_ms;
-	store->locked = false;
+	store->locked = store->known = false;
 	return store->conn ? 0 : connect_now(store, false, err);
 }
 
@@ -511,6 +511,7 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
 		enum verdict verdict = exchange(store, number, sql, parameters, result);
 		const char *state = PQresultErrorField(*result, PG_DIAG_SQLSTATE);
 		store->locked = state && strcmp(state, "55P03") == 0;
+		store->known = state && strcmp(state, "23505") == 0;
 		if (verdict == DONE) {
 			return 0;
 		}

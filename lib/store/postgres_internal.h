@@ -32,6 +32,7 @@ struct postgres_store {
 	bool hurries;            /* it does not wait for locks: postgres_hurry() */
 	bool listening;
 	bool locked;             /* the last statement waited for a lock in vain */
+	bool known;              /* the last statement met a row with the key of its own */
 	char *denied;            /* why this user may do nothing here at all, or NULL */
 	bool watch_all;          /* since the last wait() more than one job was asked about */
 	char watched[UUID_TEXT]; /* the one that was, or "" */

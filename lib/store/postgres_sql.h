@@ -6,6 +6,7 @@
 
 /* Numbers of statements, for postgres_query(). */
 enum postgres_statement {
+	SUBMIT_NEW,
 	SUBMIT,
 	SUBMIT_WITH_KEYS,
 	FIND_FIRST,

@@ -29,15 +29,16 @@ enum request_column {
 	" not_before, timeout_ms, memory_bytes, output_bytes, n)"
 
 /* clang-format off */
-/* A job that is there already, by its id or by its submitter's key, is left alone. */
-#define FRESH(from) \
+/* A job that is there already, by its id or by its submitter's key, is left alone: */
+#define UNLESS_KNOWN " ON CONFLICT DO NOTHING"
+#define FRESH(from, unless_known) \
 	"fresh AS (" \
 	" INSERT INTO vega.job (id, spec, queue, priority, max_attempts, idempotency_key, labels," \
 	"  not_before, timeout_ms, memory_bytes, output_bytes)" \
 	" SELECT id::uuid, spec::json, queue, priority, max_attempts, key, labels::jsonb," \
 	"  timestamptz 'epoch' + not_before * interval '1 microsecond', timeout_ms," \
-	"  memory_bytes, output_bytes FROM " from " ORDER BY n" \
-	" ON CONFLICT DO NOTHING RETURNING nr, id, queue, priority, not_before)," \
+	"  memory_bytes, output_bytes FROM " from " ORDER BY n" unless_known \
+	" RETURNING nr, id, queue, priority, not_before)," \
 	"state AS (" \
 	" INSERT INTO vega.job_state (nr, queue, priority, due)" \
 	" SELECT nr, queue, priority, coalesce(not_before, now()) FROM fresh)"
@@ -56,10 +57,16 @@ enum request_column {
 	"   WHERE s.state = 'PENDING' AND s.queue = f.queue" \
 	"   ORDER BY priority DESC, nr LIMIT 8) head), false)))"
 
-static const char submit_sql[] =
-	"WITH " FRESH(REQUESTS) ","
-	TOLD_READY
-	" SELECT count(*), " HOW_MANY_TOLD " FROM fresh";
+#define SUBMIT_SQL(unless_known) \
+	"WITH " \
+	FRESH(REQUESTS, unless_known) "," \
+	TOLD_READY \
+	" SELECT count(*), " HOW_MANY_TOLD " FROM fresh"
+static const char submit_sql[] = SUBMIT_SQL(UNLESS_KNOWN);
+
+/* To be ready for a row that is there costs a sixth, and an id is there only when a call is
+ * repeated. So this one is tried first, and fails then. */
+static const char submit_new_sql[] = SUBMIT_SQL("");
 
 /* `clash`: a key is for one spec. */
 static const char submit_with_keys_sql[] =
@@ -72,7 +79,7 @@ static const char submit_with_keys_sql[] =
 	"  SELECT n, spec, first_value(id) OVER key AS first, first_value(spec) OVER key AS first_spec"
 	"  FROM input WHERE key IS NOT NULL WINDOW key AS (PARTITION BY key ORDER BY n)) k"
 	" WHERE spec <> first_spec),"
-	FRESH("input WHERE NOT EXISTS (SELECT FROM clash)") ","
+	FRESH("input WHERE NOT EXISTS (SELECT FROM clash)", UNLESS_KNOWN) ","
 	TOLD_READY
 	" SELECT count(*), " HOW_MANY_TOLD ", (SELECT n FROM clash ORDER BY n LIMIT 1),"
 	" (SELECT id FROM clash ORDER BY n LIMIT 1) FROM fresh";
@@ -168,8 +175,11 @@ static int submit(struct postgres_store *store, const struct postgres_parameters
         struct store_request *requests, size_t count, size_t *unknown, struct vega_error *err)
 {
 	PGresult *result = NULL;
-	int rc = postgres_query(store, keys ? SUBMIT_WITH_KEYS : SUBMIT,
-	        keys ? submit_with_keys_sql : submit_sql, p, &result, err);
+	int rc = postgres_query(store, keys ? SUBMIT_WITH_KEYS : SUBMIT_NEW,
+	        keys ? submit_with_keys_sql : submit_new_sql, p, &result, err);
+	if (rc && !keys && store->known) {
+		rc = postgres_query(store, SUBMIT, submit_sql, p, &result, err);
+	}
 	if (rc == 0 && keys && !PQgetisnull(result, 0, 2)) {
 		size_t n = (size_t)postgres_integer(result, 0, 2) - 1;
 		rc = store_key_taken(&requests[n], PQgetvalue(result, 0, 3), err);

@@ -84,6 +84,13 @@ static void submit_is_idempotent(struct store *store)
 	struct store_request none[2] = {request("twice"), request("twice")};
 	equal(D(store)->submit(store, none, 2, &err), 0, "no key twice");
 	equal(count_queue(store, "twice"), 4, "jobs without a key are their own");
+	struct store_request more[4] = {none[0], request("twice"), none[1]};
+	more[3] = more[1];
+	equal(D(store)->submit(store, more, 4, &err), 0, "ids that are there, and a new one twice");
+	same(more[2].stored_id, none[1].id, "each is the job that it was");
+	same(more[3].stored_id, more[1].id, "or the one that it became");
+	check(!more[0].existed && !more[3].existed, "and none is another's");
+	equal(count_queue(store, "twice"), 5, "one job an id");
 }
 
 /* What a client that repeats a key with something else gets is an error, not another's job. */

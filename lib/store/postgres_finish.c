@@ -27,15 +27,12 @@ enum ending_column {
 	"j.id = ANY (ARRAY[e.job::uuid]) AND s.nr = ANY (ARRAY[j.nr]) AND " FENCE
 
 /* Into job_result, from rows of `ending` with the job's nr. */
-#define RESULT_OF(from) \
+#define RESULT(from) \
+	"result AS (" \
 	" INSERT INTO vega.job_result AS r (nr, lease_seq, summary, records, records_uri," \
 	"  records_size, records_digest, stderr_tail, exit_code)" \
 	" SELECT nr, seq, summary::jsonb, records, records_uri, records_size, records_digest," \
-	"  stderr_tail, exit_code FROM " from
-/* The first lease of a job finds none there, and need not look. */
-#define RESULT(from) \
-	"first_result AS (" RESULT_OF(from) " AND seq = 1)," \
-	"result AS (" RESULT_OF(from) " AND seq > 1" \
+	"  stderr_tail, exit_code FROM " from \
 	" ON CONFLICT (nr) DO UPDATE SET (lease_seq, summary, records, records_uri," \
 	"  records_size, records_digest, stderr_tail, exit_code) = (excluded.lease_seq," \
 	"  excluded.summary, excluded.records, excluded.records_uri, excluded.records_size," \
@@ -48,7 +45,7 @@ static const char commit_sql[] =
 	" FROM ending e, vega.job j WHERE " ENDING_JOBS
 	"  AND s.committed_seq = 0 AND NOT s.cancel_requested"
 	" RETURNING s.nr, e.*),"
-	RESULT("committed WHERE true")
+	RESULT("committed")
 	" SELECT nr FROM committed";
 
 /* state_after() in rules.c says the same in C. */

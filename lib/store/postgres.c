@@ -9,7 +9,6 @@ const char *postgres_role(unsigned number, const char **for_all)
 	switch (number) {
 	case SUBMIT_NEW:
 	case SUBMIT:
-	case SUBMIT_WITH_KEYS:
 	case FIND_FIRST:
 		return "vega_submitter";
 	case CANCEL:

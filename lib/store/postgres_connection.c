@@ -511,7 +511,8 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
 		enum verdict verdict = exchange(store, number, sql, parameters, result);
 		const char *state = PQresultErrorField(*result, PG_DIAG_SQLSTATE);
 		store->locked = state && strcmp(state, "55P03") == 0;
-		store->known = state && strcmp(state, "23505") == 0;
+		const char *constraint = PQresultErrorField(*result, PG_DIAG_CONSTRAINT_NAME);
+		store->known = constraint && strcmp(constraint, "job_id_key") == 0;
 		if (verdict == DONE) {
 			return 0;
 		}

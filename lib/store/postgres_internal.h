@@ -13,10 +13,12 @@
 /* Who waits with vega-status holds this advisory lock shared, so that finishing a job costs a
  * NOTIFY (and its global lock) only while somebody listens: see WATCHED. */
 #define WATCHER_LOCK "1986359137, 1" /* "vega", 1 */
-#define READY_CHANNEL \
-	"vega_ready"             /* a job may have become claimable, or a cancel was asked for \
-	                          */
-#define DONE_CHANNEL "vega_done" /* a job ended; the payload is its id */
+/* A submitter's batches hold this one, with the submitter's hash, each in its turn. */
+#define SUBMIT_LOCK "1986359138"
+/* A job may have become claimable, or a cancel was asked for. */
+#define READY_CHANNEL "vega_ready"
+/* A job ended; the payload is its id. */
+#define DONE_CHANNEL "vega_done"
 
 struct postgres_store {
 	struct store base;
@@ -32,7 +34,7 @@ struct postgres_store {
 	bool hurries;            /* it does not wait for locks: postgres_hurry() */
 	bool listening;
 	bool locked;             /* the last statement waited for a lock in vain */
-	bool known;              /* the last statement met a row with the key of its own */
+	bool known;              /* the last statement met a job with an id of its own */
 	char *denied;            /* why this user may do nothing here at all, or NULL */
 	bool watch_all;          /* since the last wait() more than one job was asked about */
 	char watched[UUID_TEXT]; /* the one that was, or "" */

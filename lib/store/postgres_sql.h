@@ -8,7 +8,6 @@
 enum postgres_statement {
 	SUBMIT_NEW,
 	SUBMIT,
-	SUBMIT_WITH_KEYS,
 	FIND_FIRST,
 	CLAIM_READY,
 	CLAIM = CLAIM_READY + QUEUES_KINDS,
@@ -46,10 +45,9 @@ _Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own
 /*
  * A statement is planned once, perhaps while the tables are empty, and runs when they are not. So a
  * join is written "key = ANY (ARRAY[value])": to the planner that is no equality, which it could
- * turn around, but a look-up by key in the second table.
+ * turn around, but a look-up by key in the second table. Nor does the fence offer it the index of
+ * what is PROCESSING to begin with.
  */
-
-/* The fence, without offering the planner the index of what is PROCESSING to begin with. */
 #define FENCE "s.lease_seq = e.seq AND s.state IS NOT DISTINCT FROM 'PROCESSING'"
 
 #define IN_ONE(parameter) "AND s.queue = " parameter

@@ -29,15 +29,13 @@ enum request_column {
 	" not_before, timeout_ms, memory_bytes, output_bytes, n)"
 
 /* clang-format off */
-/* A job that is there already, by its id or by its submitter's key, is left alone: */
-#define UNLESS_KNOWN " ON CONFLICT DO NOTHING"
-#define FRESH(from, unless_known) \
+#define FRESH(from, on_conflict) \
 	"fresh AS (" \
 	" INSERT INTO vega.job (id, spec, queue, priority, max_attempts, idempotency_key, labels," \
 	"  not_before, timeout_ms, memory_bytes, output_bytes)" \
 	" SELECT id::uuid, spec::json, queue, priority, max_attempts, key, labels::jsonb," \
 	"  timestamptz 'epoch' + not_before * interval '1 microsecond', timeout_ms," \
-	"  memory_bytes, output_bytes FROM " from " ORDER BY n" unless_known \
+	"  memory_bytes, output_bytes FROM " from " ORDER BY n" on_conflict \
 	" RETURNING nr, id, queue, priority, not_before)," \
 	"state AS (" \
 	" INSERT INTO vega.job_state (nr, queue, priority, due)" \
@@ -57,20 +55,24 @@ enum request_column {
 	"   WHERE s.state = 'PENDING' AND s.queue = f.queue" \
 	"   ORDER BY priority DESC, nr LIMIT 8) head), false)))"
 
-#define SUBMIT_SQL(unless_known) \
-	"WITH " \
-	FRESH(REQUESTS, unless_known) "," \
-	TOLD_READY \
-	" SELECT count(*), " HOW_MANY_TOLD " FROM fresh"
-static const char submit_sql[] = SUBMIT_SQL(UNLESS_KNOWN);
+/* To be ready for a job that is there costs a sixth, and an id is there only when a call is repeated:
+ * then this one fails, and is followed by the next one. */
+static const char submit_new_sql[] =
+	"WITH " FRESH(REQUESTS, "") ","
+	TOLD_READY
+	" SELECT count(*), " HOW_MANY_TOLD " FROM fresh";
 
-/* To be ready for a row that is there costs a sixth, and an id is there only when a call is
- * repeated. So this one is tried first, and fails then. */
-static const char submit_new_sql[] = SUBMIT_SQL("");
-
-/* `clash`: a key is for one spec. */
-static const char submit_with_keys_sql[] =
-	"WITH input AS MATERIALIZED (SELECT * FROM " REQUESTS "),"
+/*
+ * A job that is there already, by its id or by its submitter's key, is left alone. `clash`: a key is
+ * for one spec. `turn`: batches with the same keys in different orders would wait for each other in
+ * circles, and again when PostgreSQL has broken one; so those of a submitter pass one by one.
+ */
+static const char submit_sql[] =
+	"WITH turn AS MATERIALIZED ("
+	" SELECT pg_advisory_xact_lock(" SUBMIT_LOCK ", hashtext(session_user))"
+	" WHERE cardinality($1::text[]) > 1),"
+	"input AS MATERIALIZED ("
+	" SELECT * FROM " REQUESTS " WHERE (SELECT count(*) FROM turn) IS NOT NULL),"
 	"clash AS MATERIALIZED ("
 	" SELECT i.n, j.id FROM input i JOIN vega.job j ON j.submitter = " SUBMITTER
 	"  AND j.idempotency_key = ANY (ARRAY[i.key])"
@@ -79,7 +81,7 @@ static const char submit_with_keys_sql[] =
 	"  SELECT n, spec, first_value(id) OVER key AS first, first_value(spec) OVER key AS first_spec"
 	"  FROM input WHERE key IS NOT NULL WINDOW key AS (PARTITION BY key ORDER BY n)) k"
 	" WHERE spec <> first_spec),"
-	FRESH("input WHERE NOT EXISTS (SELECT FROM clash)", UNLESS_KNOWN) ","
+	FRESH("input WHERE NOT EXISTS (SELECT FROM clash)", " ON CONFLICT DO NOTHING") ","
 	TOLD_READY
 	" SELECT count(*), " HOW_MANY_TOLD ", (SELECT n FROM clash ORDER BY n LIMIT 1),"
 	" (SELECT id FROM clash ORDER BY n LIMIT 1) FROM fresh";
@@ -170,17 +172,21 @@ static int find_first(struct postgres_store *store, const struct postgres_parame
 	return rc;
 }
 
-/* *unknown is how many are not stored by it; the others are. */
-static int submit(struct postgres_store *store, const struct postgres_parameters *p, bool keys,
+/* `fresh`: none is expected to be there. *unknown is how many are not stored by it; the others are.
+ */
+static int submit(struct postgres_store *store, const struct postgres_parameters *p, bool fresh,
         struct store_request *requests, size_t count, size_t *unknown, struct vega_error *err)
 {
 	PGresult *result = NULL;
-	int rc = postgres_query(store, keys ? SUBMIT_WITH_KEYS : SUBMIT_NEW,
-	        keys ? submit_with_keys_sql : submit_new_sql, p, &result, err);
-	if (rc && !keys && store->known) {
+	int rc = 0;
+	if (fresh) {
+		rc = postgres_query(store, SUBMIT_NEW, submit_new_sql, p, &result, err);
+		fresh = rc == 0 || !store->known;
+	}
+	if (!fresh) {
 		rc = postgres_query(store, SUBMIT, submit_sql, p, &result, err);
 	}
-	if (rc == 0 && keys && !PQgetisnull(result, 0, 2)) {
+	if (rc == 0 && !fresh && !PQgetisnull(result, 0, 2)) {
 		size_t n = (size_t)postgres_integer(result, 0, 2) - 1;
 		rc = store_key_taken(&requests[n], PQgetvalue(result, 0, 3), err);
 	} else if (rc == 0) {
@@ -214,7 +220,7 @@ int postgres_submit(
 	}
 	rc = rc ? rc : postgres_begin_call(store, err);
 	for (int tries = 0; rc == 0 && unknown > 0; tries++) {
-		rc = submit(store, &p, keys, requests, count, &unknown, err);
+		rc = submit(store, &p, !keys && tries == 0, requests, count, &unknown, err);
 		if (rc == 0 && unknown > 0 && tries == TRIES) {
 			rc = vega_fail(err, VEGA_FATAL,
 			        "%s has a job with this id already, of another submitter",

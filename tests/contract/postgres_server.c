@@ -99,8 +99,9 @@ static _Noreturn void work_through(const char *path)
 		struct job job;
 		struct store_request r = request("crashes");
 		r.max_attempts = 100;
-		if (store->driver->submit(store, &r, 1, &err) == 0) {
-			fprintf(told, "submitted %s\n", r.id);
+		int rc = store->driver->submit(store, &r, 1, &err);
+		if (rc != VEGA_UNAVAILABLE) {
+			fprintf(told, "%s %s\n", rc ? "refused" : "submitted", r.id);
 		}
 		if (claim(store, "w", "crashes", 1, 500, &job) == 1) {
 			struct store_lease lease = {.lease_seq = job.lease_seq};
@@ -122,6 +123,11 @@ static int all_true(struct store *store, const char *path)
 	FILE *told = fopen(path, "r");
 	/* The last line may be cut off: its writer was killed. */
 	while (told && fscanf(told, "%15s %36s", word, id) == 2 && fgetc(told) == '\n') {
+		if (strcmp(word, "refused") == 0) {
+			printf("# %s was refused\n", id);
+			count = -1;
+			break;
+		}
 		struct job job = get(store, id);
 		bool completed = strcmp(word, "completed") == 0;
 		if (completed && job.state != JOB_COMPLETED) {

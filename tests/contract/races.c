@@ -122,6 +122,49 @@ static void one_key_is_one_job(struct store *store)
 	equal(same_id, PROCESSES, "and all were told of");
 }
 
+#define REPEATED 200
+
+/* The same requests by everybody: of the ids given, or of keys, which half have in the other order.
+ */
+static bool submit_the_same(unsigned number, void *context)
+{
+	const struct store_request *ids = context;
+	struct store *store = open_with(60000);
+	struct store_request mine[REPEATED];
+	char keys[REPEATED][16];
+	bool right = true;
+	for (unsigned i = 0; i < REPEATED; i++) {
+		unsigned which = !ids && number % 2 ? REPEATED - 1 - i : i;
+		mine[i] = ids ? ids[i] : request("same keys");
+		snprintf(keys[i], sizeof keys[i], "same %u", which);
+		mine[i].idempotency_key = ids ? NULL : keys[i];
+	}
+	int rc = store->driver->submit(store, mine, REPEATED, &err);
+	for (unsigned i = 0; i < REPEATED && ids; i++) {
+		right = right && !mine[i].existed && strcmp(mine[i].stored_id, mine[i].id) == 0;
+	}
+	close_store(store);
+	return rc == 0 && right;
+}
+
+/* Who waits for another's rows gets them, and nobody waits in a circle. */
+static void batches_meet(struct store *store)
+{
+	enum { PROCESSES = 8 };
+	unsigned by_id = 0, by_key = 0;
+	struct store_request requests[REPEATED];
+	struct store_filter ids = {.queue = "same ids"}, keys = {.queue = "same keys"};
+	for (int i = 0; i < REPEATED; i++) {
+		requests[i] = request("same ids");
+	}
+	equal(together(PROCESSES, submit_the_same, requests), PROCESSES, "8 submit the same ids");
+	store->driver->list(store, &ids, count_job, &by_id, &err);
+	equal(by_id, REPEATED, "which makes one job an id");
+	equal(together(PROCESSES, submit_the_same, NULL), PROCESSES, "8 submit the same keys");
+	store->driver->list(store, &keys, count_job, &by_key, &err);
+	equal(by_key, REPEATED, "which makes one job a key");
+}
+
 static bool cancel_or_finish(unsigned number, void *context)
 {
 	const struct store_lease *lease = context;
@@ -241,6 +284,7 @@ static void checks(void)
 	struct store *store = open_store();
 	each_job_is_claimed_once(store);
 	one_key_is_one_job(store);
+	batches_meet(store);
 	one_end_wins(store);
 	one_takes_over(store);
 	killed_workers_lose_nothing(store);

@@ -492,9 +492,15 @@ static void finish_retries(struct store *store)
 	check(becomes_due(store, "retry"), "until it is due");
 	lease = take(store, "retry");
 	equal(lease.lease_seq, 2, "the lease has risen");
+	result.stderr_tail = "why again";
+	result.exit_code = 8;
 	equal(finish_one(store, &lease, &result, &state), 0, "the last attempt fails");
 	equal(state, JOB_FAILED, "and the job with it");
-	check(state_of(store, r.id) == JOB_FAILED, "FAILED");
+	job = get(store, r.id);
+	check(job.state == JOB_FAILED, "FAILED");
+	same(job.stderr_tail, "why again", "its last words take the place of the first one's");
+	equal(job.exit_code, 8, "and so does its exit code");
+	job_release(&job);
 	strlist_release(&queues);
 }
 

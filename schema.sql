@@ -35,8 +35,8 @@ BEGIN
 		RAISE 'VegaFS needs a database with the encoding UTF8, not %',
 			current_setting('server_encoding');
 	END IF;
-	IF found > 2 THEN
-		RAISE 'the schema vega was made by a newer VegaFS (version %, this is 2)', found
+	IF found > 3 THEN
+		RAISE 'the schema vega was made by a newer VegaFS (version %, this is 3)', found
 			USING HINT = 'Install the schema.sql of that VegaFS.';
 	END IF;
 	IF found IS NULL THEN
@@ -109,18 +109,31 @@ DROP INDEX IF EXISTS vega.job_state_state;
 -- each of five states for a fifth of all rows. So it is told to expect few of any.
 ALTER TABLE vega.job_state ALTER state SET (n_distinct = 1000);
 
--- What the last ended attempt left.
-CREATE TABLE IF NOT EXISTS vega.job_result (
-	nr bigint PRIMARY KEY REFERENCES vega.job ON DELETE CASCADE,
-	lease_seq bigint NOT NULL,
-	summary jsonb,
-	records bytea, -- NDJSON, byte by byte
-	records_uri text,
-	records_size bigint NOT NULL DEFAULT 0,
-	records_digest text,
-	stderr_tail text,
-	exit_code integer NOT NULL DEFAULT 0
-);
+-- Since version 3: what the last ended attempt left. It is NULL while a job waits and runs for the first
+-- time, so the row is narrow as long as it is updated, and PostgreSQL keeps what is large elsewhere anyway.
+-- A table of its own would cost each job another row, another index and a foreign key, a fifth of what a
+-- worker can end in a second.
+ALTER TABLE vega.job_state
+	ADD COLUMN IF NOT EXISTS result_seq bigint, -- the lease that left it
+	ADD COLUMN IF NOT EXISTS summary jsonb,
+	ADD COLUMN IF NOT EXISTS records bytea, -- NDJSON, byte by byte
+	ADD COLUMN IF NOT EXISTS records_uri text,
+	ADD COLUMN IF NOT EXISTS records_size bigint,
+	ADD COLUMN IF NOT EXISTS records_digest text,
+	ADD COLUMN IF NOT EXISTS stderr_tail text,
+	ADD COLUMN IF NOT EXISTS exit_code integer;
+DO $$
+BEGIN
+	IF to_regclass('vega.job_result') IS NOT NULL THEN
+		UPDATE vega.job_state s
+			SET result_seq = r.lease_seq, summary = r.summary, records = r.records,
+				records_uri = r.records_uri, records_size = r.records_size,
+				records_digest = r.records_digest, stderr_tail = r.stderr_tail,
+				exit_code = r.exit_code
+			FROM vega.job_result r WHERE r.nr = s.nr;
+	END IF;
+END
+$$;
 
 -- Since version 2: each worker process that was seen, and when.
 CREATE TABLE IF NOT EXISTS vega.worker (
@@ -137,18 +150,18 @@ CREATE TABLE IF NOT EXISTS vega.worker (
 ) WITH (fillfactor = 70);
 
 INSERT INTO vega.schema_version (version)
-	SELECT 2 WHERE NOT EXISTS (SELECT FROM vega.schema_version);
-UPDATE vega.schema_version SET version = 2, installed = now() WHERE version < 2;
+	SELECT 3 WHERE NOT EXISTS (SELECT FROM vega.schema_version);
+UPDATE vega.schema_version SET version = 3, installed = now() WHERE version < 3;
 
 -- For people: one row a job.
 CREATE OR REPLACE VIEW vega.jobs WITH (security_invoker = true) AS
 	SELECT j.id, s.state, j.queue, j.priority, j.submitter, j.labels, s.attempt, j.max_attempts,
 		j.created, s.due, s.started, s.finished, s.worker, s.lease_until, s.cancel_requested,
-		s.error, r.exit_code, r.summary, j.spec, s.progress
+		s.error, s.exit_code, s.summary, j.spec, s.progress
 	FROM vega.job j
 	JOIN vega.job_state s USING (nr)
-	LEFT JOIN vega.job_result r USING (nr)
 	ORDER BY j.nr DESC;
+DROP TABLE IF EXISTS vega.job_result; -- of versions 1 and 2
 
 -- --- Who may do what ------------------------------------------------------------------------------
 --
@@ -171,7 +184,6 @@ REVOKE ALL ON TYPE vega.state FROM PUBLIC;
 
 ALTER TABLE vega.job ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE vega.job_state ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-ALTER TABLE vega.job_result ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 
 -- Ours are made again; policies of other names are left alone.
 DO $$
@@ -185,7 +197,7 @@ BEGIN
 		EXECUTE format('DROP POLICY %I ON vega.%I', old.policyname, old.tablename);
 	END LOOP;
 	FOR own IN SELECT tablename, tableowner FROM pg_tables
-		WHERE schemaname = 'vega' AND tablename IN ('job', 'job_state', 'job_result')
+		WHERE schemaname = 'vega' AND tablename IN ('job', 'job_state')
 	LOOP
 		EXECUTE format('CREATE POLICY vega_owner ON vega.%I TO %I USING (true)',
 			own.tablename, own.tableowner);
@@ -216,15 +228,13 @@ SELECT count(*) = 4 AS vega_roles FROM pg_roles
 
 REVOKE ALL ON ALL TABLES IN SCHEMA vega FROM vega_submitter, vega_worker, vega_reader, vega_admin;
 GRANT USAGE ON SCHEMA vega TO vega_submitter, vega_worker, vega_reader, vega_admin;
-GRANT SELECT ON vega.schema_version, vega.job, vega.job_state, vega.job_result, vega.jobs
+GRANT SELECT ON vega.schema_version, vega.job, vega.job_state, vega.jobs
 	TO vega_submitter, vega_worker, vega_reader, vega_admin;
 GRANT SELECT ON vega.worker TO vega_worker, vega_reader, vega_admin;
 
 CREATE POLICY vega_read ON vega.job FOR SELECT
 	TO vega_worker, vega_reader, vega_admin USING (true);
 CREATE POLICY vega_read ON vega.job_state FOR SELECT
-	TO vega_worker, vega_reader, vega_admin USING (true);
-CREATE POLICY vega_read ON vega.job_result FOR SELECT
 	TO vega_worker, vega_reader, vega_admin USING (true);
 
 -- The submitter. Who that is comes from the column's default; a state can only begin as PENDING; and
@@ -237,8 +247,6 @@ CREATE POLICY vega_own ON vega.job FOR SELECT TO vega_submitter
 	USING (submitter = session_user COLLATE "default");
 CREATE POLICY vega_own ON vega.job_state FOR SELECT TO vega_submitter
 	USING (EXISTS (SELECT FROM vega.job j WHERE j.nr = job_state.nr));
-CREATE POLICY vega_own ON vega.job_result FOR SELECT TO vega_submitter
-	USING (EXISTS (SELECT FROM vega.job j WHERE j.nr = job_result.nr));
 CREATE POLICY vega_submit ON vega.job FOR INSERT TO vega_submitter
 	WITH CHECK (submitter = session_user COLLATE "default"
 		AND octet_length(spec::text) <= 16 * 1024 * 1024
@@ -269,15 +277,13 @@ CREATE POLICY vega_cancel_own ON vega.job_state FOR UPDATE TO vega_submitter
 
 -- The worker: everything that changes about a job, and nothing of what was submitted.
 GRANT UPDATE (due, state, attempt, lease_seq, finished_seq, committed_seq, worker, lease_until,
-		started, finished, progress, error)
+		started, finished, progress, error, result_seq, summary, records, records_uri,
+		records_size, records_digest, stderr_tail, exit_code)
 	ON vega.job_state TO vega_worker;
-GRANT INSERT, UPDATE ON vega.job_result TO vega_worker;
 GRANT INSERT, UPDATE, DELETE ON vega.worker TO vega_worker;
 CREATE POLICY vega_work ON vega.job_state FOR UPDATE TO vega_worker USING (true);
-CREATE POLICY vega_finish ON vega.job_result FOR INSERT TO vega_worker WITH CHECK (true);
-CREATE POLICY vega_work ON vega.job_result FOR UPDATE TO vega_worker USING (true);
 
--- The administrator. A job's state and result go with it. To lock a job needs the right to update a
+-- The administrator. A job's state, and its result, go with it. To lock a job needs the right to update a
 -- column, which the policy then refuses.
 GRANT DELETE ON vega.job, vega.worker TO vega_admin;
 GRANT UPDATE (labels) ON vega.job TO vega_admin;

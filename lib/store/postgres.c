@@ -26,9 +26,8 @@ const char *postgres_role(unsigned number, const char **for_all)
 }
 
 #define RESULT_COLUMNS \
-	", r.summary, r.records_uri, r.records_size, r.records_digest, r.stderr_tail, r.exit_code"
-#define RECORDS_COLUMN ", r.records"
-#define RESULT_TABLE " LEFT JOIN vega.job_result r USING (nr)"
+	", s.summary, s.records_uri, s.records_size, s.records_digest, s.stderr_tail, s.exit_code"
+#define RECORDS_COLUMN ", s.records"
 
 static struct postgres_store *handle(struct store *base)
 {
@@ -196,10 +195,10 @@ static int postgres_get(
 	postgres_add_text(&p, canonical);
 	rc = records ? postgres_query(store, GET_RECORDS,
 	                       "SELECT " JOB_COLUMNS RESULT_COLUMNS RECORDS_COLUMN JOB_TABLES
-	                               RESULT_TABLE " WHERE j.id = $1::uuid",
+	                               " WHERE j.id = $1::uuid",
 	                       &p, &reply, err)
 	             : postgres_query(store, GET,
-	                       "SELECT " JOB_COLUMNS RESULT_COLUMNS JOB_TABLES RESULT_TABLE
+	                       "SELECT " JOB_COLUMNS RESULT_COLUMNS JOB_TABLES
 	                       " WHERE j.id = $1::uuid",
 	                       &p, &reply, err);
 	if (rc == 0 && PQntuples(reply) == 0) {

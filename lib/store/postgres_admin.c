@@ -126,9 +126,8 @@ int postgres_stats(struct store *base, int (*each)(const struct store_stats *sta
 
 /* The job is locked, not its state: an administrator may lock any, and change none. */
 #define PRUNE_SQL(lock) \
-	"SELECT s.nr, j.id, s.lease_seq, j.spec, r.records_uri, coalesce(r.records_size, 0)" \
+	"SELECT s.nr, j.id, s.lease_seq, j.spec, s.records_uri, coalesce(s.records_size, 0)" \
 	" FROM vega.job_state s JOIN vega.job j USING (nr)" \
-	" LEFT JOIN vega.job_result r ON r.nr = s.nr AND r.nr > $1::bigint" \
 	" WHERE s.nr > $1::bigint AND j.nr > $1::bigint AND s.state = ANY ($2::vega.state[])" \
 	" AND s.finished <= now() - $3::bigint * interval '1 millisecond'" \
 	" AND ($4::text IS NULL OR s.queue = $4)" \

@@ -407,14 +407,14 @@ void postgres_hurry(struct postgres_store *store)
 
 static int check_version(struct postgres_store *store, int version, struct vega_error *err)
 {
-	if (version > STORE_SCHEMA_VERSION) {
+	if (version > POSTGRES_SCHEMA_VERSION) {
 		return vega_fail(err, VEGA_FATAL,
 		        "%s was made by a newer VegaFS (schema %d, this one knows %d); install "
 		        "that "
 		        "version",
-		        store->label, version, STORE_SCHEMA_VERSION);
+		        store->label, version, POSTGRES_SCHEMA_VERSION);
 	}
-	if (version < STORE_SCHEMA_VERSION) {
+	if (version < POSTGRES_SCHEMA_VERSION) {
 		return vega_fail(err, VEGA_FATAL,
 		        "%s has an older VegaFS schema; run: psql -d '%s' -f schema.sql",
 		        store->label, PQdb(store->conn));

@@ -26,27 +26,22 @@ enum ending_column {
 #define ENDING_JOBS \
 	"j.id = ANY (ARRAY[e.job::uuid]) AND s.nr = ANY (ARRAY[j.nr]) AND " FENCE
 
-/* Into job_result, from rows of `ending` with the job's nr. */
-#define RESULT(from) \
-	"result AS (" \
-	" INSERT INTO vega.job_result AS r (nr, lease_seq, summary, records, records_uri," \
-	"  records_size, records_digest, stderr_tail, exit_code)" \
-	" SELECT nr, seq, summary::jsonb, records, records_uri, records_size, records_digest," \
-	"  stderr_tail, exit_code FROM " from \
-	" ON CONFLICT (nr) DO UPDATE SET (lease_seq, summary, records, records_uri," \
-	"  records_size, records_digest, stderr_tail, exit_code) = (excluded.lease_seq," \
-	"  excluded.summary, excluded.records, excluded.records_uri, excluded.records_size," \
-	"  excluded.records_digest, excluded.stderr_tail, excluded.exit_code))"
+/* Sets what an attempt leaves, if `stored`; else what an earlier one has left stays. */
+#define RESULT(stored) \
+	"  result_seq = CASE WHEN " stored " THEN e.seq ELSE s.result_seq END," \
+	"  summary = CASE WHEN " stored " THEN e.summary::jsonb ELSE s.summary END," \
+	"  records = CASE WHEN " stored " THEN e.records ELSE s.records END," \
+	"  records_uri = CASE WHEN " stored " THEN e.records_uri ELSE s.records_uri END," \
+	"  records_size = CASE WHEN " stored " THEN e.records_size ELSE s.records_size END," \
+	"  records_digest = CASE WHEN " stored " THEN e.records_digest ELSE s.records_digest END"
 
 static const char commit_sql[] =
-	"WITH " ENDING ","
-	"committed AS ("
-	" UPDATE vega.job_state s SET committed_seq = s.lease_seq"
+	"WITH " ENDING
+	" UPDATE vega.job_state s SET committed_seq = s.lease_seq," RESULT("true") ","
+	"  stderr_tail = e.stderr_tail, exit_code = e.exit_code"
 	" FROM ending e, vega.job j WHERE " ENDING_JOBS
 	"  AND s.committed_seq = 0 AND NOT s.cancel_requested"
-	" RETURNING s.nr, e.*),"
-	RESULT("committed")
-	" SELECT nr FROM committed";
+	" RETURNING s.nr";
 
 /* state_after() in rules.c says the same in C. */
 #define STATE_AFTER \
@@ -55,8 +50,10 @@ static const char commit_sql[] =
 	" WHEN e.outcome = 'RETRY' AND s.attempt >= j.max_attempts THEN 'FAILED'" \
 	" WHEN e.outcome IN ('RETRY', 'RELEASED') THEN 'PENDING' ELSE e.outcome END"
 
-/* $12 what another attempt after 1, 2, … waits. `added`: what publishing adds to the result that was
- * committed. */
+/* $12 what another attempt after 1, 2, … waits. The result of a committed attempt is stored already;
+ * publishing its files adds to it. */
+#define STORED "e.outcome <> 'RELEASED' AND s.committed_seq = 0"
+#define ADDED "e.outcome = 'COMPLETED' AND s.committed_seq > 0"
 #define ENDED(condition) \
 	"ended AS (" \
 	" UPDATE vega.job_state s SET" \
@@ -67,15 +64,14 @@ static const char commit_sql[] =
 	"    * interval '1 millisecond' ELSE interval '0' END," \
 	"  attempt = s.attempt - CASE WHEN e.outcome = 'RELEASED' THEN 1 ELSE 0 END," \
 	"  error = CASE WHEN e.outcome = 'RELEASED' THEN s.error ELSE e.problem END," \
-	"  finished_seq = s.lease_seq, lease_until = NULL" \
+	"  finished_seq = s.lease_seq, lease_until = NULL," \
+	RESULT(STORED) "," \
+	"  stderr_tail = CASE WHEN " STORED " THEN e.stderr_tail" \
+	"   WHEN " ADDED " THEN coalesce(e.stderr_tail, s.stderr_tail) ELSE s.stderr_tail END," \
+	"  exit_code = CASE WHEN " STORED " THEN e.exit_code" \
+	"   WHEN " ADDED " THEN greatest(s.exit_code, e.exit_code) ELSE s.exit_code END" \
 	" FROM ending e, vega.job j WHERE " ENDING_JOBS condition \
-	" RETURNING s.nr, j.id, s.state, s.committed_seq, e.*)," \
-	RESULT("ended WHERE outcome <> 'RELEASED' AND committed_seq = 0") "," \
-	"added AS (" \
-	" UPDATE vega.job_result r SET exit_code = greatest(r.exit_code, e.exit_code)," \
-	"  stderr_tail = coalesce(e.stderr_tail, r.stderr_tail)" \
-	" FROM ended e WHERE r.nr = ANY (ARRAY[e.nr])" \
-	"  AND e.committed_seq > 0 AND e.state = 'COMPLETED')"
+	" RETURNING s.nr, j.id, s.state, e.n)"
 #define ENDED_TOLD \
 	TOLD("ended") \
 	" SELECT n, state, " HOW_MANY_TOLD " FROM ended"

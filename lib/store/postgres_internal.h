@@ -10,6 +10,9 @@
 
 #include "store/store_internal.h"
 
+/* Of schema.sql. */
+#define POSTGRES_SCHEMA_VERSION 3
+
 /* Who waits with vega-status holds this advisory lock shared, so that finishing a job costs a
  * NOTIFY (and its global lock) only while somebody listens: see WATCHED. */
 #define WATCHER_LOCK "1986359137, 1" /* "vega", 1 */

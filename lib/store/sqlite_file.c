@@ -92,7 +92,7 @@ const char sqlite_schema[] =
         " exit_code INTEGER NOT NULL"
         ") STRICT;" WORKER_TABLE;
 
-const char *const sqlite_upgrades[STORE_SCHEMA_VERSION] = {
+const char *const sqlite_upgrades[SQLITE_SCHEMA_VERSION] = {
         [1] = "ALTER TABLE job ADD COLUMN timeout_ms INTEGER;"
               "ALTER TABLE job ADD COLUMN memory_bytes INTEGER;"
               "ALTER TABLE job ADD COLUMN output_bytes INTEGER;" WORKER_TABLE,
@@ -228,7 +228,7 @@ static unsigned char *empty_store(size_t *size)
 	unsigned char *bytes = NULL;
 	char marks[96];
 	snprintf(marks, sizeof marks, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
-	        APPLICATION_ID, STORE_SCHEMA_VERSION);
+	        APPLICATION_ID, SQLITE_SCHEMA_VERSION);
 	if (sqlite3_open(":memory:", &memory) == SQLITE_OK &&
 	        sqlite3_exec(memory, marks, NULL, NULL, NULL) == SQLITE_OK &&
 	        sqlite3_exec(memory, sqlite_schema, NULL, NULL, NULL) == SQLITE_OK) {
@@ -382,10 +382,10 @@ static int upgrade(struct sqlite_store *store, struct vega_error *err)
 	int64_t version = 0;
 	int rc = sqlite_run(store, "BEGIN IMMEDIATE", err);
 	rc = rc ? rc : sqlite_integer(store, "PRAGMA user_version", &version, err);
-	for (; rc == 0 && version < STORE_SCHEMA_VERSION; version++) {
+	for (; rc == 0 && version < SQLITE_SCHEMA_VERSION; version++) {
 		rc = sqlite_run(store, sqlite_upgrades[version], err);
 	}
-	snprintf(mark, sizeof mark, "PRAGMA user_version = %d", STORE_SCHEMA_VERSION);
+	snprintf(mark, sizeof mark, "PRAGMA user_version = %d", SQLITE_SCHEMA_VERSION);
 	rc = rc ? rc : sqlite_run(store, mark, err);
 	return rc ? rc : sqlite_run(store, "COMMIT", err);
 }
@@ -405,18 +405,18 @@ static int check_identity(struct sqlite_store *store, struct vega_error *err)
 		        "sqlite:%s is a database of another program; name another file",
 		        store->path);
 	}
-	if (version > STORE_SCHEMA_VERSION) {
+	if (version > SQLITE_SCHEMA_VERSION) {
 		return vega_fail(err, VEGA_FATAL,
 		        "sqlite:%s was made by a newer VegaFS (schema %lld, this one knows %d); "
 		        "install that version",
-		        store->path, (long long)version, STORE_SCHEMA_VERSION);
+		        store->path, (long long)version, SQLITE_SCHEMA_VERSION);
 	}
 	if (version < 1) {
 		return vega_fail(err, VEGA_FATAL,
 		        "sqlite:%s has the schema version %lld, which never was; it is damaged",
 		        store->path, (long long)version);
 	}
-	return version < STORE_SCHEMA_VERSION ? upgrade(store, err) : 0;
+	return version < SQLITE_SCHEMA_VERSION ? upgrade(store, err) : 0;
 }
 
 /* Durable when it returns: FULL also syncs the truncation of the rollback journal. */

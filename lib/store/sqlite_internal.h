@@ -29,10 +29,11 @@ struct sqlite_store {
 	"(" key " IS NULL OR EXISTS (SELECT 1 FROM json_each(j.labels) l" \
 	" WHERE l.key = " key " AND l.value = " value "))"
 
+#define SQLITE_SCHEMA_VERSION 2
 extern const char sqlite_schema[];
 
 /* What turns a store of version n into one of version n + 1. */
-extern const char *const sqlite_upgrades[STORE_SCHEMA_VERSION];
+extern const char *const sqlite_upgrades[SQLITE_SCHEMA_VERSION];
 
 /* Opens what `path` names, after creating it when nothing is there. sqlite_file_close() is needed
  * even after a failure. */

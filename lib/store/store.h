@@ -20,8 +20,6 @@
 #include "base/strlist.h"
 #include "job/job.h"
 
-#define STORE_SCHEMA_VERSION 2
-
 struct store_driver;
 struct store {
 	const struct store_driver *driver;

@@ -66,7 +66,6 @@ static char *contents(void)
 	static const char sql[] =
 	        "SELECT md5((SELECT string_agg(j::text, '|' ORDER BY nr) FROM vega.job j)"
 	        " || (SELECT string_agg(s::text, '|' ORDER BY nr) FROM vega.job_state s)"
-	        " || (SELECT string_agg(r::text, '|' ORDER BY nr) FROM vega.job_result r)"
 	        " || (SELECT string_agg(w::text, '|') FROM vega.worker w)"
 	        " || (SELECT version FROM vega.schema_version))";
 	PGconn *conn = connect_as("tester");
@@ -132,8 +131,9 @@ static const char *const for_nobody[] = {
         " SELECT nr + 1000, 'q', 0, now(), 7 FROM vega.job",
         "INSERT INTO vega.job_state (nr, queue, priority, due, state)"
         " SELECT nr + 1000, 'q', 0, now(), 'COMPLETED' FROM vega.job",
+        "INSERT INTO vega.job_state (nr, queue, priority, due, summary)"
+        " SELECT nr + 1000, 'q', 0, now(), '{}' FROM vega.job",
         "DELETE FROM vega.job_state",
-        "DELETE FROM vega.job_result",
         "UPDATE vega.schema_version SET version = 99",
         "DELETE FROM vega.schema_version",
         "TRUNCATE vega.job CASCADE",
@@ -148,7 +148,7 @@ static const char *const for_nobody[] = {
         "DROP POLICY vega_own ON vega.job",
         "ALTER TABLE vega.job DISABLE ROW LEVEL SECURITY",
         "ALTER TABLE vega.job ALTER submitter SET DEFAULT 'bob'",
-        "DROP TABLE vega.job_result",
+        "DROP TABLE vega.job_state",
         "SET SESSION AUTHORIZATION tester",
         "SET ROLE tester",
 };
@@ -201,16 +201,14 @@ static const struct attempt forbidden[] = {
         {"alice", "UPDATE vega.job_state SET lease_until = 'infinity'" STATE("alice-processing")},
         {"alice", "UPDATE vega.job_state SET error = ''" STATE("alice-pending")},
         {"alice", "UPDATE vega.job_state SET due = now()" STATE("alice-pending")},
-        {"alice", "INSERT INTO vega.job_result (nr, lease_seq) SELECT nr, 1 FROM vega.job"},
-        {"alice", "UPDATE vega.job_result SET summary = '{}'"},
+        {"alice", "UPDATE vega.job_state SET result_seq = 1"},
+        {"alice", "UPDATE vega.job_state SET summary = '{}'"},
         {"alice", "DELETE FROM vega.job"},
         {"alice", "SELECT FROM vega.job FOR UPDATE"},
         /* Those of another. */
         {"alice", "SELECT FROM vega.job WHERE submitter <> 'alice'"},
         {"alice", "SELECT FROM vega.jobs WHERE submitter <> 'alice'"},
         {"alice", "SELECT FROM vega.job_state WHERE queue LIKE 'bob%'"},
-        {"alice", "SELECT FROM vega.job_result r WHERE NOT EXISTS"
-                  " (SELECT FROM vega.job j WHERE j.nr = r.nr)"},
         {"alice", "SET row_security = off; SELECT FROM vega.job"},
         {"alice", "UPDATE vega.job_state SET " CANCELLED STATE("bob-pending")},
         {"alice", "UPDATE vega.job_state SET cancel_requested = true" STATE("bob-processing")},
@@ -230,13 +228,12 @@ static const struct attempt forbidden[] = {
         {"wally", "UPDATE vega.job_state SET cancel_requested = false"},
         /* A reader changes nothing, and keeps nobody from it. */
         {"rita", NEW_JOB("", "")},
-        {"rita", "INSERT INTO vega.job_result (nr, lease_seq) SELECT nr, 1 FROM vega.job"},
         {"rita", "INSERT INTO vega.job_state (nr, queue, priority, due)"
                  " SELECT nr, 'q', 0, now() FROM vega.job"},
         {"rita", "UPDATE vega.job_state SET " CANCELLED},
         {"rita", "UPDATE vega.job_state SET cancel_requested = true"},
         {"rita", "UPDATE vega.job_state SET lease_until = now()"},
-        {"rita", "UPDATE vega.job_result SET summary = '{}'"},
+        {"rita", "UPDATE vega.job_state SET summary = '{}'"},
         {"rita", "DELETE FROM vega.job"},
         {"rita", "DELETE FROM vega.worker"},
         {"rita", "SELECT FROM vega.job_state FOR SHARE"},
@@ -247,13 +244,11 @@ static const struct attempt forbidden[] = {
         {"adam", "UPDATE vega.job_state SET " CANCELLED STATE("bob-completed")},
         {"adam", "UPDATE vega.job_state SET " CANCELLED STATE("bob-processing")},
         {"adam", "UPDATE vega.job_state SET lease_seq = 9"},
-        {"adam", "UPDATE vega.job_result SET summary = '{}'"},
+        {"adam", "UPDATE vega.job_state SET summary = '{}'"},
         {"adam", "UPDATE vega.job SET labels = '{}'"},
-        {"adam", "INSERT INTO vega.job_result (nr, lease_seq) SELECT nr, 1 FROM vega.job"},
         /* Who has no role has nothing. */
         {"nobody", "SELECT FROM vega.job"},
         {"nobody", "SELECT FROM vega.job_state"},
-        {"nobody", "SELECT FROM vega.job_result"},
         {"nobody", "SELECT FROM vega.jobs"},
         {"nobody", "SELECT FROM vega.worker"},
         {"nobody", "SELECT FROM vega.schema_version"},
@@ -292,7 +287,7 @@ static void forbids(void)
 static void allows(void)
 {
 	is_int(try_as("alice", "SELECT FROM vega.jobs"), 4, "a submitter sees its own jobs");
-	is_int(try_as("alice", "SELECT FROM vega.job_result"), 2, "and their results");
+	is_int(try_as("alice", "SELECT FROM vega.job_state WHERE result_seq > 0"), 2, "and their results");
 	is_int(try_as("carl", "SELECT FROM vega.jobs"), 8, "one who reads too sees all");
 	is_int(try_as("wally", "SELECT FROM vega.jobs"), 8, "a worker sees all");
 	is_int(try_as("rita", "SELECT FROM vega.jobs"), 8, "a reader sees all");
@@ -309,7 +304,7 @@ static void allows(void)
 	               "UPDATE vega.job_state SET cancel_requested = true" STATE("bob-processing")),
 	        1, "anybody's");
 	is_int(try_as("adam", "DELETE FROM vega.job" STATE("bob-completed")), 1, "and removes");
-	is_int(try_as("tester", "SELECT FROM vega.job_result"), 3, "with the result");
+	is_int(try_as("tester", "SELECT FROM vega.job_state WHERE result_seq > 0"), 3, "with the result");
 	is_int(try_as("adam", "DELETE FROM vega.worker"), 1, "a worker that is gone too");
 }
 

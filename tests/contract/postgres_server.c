@@ -307,7 +307,7 @@ static void knows_its_schema(void)
 	refuses(contract_url, VEGA_FATAL, "newer VegaFS", "a newer schema");
 	run("UPDATE vega.schema_version SET version = 0");
 	refuses(contract_url, VEGA_FATAL, "schema.sql", "an older schema");
-	run("UPDATE vega.schema_version SET version = 2");
+	run("UPDATE vega.schema_version SET version = 3");
 	run("CREATE DATABASE bare");
 	char url[400];
 	snprintf(url, sizeof url, "%s&dbname=bare", contract_url);
@@ -341,6 +341,28 @@ static char *columns(const char *database)
 	return line_of(command);
 }
 
+/* The jobs of the fixture: one has ended, one is waiting. */
+static void keeps_jobs(struct store *store)
+{
+	static const char ended[] = "01980000-0000-7000-8000-000000000001";
+	static const char waiting[] = "01980000-0000-7000-8000-000000000002";
+	struct job job;
+	is_int(store->driver->get(store, ended, STORE_PART_RESULT | STORE_PART_RECORDS, &job, &err),
+	        0, "a job of before is there");
+	is_str(job.summary, "{\"type\": \"summary\"}", "with its summary");
+	is_str(job.records, "{\"type\":\"entry\",\"path\":\"/d\u00e4ta\"}\n", "its records,");
+	is_str(job.records_uri, "file://host/file", "their place,");
+	is_int((int)job.records_size, 35, "their size,");
+	is_str(job.records_digest, "xxh128:12", "their digest,");
+	is_str(job.stderr_tail, "tail", "its last words,");
+	is_int(job.exit_code, 1, "and its exit code");
+	job_release(&job);
+	is_int(store->driver->get(store, waiting, STORE_PART_RESULT, &job, &err), 0,
+	        "one that waits, too");
+	ok(!job.summary, "without a result");
+	job_release(&job);
+}
+
 static void schema_is_upgraded(void)
 {
 	run("CREATE DATABASE older");
@@ -360,6 +382,7 @@ static void schema_is_upgraded(void)
 	struct store_request r = request("upgraded");
 	is_int(store_open(url, 0, &store, &err), 0, "it can be opened");
 	is_int(store->driver->submit(store, &r, 1, &err), 0, "and used");
+	keeps_jobs(store);
 	close_store(store);
 }
 
@@ -372,7 +395,7 @@ static void schema_is_idempotent(void)
 	said = load_schema("vega");
 	ok(strstr(said, "newer VegaFS"), "it refuses a newer one: %s", said);
 	free(said);
-	run("UPDATE vega.schema_version SET version = 2");
+	run("UPDATE vega.schema_version SET version = 3");
 	run("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0");
 	said = load_schema("ascii");
 	ok(strstr(said, "UTF8"), "and another encoding: %s", said);
@@ -449,9 +472,7 @@ static void pages_cost_what_they_hold(void)
 	    " SELECT gen_random_uuid(), '{}', 'pages' FROM generate_series(1, 20000);"
 	    "INSERT INTO vega.job_state (nr, queue, priority, due, state, finished)"
 	    " SELECT nr, queue, 0, now(), 'COMPLETED', now() FROM vega.job WHERE queue = 'pages';"
-	    "INSERT INTO vega.job_result (nr, lease_seq)"
-	    " SELECT nr, 1 FROM vega.job WHERE queue = 'pages';"
-	    "ANALYZE vega.job, vega.job_state, vega.job_result");
+	    "ANALYZE vega.job, vega.job_state");
 	for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
 		struct store *store = open_store();
 		long long before = read_of_jobs(), rows = 0;

@@ -105,6 +105,9 @@ CREATE INDEX IF NOT EXISTS job_state_running
 CREATE INDEX IF NOT EXISTS job_state_ended_badly
 	ON vega.job_state (nr) WHERE state IN ('FAILED', 'CANCELLED');
 DROP INDEX IF EXISTS vega.job_state_state;
+-- A job has up to three entries there at a time: as PENDING, as PROCESSING, and ended. Room for them is
+-- cheaper than pages that are split and searched for entries of the dead: 4 to 6 % of a batch's time.
+ALTER INDEX vega.job_state_pkey SET (fillfactor = 30);
 -- Where row-level security applies, the planner may not look at how often a value occurs, and takes
 -- each of five states for a fifth of all rows. So it is told to expect few of any.
 ALTER TABLE vega.job_state ALTER state SET (n_distinct = 1000);

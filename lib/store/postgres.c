@@ -195,7 +195,7 @@ static int postgres_get(
 	postgres_add_text(&p, canonical);
 	rc = records ? postgres_query(store, GET_RECORDS,
 	                       "SELECT " JOB_COLUMNS RESULT_COLUMNS RECORDS_COLUMN JOB_TABLES
-	                               " WHERE j.id = $1::uuid",
+	                       " WHERE j.id = $1::uuid",
 	                       &p, &reply, err)
 	             : postgres_query(store, GET,
 	                       "SELECT " JOB_COLUMNS RESULT_COLUMNS JOB_TABLES

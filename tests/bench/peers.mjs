@@ -1,6 +1,6 @@
 // What two other job queues on PostgreSQL do in a second. Clients are processes, which begin together.
 //
-//   node peers.mjs PEER submit URL CLIENTS BATCH SECONDS             jobs submitted a second, BATCH a call
+//   node peers.mjs PEER submit URL CLIENTS BATCH SECONDS [calls=N]   jobs submitted a second, BATCH a call, N at once
 //   node peers.mjs PEER work URL CLIENTS BATCH JOBS [SETTING=N]...   jobs worked off a second, of JOBS
 //   node peers.mjs PEER wait URL JOBS                                ms from submission to start: median, p99
 //
@@ -131,7 +131,9 @@ async function client(peer, what, url, batch, amount, set) {
 	await go;
 	const end = now() + amount * 1000;
 	if (what === "submit") {
-		for (; now() < end; count += batch) await peer.submit(batch);
+		await Promise.all(times(set.calls ?? 1, async () => {
+			for (; now() < end; count += batch) await peer.submit(batch);
+		}));
 	} else if (peer === graphile) {
 		const timer = setInterval(() => count && report(), 1);
 		const finish = await peer.start(batch, set, () => { first ??= now(); count++; });

@@ -287,7 +287,8 @@ static void forbids(void)
 static void allows(void)
 {
 	is_int(try_as("alice", "SELECT FROM vega.jobs"), 4, "a submitter sees its own jobs");
-	is_int(try_as("alice", "SELECT FROM vega.job_state WHERE result_seq > 0"), 2, "and their results");
+	is_int(try_as("alice", "SELECT FROM vega.job_state WHERE result_seq > 0"), 2,
+	        "and their results");
 	is_int(try_as("carl", "SELECT FROM vega.jobs"), 8, "one who reads too sees all");
 	is_int(try_as("wally", "SELECT FROM vega.jobs"), 8, "a worker sees all");
 	is_int(try_as("rita", "SELECT FROM vega.jobs"), 8, "a reader sees all");
@@ -304,7 +305,8 @@ static void allows(void)
 	               "UPDATE vega.job_state SET cancel_requested = true" STATE("bob-processing")),
 	        1, "anybody's");
 	is_int(try_as("adam", "DELETE FROM vega.job" STATE("bob-completed")), 1, "and removes");
-	is_int(try_as("tester", "SELECT FROM vega.job_state WHERE result_seq > 0"), 3, "with the result");
+	is_int(try_as("tester", "SELECT FROM vega.job_state WHERE result_seq > 0"), 3,
+	        "with the result");
 	is_int(try_as("adam", "DELETE FROM vega.worker"), 1, "a worker that is gone too");
 }
 

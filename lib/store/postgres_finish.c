@@ -17,7 +17,7 @@ enum ending_column {
 };
 /* clang-format off */
 #define ENDING \
-	"ending AS MATERIALIZED (" \
+	"ending AS (" \
 	" SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[]," \
 	"  $6::bytea[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::bigint[])" \
 	" WITH ORDINALITY AS e (job, seq, outcome, problem, summary, records, records_uri," \
@@ -71,7 +71,7 @@ static const char commit_sql[] =
 	"  exit_code = CASE WHEN " STORED " THEN e.exit_code" \
 	"   WHEN " ADDED " THEN greatest(s.exit_code, e.exit_code) ELSE s.exit_code END" \
 	" FROM ending e, vega.job j WHERE " ENDING_JOBS condition \
-	" RETURNING s.nr, j.id, s.state, e.n)"
+	" RETURNING j.id, s.state, e.n)"
 #define ENDED_TOLD \
 	TOLD("ended") \
 	" SELECT n, state, " HOW_MANY_TOLD " FROM ended"
@@ -91,8 +91,8 @@ static const char finish_free_sql[] =
 
 /*
  * The same, and a claim: $13 how many, $14 worker, $15 lease, $16 queues. Both look at the jobs as
- * they were before, so none is ended and claimed at once: what looks like an equality of two jobs
- * never holds, and puts rows of both kinds into one result.
+ * they were before, so none is ended and claimed at once. A row is a job that was claimed, or how an
+ * attempt ended.
  *
  * `ready` comes first. A job that another worker has claimed since our snapshot still looks PENDING
  * in it; it is seen not to be, but PostgreSQL locks its row to find that out, and then its worker
@@ -105,10 +105,10 @@ static const char finish_free_sql[] =
 	ENDED(" AND (SELECT count(*) FROM ready) IS NOT NULL") "," \
 	TOLD("ended") "," \
 	TAKEN("ready", "$14", "$15") \
-	" SELECT " JOB_COLUMNS ", e.n, e.state, " HOW_MANY_TOLD \
-	" FROM ended e FULL JOIN" \
-	"  (taken s JOIN vega.job j ON j.nr = ANY (ARRAY[s.nr])) ON e.nr = s.nr" \
-	" ORDER BY s.priority DESC, s.nr"
+	" (SELECT " JOB_COLUMNS ", NULL::bigint, NULL::vega.state, " HOW_MANY_TOLD \
+	" FROM taken s JOIN vega.job j ON j.nr = ANY (ARRAY[s.nr])" \
+	" ORDER BY s.priority DESC, s.nr)" \
+	" UNION ALL SELECT " NO_JOB ", n, state, " HOW_MANY_TOLD " FROM ended"
 /* clang-format on */
 enum { CLAIMED_ENDING = COLUMN_NR + 1, CLAIMED_STATE };
 

@@ -40,6 +40,10 @@ _Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own
 	" s.lease_seq, s.committed_seq, s.worker, " \
 	CLOCK_US("s.lease_until") ", " CLOCK_US("s.started") ", " CLOCK_US("s.finished") ", " \
 	"s.cancel_requested::integer, s.progress, s.error, j.nr"
+/* As many columns. */
+#define NO_JOB \
+	"NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL," \
+	" NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
 #define JOB_TABLES " FROM vega.job j JOIN vega.job_state s USING (nr)"
 
 /*

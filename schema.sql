@@ -113,9 +113,9 @@ ALTER INDEX vega.job_state_pkey SET (fillfactor = 30);
 ALTER TABLE vega.job_state ALTER state SET (n_distinct = 1000);
 
 -- Since version 3: what the last ended attempt left. It is NULL while a job waits and runs for the first
--- time, so the row is narrow as long as it is updated, and PostgreSQL keeps what is large elsewhere anyway.
--- A table of its own would cost each job another row, another index and a foreign key, a fifth of what a
--- worker can end in a second.
+-- time, so the row is narrow as long as it is updated; of a row of 2 kB and more, what is large is kept
+-- elsewhere, without an attempt to get it below that. A table of its own would cost each job another row,
+-- another index and a foreign key, a fifth of what a worker can end in a second.
 ALTER TABLE vega.job_state
 	ADD COLUMN IF NOT EXISTS result_seq bigint, -- the lease that left it
 	ADD COLUMN IF NOT EXISTS summary jsonb,
@@ -124,7 +124,8 @@ ALTER TABLE vega.job_state
 	ADD COLUMN IF NOT EXISTS records_size bigint,
 	ADD COLUMN IF NOT EXISTS records_digest text,
 	ADD COLUMN IF NOT EXISTS stderr_tail text,
-	ADD COLUMN IF NOT EXISTS exit_code integer;
+	ADD COLUMN IF NOT EXISTS exit_code integer,
+	SET (toast_tuple_target = 256);
 DO $$
 BEGIN
 	IF to_regclass('vega.job_result') IS NOT NULL THEN

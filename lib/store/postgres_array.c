@@ -23,6 +23,7 @@ static void add_element(struct postgres_array *array, int32_t type, const void *
 		}
 	}
 	array->type = type;
+	array->known = array->known || bytes;
 	add_int32(&array->bytes, bytes ? (int32_t)len : -1);
 	buf_add(&array->bytes, bytes, bytes ? len : 0);
 }
@@ -60,7 +61,7 @@ bool postgres_add_arrays(
 		uint32_t elements = htobe32(arrays[i].count);
 		memcpy(bytes->data + 2 * sizeof(int32_t), &type, sizeof type);
 		memcpy(bytes->data + 3 * sizeof(int32_t), &elements, sizeof elements);
-		postgres_add_text(p, bytes->data);
+		postgres_add_text(p, arrays[i].known ? bytes->data : NULL);
 		p->lengths[p->count - 1] = (int)bytes->len;
 		p->formats[p->count - 1] = 1;
 	}

@@ -86,12 +86,14 @@ const char *postgres_state_array(uint32_t states, struct buf *out);
 
 /*
  * One column of a batch: an array parameter, in PostgreSQL's binary form so that nothing is quoted.
- * Zeroed it is empty; its elements are all text (NULL: SQL's NULL), all bytes, or all bigint.
+ * Zeroed it is empty; its elements are all text (NULL: SQL's NULL), all bytes, or all bigint. One of
+ * nothing but NULLs is sent as NULL: unnest() makes the same of it, beside others, and sooner.
  */
 struct postgres_array {
 	struct buf bytes;
 	int32_t type;
 	uint32_t count;
+	bool known; /* an element is not NULL */
 };
 
 void postgres_array_text(struct postgres_array *array, const char *text);

@@ -2,15 +2,17 @@
 --
 --     psql -d DATABASE -f schema.sql
 --
--- Running it again changes nothing. A store made by a newer VegaFS is refused. lib/store/postgres.c
--- is what reads and writes these tables, and lib/store/store.h says what they promise. The end of this
--- file says who may do what: it makes four roles, for which whoever runs it needs CREATEROLE once.
+-- Running it again changes nothing. To upgrade, stop the workers first. From versions 1 and 2 every ended
+-- job is rewritten (200,000 in a second); VACUUM gives the room back. A store made by a newer VegaFS is
+-- refused. lib/store/postgres.c is what reads and writes these tables, and lib/store/store.h says what they
+-- promise. The end of this file says who may do what: it makes four roles, for which whoever runs it needs
+-- CREATEROLE once.
 
 \set ON_ERROR_STOP on
 \set QUIET on
 SET client_min_messages = warning;
 
-BEGIN;
+BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL search_path = pg_catalog;
 
 -- Two at once: the second waits and then finds its work done.
@@ -113,9 +115,9 @@ ALTER INDEX vega.job_state_pkey SET (fillfactor = 30);
 ALTER TABLE vega.job_state ALTER state SET (n_distinct = 1000);
 
 -- Since version 3: what the last ended attempt left. It is NULL while a job waits and runs for the first
--- time, so the row is narrow as long as it is updated; of a row of 2 kB and more, what is large is kept
--- elsewhere, without an attempt to get it below that. A table of its own would cost each job another row,
--- another index and a foreign key, a fifth of what a worker can end in a second.
+-- time, so the row is narrow as long as it is updated, and of a row above 2 kB the largest values are kept
+-- elsewhere until 1 kB is left. A table of its own would cost each job another row, another index and a
+-- foreign key, a fifth of what a worker can end in a second.
 ALTER TABLE vega.job_state
 	ADD COLUMN IF NOT EXISTS result_seq bigint, -- the lease that left it
 	ADD COLUMN IF NOT EXISTS summary jsonb,
@@ -125,19 +127,7 @@ ALTER TABLE vega.job_state
 	ADD COLUMN IF NOT EXISTS records_digest text,
 	ADD COLUMN IF NOT EXISTS stderr_tail text,
 	ADD COLUMN IF NOT EXISTS exit_code integer,
-	SET (toast_tuple_target = 256);
-DO $$
-BEGIN
-	IF to_regclass('vega.job_result') IS NOT NULL THEN
-		UPDATE vega.job_state s
-			SET result_seq = r.lease_seq, summary = r.summary, records = r.records,
-				records_uri = r.records_uri, records_size = r.records_size,
-				records_digest = r.records_digest, stderr_tail = r.stderr_tail,
-				exit_code = r.exit_code
-			FROM vega.job_result r WHERE r.nr = s.nr;
-	END IF;
-END
-$$;
+	SET (toast_tuple_target = 1024);
 
 -- Since version 2: each worker process that was seen, and when.
 CREATE TABLE IF NOT EXISTS vega.worker (
@@ -165,7 +155,28 @@ CREATE OR REPLACE VIEW vega.jobs WITH (security_invoker = true) AS
 	FROM vega.job j
 	JOIN vega.job_state s USING (nr)
 	ORDER BY j.nr DESC;
-DROP TABLE IF EXISTS vega.job_result; -- of versions 1 and 2
+
+-- Versions 1 and 2 had results in a table of their own. A worker of theirs claims jobs here without noticing,
+-- and cannot store what they did. Policies are left aside, as they may be those of a former owner.
+DO $$
+BEGIN
+	IF to_regclass('vega.job_result') IS NULL THEN
+		RETURN;
+	END IF;
+	IF EXISTS (SELECT FROM vega.worker WHERE seen > now() - lease_ms * interval '1 millisecond') THEN
+		RAISE 'workers of an older VegaFS are at work; stop the workers first'
+			USING HINT = 'One that was killed counts until its lease would have ended.';
+	END IF;
+	ALTER TABLE vega.job_state NO FORCE ROW LEVEL SECURITY;
+	ALTER TABLE vega.job_result NO FORCE ROW LEVEL SECURITY;
+	UPDATE vega.job_state s
+		SET result_seq = r.lease_seq, summary = r.summary, records = r.records,
+			records_uri = r.records_uri, records_size = r.records_size,
+			records_digest = r.records_digest, stderr_tail = r.stderr_tail, exit_code = r.exit_code
+		FROM vega.job_result r WHERE r.nr = s.nr;
+	DROP TABLE vega.job_result;
+END
+$$;
 
 -- --- Who may do what ------------------------------------------------------------------------------
 --

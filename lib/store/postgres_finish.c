@@ -92,7 +92,8 @@ static const char finish_free_sql[] =
 /*
  * The same, and a claim: $13 how many, $14 worker, $15 lease, $16 queues. Both look at the jobs as
  * they were before, so none is ended and claimed at once. A row is a job that was claimed, or how an
- * attempt ended.
+ * attempt ended. PostgreSQL appends the second kind to the first, which is sorted, unless it works
+ * in parallel, and it does not where rows are changed.
  *
  * `ready` comes first. A job that another worker has claimed since our snapshot still looks PENDING
  * in it; it is seen not to be, but PostgreSQL locks its row to find that out, and then its worker
@@ -105,7 +106,7 @@ static const char finish_free_sql[] =
 	ENDED(" AND (SELECT count(*) FROM ready) IS NOT NULL") "," \
 	TOLD("ended") "," \
 	TAKEN("ready", "$14", "$15") \
-	" (SELECT " JOB_COLUMNS ", NULL::bigint, NULL::vega.state, " HOW_MANY_TOLD \
+	" (SELECT " JOB_COLUMNS ", NULL::bigint, NULL::vega.state, 0" \
 	" FROM taken s JOIN vega.job j ON j.nr = ANY (ARRAY[s.nr])" \
 	" ORDER BY s.priority DESC, s.nr)" \
 	" UNION ALL SELECT " NO_JOB ", n, state, " HOW_MANY_TOLD " FROM ended"

@@ -323,6 +323,15 @@ static char *load(const char *database, const char *file)
 	return line_of(command);
 }
 
+static void load_fixture(const char *database, const char *name)
+{
+	char file[100];
+	snprintf(file, sizeof file, "tests/fixtures/%s.sql", name);
+	char *said = load(database, file);
+	is_str(said, "0", "%s in '%s'", name, database);
+	free(said);
+}
+
 static char *load_schema(const char *database)
 {
 	return load(database, "schema.sql");
@@ -341,7 +350,7 @@ static char *columns(const char *database)
 	return line_of(command);
 }
 
-/* The jobs of the fixture: one has ended, one is waiting. */
+/* Those of the fixture. */
 static void keeps_jobs(struct store *store)
 {
 	static const char ended[] = "01980000-0000-7000-8000-000000000001";
@@ -366,11 +375,10 @@ static void keeps_jobs(struct store *store)
 static void schema_is_upgraded(void)
 {
 	run("CREATE DATABASE older");
-	char *said = load("older", "tests/fixtures/postgres-1.sql");
-	is_str(said, "0", "a schema of version 1");
-	free(said);
-	said = load_schema("older");
-	is_str(said, "0", "becomes one of today");
+	load_fixture("older", "postgres-1");
+	load_fixture("older", "postgres-jobs");
+	char *said = load_schema("older");
+	is_str(said, "0", "a schema of version 1 becomes one of today");
 	free(said);
 	char *got = columns("older"), *wanted = columns("vega");
 	is_str(got, wanted, "with its columns");
@@ -384,6 +392,33 @@ static void schema_is_upgraded(void)
 	is_int(store->driver->submit(store, &r, 1, &err), 0, "and used");
 	keeps_jobs(store);
 	close_store(store);
+}
+
+/* By an owner who is no superuser, and has no policy yet. A worker of before would go on claiming
+ * jobs whose results it cannot store. */
+static void second_schema_is_upgraded(void)
+{
+	run("CREATE ROLE keeper LOGIN");
+	run("CREATE DATABASE second OWNER keeper");
+	free(load_schema("second"));
+	load_fixture("second", "postgres-2");
+	load_fixture("second", "postgres-jobs");
+	char *said = load_schema("second&user=keeper");
+	ok(strstr(said, "stop the workers"), "schema.sql waits for the workers to stop: %s", said);
+	free(said);
+	char url[400];
+	snprintf(url, sizeof url, "%s&dbname=second", contract_url);
+	PGconn *conn = PQconnectdb(url);
+	PQclear(PQexec(conn, "UPDATE vega.worker SET seen = now() - interval '1 minute'"));
+	PQfinish(conn);
+	said = load_schema("second&user=keeper");
+	is_str(said, "0", "a schema of version 2 becomes one of today");
+	free(said);
+	struct store *store = NULL;
+	if (ok(store_open(url, 0, &store, &err) == 0, "it can be opened")) {
+		keeps_jobs(store);
+		close_store(store);
+	}
 }
 
 static void schema_is_idempotent(void)
@@ -519,7 +554,8 @@ static void checks(void)
 	static void (*const all[])(void) = {survives_a_crash, keeps_its_word_over_crashes,
 	        reconnects, waits_for_a_lock, waits_without_its_lock, passes_over_what_is_locked,
 	        stands_in_line, knows_its_schema, pages_cost_what_they_hold, schema_is_idempotent,
-	        schema_is_upgraded, finish_is_all_or_none, hides_passwords, knows_mistakes};
+	        schema_is_upgraded, second_schema_is_upgraded, finish_is_all_or_none,
+	        hides_passwords, knows_mistakes};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i]();
 	}

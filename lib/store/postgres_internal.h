@@ -86,8 +86,8 @@ const char *postgres_state_array(uint32_t states, struct buf *out);
 
 /*
  * One column of a batch: an array parameter, in PostgreSQL's binary form so that nothing is quoted.
- * Zeroed it is empty; its elements are all text (NULL: SQL's NULL), all bytes, or all bigint. One of
- * nothing but NULLs is sent as NULL: unnest() makes the same of it, beside others, and sooner.
+ * Zeroed it is empty; its elements are all text (NULL: SQL's NULL), all bytes, or all bigint. One
+ * of nothing but NULLs is sent as NULL: unnest() makes the same of it, beside others, and sooner.
  */
 struct postgres_array {
 	struct buf bytes;

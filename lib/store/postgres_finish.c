@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "store/postgres_sql.h"
 
 /* What ends attempts: a row each. */
@@ -72,9 +74,12 @@ static const char commit_sql[] =
 	"   WHEN " ADDED " THEN greatest(s.exit_code, e.exit_code) ELSE s.exit_code END" \
 	" FROM ending e, vega.job j WHERE " ENDING_JOBS condition \
 	" RETURNING j.id, s.state, e.n)"
+/* A row for each state, with the numbers of those that went there. */
+#define ENDED_STATES \
+	" string_agg(n::text, ' '), state, " HOW_MANY_TOLD " FROM ended GROUP BY state"
 #define ENDED_TOLD \
 	TOLD("ended") \
-	" SELECT n, state, " HOW_MANY_TOLD " FROM ended"
+	" SELECT" ENDED_STATES
 static const char finish_sql[] =
 	"WITH " ENDING ","
 	ENDED("") ","
@@ -91,9 +96,9 @@ static const char finish_free_sql[] =
 
 /*
  * The same, and a claim: $13 how many, $14 worker, $15 lease, $16 queues. Both look at the jobs as
- * they were before, so none is ended and claimed at once. A row is a job that was claimed, or how an
- * attempt ended. PostgreSQL appends the second kind to the first, which is sorted, unless it works
- * in parallel, and it does not where rows are changed.
+ * they were before, so none is ended and claimed at once. A row is a job that was claimed, or a state
+ * of jobs that ended. PostgreSQL appends the second kind to the first, which is sorted, unless it
+ * works in parallel, and it does not where rows are changed.
  *
  * `ready` comes first. A job that another worker has claimed since our snapshot still looks PENDING
  * in it; it is seen not to be, but PostgreSQL locks its row to find that out, and then its worker
@@ -106,10 +111,10 @@ static const char finish_free_sql[] =
 	ENDED(" AND (SELECT count(*) FROM ready) IS NOT NULL") "," \
 	TOLD("ended") "," \
 	TAKEN("ready", "$14", "$15") \
-	" (SELECT " JOB_COLUMNS ", NULL::bigint, NULL::vega.state, 0" \
+	" (SELECT " JOB_COLUMNS ", NULL, NULL::vega.state, 0" \
 	" FROM taken s JOIN vega.job j ON j.nr = ANY (ARRAY[s.nr])" \
 	" ORDER BY s.priority DESC, s.nr)" \
-	" UNION ALL SELECT " NO_JOB ", n, state, " HOW_MANY_TOLD " FROM ended"
+	" UNION ALL SELECT " NO_JOB "," ENDED_STATES
 /* clang-format on */
 enum { CLAIMED_ENDING = COLUMN_NR + 1, CLAIMED_STATE };
 
@@ -268,19 +273,21 @@ static int settle(struct postgres_store *store, const struct postgres_parameters
 	return rc;
 }
 
-/* Notes those that were ended, by the columns with their number and state. Returns how many. */
+/* Notes those that were ended, by the columns with their numbers and state. Returns how many. */
 static size_t note_ended(
-        const PGresult *reply, int number, int state, struct store_ending *endings, size_t count)
+        const PGresult *reply, int numbers, int state, struct store_ending *endings, size_t count)
 {
 	size_t ended = 0;
 	for (size_t i = 0; i < count; i++) {
 		endings[i].code = VEGA_LEASE_LOST;
 	}
 	for (int i = 0; i < PQntuples(reply); i++) {
-		if (!PQgetisnull(reply, i, number)) {
-			struct store_ending *ending =
-			        &endings[postgres_integer(reply, i, number) - 1];
-			job_state_parse(PQgetvalue(reply, i, state), &ending->state);
+		enum job_state after = JOB_PENDING;
+		char *next = PQgetvalue(reply, i, numbers); /* "", where it is NULL */
+		job_state_parse(PQgetvalue(reply, i, state), &after);
+		while (*next) {
+			struct store_ending *ending = &endings[strtoull(next, &next, 10) - 1];
+			ending->state = after;
 			ending->code = 0;
 			ended++;
 		}

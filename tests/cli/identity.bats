@@ -13,7 +13,7 @@ setup() {
 	psql -qX -d "$VEGA_STORE" -c 'CREATE ROLE alice LOGIN IN ROLE vega_submitter; CREATE ROLE bob LOGIN IN ROLE vega_submitter;
 		CREATE ROLE games LOGIN IN ROLE vega_submitter; CREATE ROLE boss LOGIN IN ROLE vega_submitter;
 		CREATE ROLE worker LOGIN IN ROLE vega_worker'
-	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR" .
+	open_to_all
 	printf '%s\n' '# role  user' '' $'alice\tnobody  # mapped' 'bob daemon' >map
 	file in/a.csv 1000
 	file in/b.csv 200000

@@ -124,7 +124,7 @@ listen() {
 	} >unit
 	allowed unit >worker
 	start_postgres
-	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR" .
+	open_to_all
 	mkdir -m 1777 out
 	mkdir -m 777 state
 	echo 'tester nobody' >map

@@ -231,6 +231,18 @@ disk() {
 	mount -t "$1" -o "size=$2" none "$3"
 }
 
+# Lets every user enter this test's directories and run the commands, also those of a source tree that
+# others may not enter, as root's home is.
+open_to_all() {
+	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR" .
+	if ! as_nobody env test -x "$BUILD/vega-walk"; then
+		mkdir "$BATS_TEST_TMPDIR/bin"
+		cp "$BUILD"/vega-* "$BATS_TEST_TMPDIR/bin/"
+		BUILD=$BATS_TEST_TMPDIR/bin
+		PATH=$BUILD:$PATH
+	fi
+}
+
 # --- Servers (tests/lib/postgres, tests/lib/redis)
 
 # A PostgreSQL of this test's own with the schema loaded; VEGA_STORE names it.

@@ -232,7 +232,7 @@ disk() {
 }
 
 # Lets every user enter this test's directories and run the commands, also those of a source tree that
-# others may not enter, as root's home is.
+# others may not enter, as root's home is. (What setpriv starts may still do so, but not what that starts.)
 open_to_all() {
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR" .
 	if ! as_nobody env test -x "$BUILD/vega-walk"; then

@@ -12,6 +12,14 @@ typedef unsigned __int128 u128;
 #define SECOND UINT64_C(1000000000)
 #define FRACTION_DIGITS 18
 
+int hex_digit(char c)
+{
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+	                              : -1;
+}
+
 int vega_time_compare(struct vega_time a, struct vega_time b)
 {
 	if (a.sec != b.sec) {

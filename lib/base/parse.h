@@ -25,6 +25,9 @@ struct vega_time {
 int vega_time_compare(struct vega_time a, struct vega_time b);
 struct vega_time vega_now(void);
 
+/* Of either case; -1 when it is none. */
+int hex_digit(char c);
+
 /* A decimal number. */
 int parse_u64(const char *text, uint64_t *value, struct vega_error *err);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/parse.h"
 
 /* Refuses the text, with what stands before a '@' (it may hold a password) left out. */
 static int refuse(struct vega_error *err, const char *text, const char *reason)
@@ -17,15 +18,6 @@ static int refuse(struct vega_error *err, const char *text, const char *reason)
 		        text, at, reason);
 	}
 	return vega_fail(err, VEGA_USAGE, "%.200s: %s", *text ? text : "''", reason);
-}
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9') {
-		return c - '0';
-	}
-	c = (char)tolower((unsigned char)c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 enum part { PART_OK, PART_MALFORMED, PART_NOMEM };

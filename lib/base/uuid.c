@@ -6,6 +6,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/parse.h"
+
 static bool hyphen_at(unsigned i)
 {
 	return i == 8 || i == 13 || i == 18 || i == 23;
@@ -14,7 +16,7 @@ static bool hyphen_at(unsigned i)
 void uuid7(char text[UUID_TEXT])
 {
 	static const char hex[] = "0123456789abcdef";
-	unsigned char id[16];
+	unsigned char id[UUID_BYTES];
 	struct timespec now;
 	/* Sixteen bytes are never cut short; without a random source no id is safe to hand out. */
 	while (getrandom(id, sizeof id, 0) < 0) {
@@ -42,12 +44,20 @@ void uuid7(char text[UUID_TEXT])
 
 bool uuid_valid(const char *text)
 {
-	for (unsigned i = 0; i < UUID_TEXT - 1; i++) {
-		char c = text[i];
-		bool hex =
-		        (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-		if (hyphen_at(i) ? c != '-' : !hex) {
+	unsigned char bytes[UUID_BYTES];
+	return uuid_bytes(text, bytes);
+}
+
+bool uuid_bytes(const char *text, unsigned char bytes[UUID_BYTES])
+{
+	for (unsigned i = 0, nibble = 0; i < UUID_TEXT - 1; i++) {
+		int digit = hex_digit(text[i]);
+		if (hyphen_at(i) ? text[i] != '-' : digit < 0) {
 			return false;
+		}
+		if (!hyphen_at(i)) {
+			bytes[nibble / 2] = (unsigned char)(bytes[nibble / 2] << 4 | digit);
+			nibble++;
 		}
 	}
 	return text[UUID_TEXT - 1] == '\0';

@@ -5,10 +5,14 @@
 #include <stdbool.h>
 
 #define UUID_TEXT 37 /* with the NUL */
+#define UUID_BYTES 16
 
 void uuid7(char text[UUID_TEXT]);
 
 /* Any UUID in its usual 36-character form, either case. */
 bool uuid_valid(const char *text);
+
+/* Its bytes; false, when it is none. */
+bool uuid_bytes(const char *text, unsigned char bytes[UUID_BYTES]);
 
 #endif

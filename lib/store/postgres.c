@@ -92,11 +92,12 @@ int postgres_read_job(
 	return store_read_job(job, &row, parts, err);
 }
 
-int postgres_read_jobs(const PGresult *result, struct job *jobs, struct vega_error *err)
+int postgres_read_jobs(
+        const PGresult *result, unsigned parts, struct job *jobs, struct vega_error *err)
 {
 	int count = PQntuples(result);
 	for (int i = 0; i < count; i++) {
-		int rc = postgres_read_job(result, i, 0, &jobs[i], err);
+		int rc = postgres_read_job(result, i, parts, &jobs[i], err);
 		if (rc) {
 			while (i > 0) {
 				job_release(&jobs[--i]);
@@ -204,7 +205,8 @@ static int postgres_get(
 	if (rc == 0 && PQntuples(reply) == 0) {
 		rc = vega_fail(err, VEGA_NO, "no job %s", id);
 	} else if (rc == 0) {
-		rc = postgres_read_job(reply, 0, parts & STORE_PART_RESULT, job, err);
+		rc = postgres_read_job(
+		        reply, 0, STORE_PART_REST | (parts & STORE_PART_RESULT), job, err);
 		rc = rc || !records ? rc : read_records(reply, job, err);
 	}
 	PQclear(reply);
@@ -265,7 +267,7 @@ static int list_page(struct store *base, const struct store_page *page, struct j
 		postgres_add_integer(&p, page->limit);
 		rc = postgres_query(store, LIST, sql, &p, &reply, err);
 	}
-	rc = rc ? rc : postgres_read_jobs(reply, jobs, err);
+	rc = rc ? rc : postgres_read_jobs(reply, STORE_PART_REST, jobs, err);
 	if (rc > 0) {
 		*last = postgres_integer(reply, rc - 1, COLUMN_NR);
 	}

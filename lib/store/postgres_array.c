@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Of the built-in types, as pg_type has them. */
-enum { OID_BYTEA = 17, OID_BIGINT = 20, OID_TEXT = 25 };
+enum { OID_BYTEA = 17, OID_BIGINT = 20, OID_TEXT = 25, OID_UUID = 2950 };
 
 /* Dimensions, has NULLs, element type, length, lower bound: each a big-endian integer. */
 enum { HEADER = 5 * sizeof(int32_t) };
@@ -33,6 +33,13 @@ void postgres_array_text(struct postgres_array *array, const char *text)
 	add_element(array, OID_TEXT, text, text ? strlen(text) : 0);
 }
 
+void postgres_array_uuid(struct postgres_array *array, const char *text)
+{
+	unsigned char bytes[UUID_BYTES];
+	bool good = uuid_bytes(text, bytes);
+	add_element(array, OID_UUID, good ? bytes : NULL, sizeof bytes);
+}
+
 void postgres_array_bytes(struct postgres_array *array, const char *text)
 {
 	add_element(array, OID_BYTEA, text, text ? strlen(text) : 0);
@@ -44,9 +51,13 @@ void postgres_array_integer(struct postgres_array *array, int64_t value)
 	add_element(array, OID_BIGINT, &bytes, sizeof bytes);
 }
 
-void postgres_array_no_integer(struct postgres_array *array)
+void postgres_array_nonzero(struct postgres_array *array, int64_t value)
 {
-	add_element(array, OID_BIGINT, NULL, 0);
+	if (value) {
+		postgres_array_integer(array, value);
+	} else {
+		add_element(array, OID_BIGINT, NULL, 0);
+	}
 }
 
 bool postgres_add_arrays(

@@ -33,10 +33,6 @@
 	"picked AS MATERIALIZED (" \
 	" SELECT nr FROM (SELECT * FROM expired UNION ALL SELECT * FROM ready) claimable" \
 	" ORDER BY priority DESC, nr LIMIT $1::integer)"
-#define CLAIMED(told) \
-	" SELECT " JOB_COLUMNS told \
-	" FROM taken s, vega.job j WHERE j.nr = ANY (ARRAY[s.nr])" \
-	" ORDER BY s.priority DESC, s.nr"
 #define CLAIM_SQL(queues) \
 	"WITH " \
 	GONE "," \
@@ -46,12 +42,12 @@
 	READY("$1", "", queues) "," \
 	PICKED "," \
 	TAKEN("picked", "$2", "$3") \
-	CLAIMED(", " HOW_MANY_TOLD)
+	" SELECT " CLAIM_COLUMNS ", " HOW_MANY_TOLD CLAIMED
 #define CLAIM_READY_SQL(queues) \
 	"WITH " \
 	READY("$1", NONE_EXPIRED(queues), queues) "," \
 	TAKEN("ready", "$2", "$3") \
-	CLAIMED("")
+	" SELECT " CLAIM_COLUMNS CLAIMED
 /* clang-format on */
 
 static const char *const claim_sql[QUEUES_KINDS] = {
@@ -106,7 +102,7 @@ int postgres_claim(struct store *base, const struct store_claim *claim, struct j
 		rc = postgres_query(
 		        store, CLAIM + (unsigned)kind, claim_sql[kind], &p, &result, err);
 	}
-	rc = rc ? rc : postgres_read_jobs(result, jobs, err);
+	rc = rc ? rc : postgres_read_jobs(result, 0, jobs, err);
 	store->look_again = store->look_again || rc > 0;
 	PQclear(result);
 	arena_release(&arena);

@@ -2,7 +2,8 @@
 
 #include "store/postgres_sql.h"
 
-/* What ends attempts: a row each. */
+/* What ends attempts: a row each. What nearly all have in common is NULL, so that the column is not
+ * sent when all have: the outcome COMPLETED, no records, the exit code 0. */
 enum ending_column {
 	ENDING_ID,
 	ENDING_LEASE_SEQ,
@@ -20,13 +21,13 @@ enum ending_column {
 /* clang-format off */
 #define ENDING \
 	"ending AS (" \
-	" SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[]," \
+	" SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[]," \
 	"  $6::bytea[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::bigint[])" \
 	" WITH ORDINALITY AS e (job, seq, outcome, problem, summary, records, records_uri," \
 	"  records_size, records_digest, stderr_tail, exit_code, n))"
 /* Theirs, when they are held. */
 #define ENDING_JOBS \
-	"j.id = ANY (ARRAY[e.job::uuid]) AND s.nr = ANY (ARRAY[j.nr]) AND " FENCE
+	"j.id = ANY (ARRAY[e.job]) AND s.nr = ANY (ARRAY[j.nr]) AND " FENCE
 
 /* Sets what an attempt leaves, if `stored`; else what an earlier one has left stays. */
 #define RESULT(stored) \
@@ -40,37 +41,38 @@ enum ending_column {
 static const char commit_sql[] =
 	"WITH " ENDING
 	" UPDATE vega.job_state s SET committed_seq = s.lease_seq," RESULT("true") ","
-	"  stderr_tail = e.stderr_tail, exit_code = e.exit_code"
+	"  stderr_tail = e.stderr_tail, exit_code = coalesce(e.exit_code, 0)"
 	" FROM ending e, vega.job j WHERE " ENDING_JOBS
 	"  AND s.committed_seq = 0 AND NOT s.cancel_requested"
 	" RETURNING s.nr";
 
 /* state_after() in rules.c says the same in C. */
 #define STATE_AFTER \
-	"CASE WHEN s.committed_seq > 0 AND e.outcome <> 'COMPLETED' THEN 'PENDING'" \
+	"CASE WHEN e.outcome IS NULL THEN 'COMPLETED'::vega.state" \
+	" WHEN s.committed_seq > 0 THEN 'PENDING'" \
 	" WHEN e.outcome IN ('RETRY', 'RELEASED') AND s.cancel_requested THEN 'CANCELLED'" \
 	" WHEN e.outcome = 'RETRY' AND s.attempt >= j.max_attempts THEN 'FAILED'" \
-	" WHEN e.outcome IN ('RETRY', 'RELEASED') THEN 'PENDING' ELSE e.outcome END"
+	" WHEN e.outcome IN ('RETRY', 'RELEASED') THEN 'PENDING' ELSE e.outcome::vega.state END"
 
 /* $12 what another attempt after 1, 2, … waits. The result of a committed attempt is stored already;
  * publishing its files adds to it. */
-#define STORED "e.outcome <> 'RELEASED' AND s.committed_seq = 0"
-#define ADDED "e.outcome = 'COMPLETED' AND s.committed_seq > 0"
+#define STORED "s.committed_seq = 0 AND e.outcome IS DISTINCT FROM 'RELEASED'"
+#define ADDED "s.committed_seq > 0 AND e.outcome IS NULL"
 #define ENDED(condition) \
 	"ended AS (" \
 	" UPDATE vega.job_state s SET" \
-	"  state = (" STATE_AFTER ")::vega.state," \
+	"  state = " STATE_AFTER "," \
 	"  finished = CASE WHEN " STATE_AFTER " <> 'PENDING' THEN now() END," \
-	"  due = now() + CASE WHEN e.outcome <> 'RELEASED' THEN" \
-	"   ($12::bigint[])[least(s.attempt, cardinality($12::bigint[]))]" \
-	"    * interval '1 millisecond' ELSE interval '0' END," \
-	"  attempt = s.attempt - CASE WHEN e.outcome = 'RELEASED' THEN 1 ELSE 0 END," \
+	"  due = CASE WHEN e.outcome IS NULL THEN s.due WHEN e.outcome = 'RELEASED' THEN now()" \
+	"   ELSE now() + ($12::bigint[])[least(s.attempt, cardinality($12::bigint[]))]" \
+	"    * interval '1 millisecond' END," \
+	"  attempt = CASE WHEN e.outcome = 'RELEASED' THEN s.attempt - 1 ELSE s.attempt END," \
 	"  error = CASE WHEN e.outcome = 'RELEASED' THEN s.error ELSE e.problem END," \
 	"  finished_seq = s.lease_seq, lease_until = NULL," \
 	RESULT(STORED) "," \
 	"  stderr_tail = CASE WHEN " STORED " THEN e.stderr_tail" \
 	"   WHEN " ADDED " THEN coalesce(e.stderr_tail, s.stderr_tail) ELSE s.stderr_tail END," \
-	"  exit_code = CASE WHEN " STORED " THEN e.exit_code" \
+	"  exit_code = CASE WHEN " STORED " THEN coalesce(e.exit_code, 0)" \
 	"   WHEN " ADDED " THEN greatest(s.exit_code, e.exit_code) ELSE s.exit_code END" \
 	" FROM ending e, vega.job j WHERE " ENDING_JOBS condition \
 	" RETURNING j.id, s.state, e.n)"
@@ -111,12 +113,10 @@ static const char finish_free_sql[] =
 	ENDED(" AND (SELECT count(*) FROM ready) IS NOT NULL") "," \
 	TOLD("ended") "," \
 	TAKEN("ready", "$14", "$15") \
-	" (SELECT " JOB_COLUMNS ", NULL, NULL::vega.state, 0" \
-	" FROM taken s JOIN vega.job j ON j.nr = ANY (ARRAY[s.nr])" \
-	" ORDER BY s.priority DESC, s.nr)" \
-	" UNION ALL SELECT " NO_JOB "," ENDED_STATES
+	" (SELECT " CLAIM_COLUMNS ", NULL, NULL::vega.state, 0" CLAIMED ")" \
+	" UNION ALL SELECT " NO_CLAIM "," ENDED_STATES
 /* clang-format on */
-enum { CLAIMED_ENDING = COLUMN_NR + 1, CLAIMED_STATE };
+enum { CLAIMED_ENDING = COLUMN_PRIORITY, CLAIMED_STATE };
 
 static const char *const finish_claim_sql[QUEUES_KINDS] = {
         [QUEUES_ANY] = FINISH_CLAIM_SQL(""),
@@ -128,7 +128,7 @@ static const char *outcome_name(enum store_outcome outcome)
 {
 	switch (outcome) {
 	case STORE_COMPLETED:
-		return job_state_name(JOB_COMPLETED);
+		return NULL;
 	case STORE_FAILED:
 		return job_state_name(JOB_FAILED);
 	case STORE_CANCELLED:
@@ -164,17 +164,17 @@ static bool add_ending(struct postgres_array *columns, struct arena *arena,
 	        !store_clean(arena, &tail)) {
 		return false;
 	}
-	postgres_array_text(&columns[ENDING_ID], lease->id);
+	postgres_array_uuid(&columns[ENDING_ID], lease->id);
 	postgres_array_integer(&columns[ENDING_LEASE_SEQ], (int64_t)lease->lease_seq);
 	postgres_array_text(&columns[ENDING_OUTCOME], outcome_name(result->outcome));
 	postgres_array_text(&columns[ENDING_ERROR], error);
 	postgres_array_text(&columns[ENDING_SUMMARY], result->summary);
 	postgres_array_bytes(&columns[ENDING_RECORDS], result->records);
 	postgres_array_text(&columns[ENDING_RECORDS_URI], uri);
-	postgres_array_integer(&columns[ENDING_RECORDS_SIZE], (int64_t)result->records_size);
+	postgres_array_nonzero(&columns[ENDING_RECORDS_SIZE], (int64_t)result->records_size);
 	postgres_array_text(&columns[ENDING_RECORDS_DIGEST], result->records_digest);
 	postgres_array_text(&columns[ENDING_STDERR_TAIL], tail);
-	postgres_array_integer(&columns[ENDING_EXIT_CODE], result->exit_code);
+	postgres_array_nonzero(&columns[ENDING_EXIT_CODE], result->exit_code);
 	return true;
 }
 
@@ -246,8 +246,8 @@ static int settle(struct postgres_store *store, const struct postgres_parameters
 	/* clang-format off */
 	static const char sql[] =
 		"SELECT s.state, (s.finished_seq IS NOT DISTINCT FROM e.seq)::integer"
-		" FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS e (job, seq, n)"
-		" LEFT JOIN vega.job j ON j.id = ANY (ARRAY[e.job::uuid])"
+		" FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS e (job, seq, n)"
+		" LEFT JOIN vega.job j ON j.id = ANY (ARRAY[e.job])"
 		" LEFT JOIN vega.job_state s ON s.nr = ANY (ARRAY[j.nr])"
 		"  AND (s.finished_seq = e.seq OR " FENCE ")"
 		" ORDER BY e.n";

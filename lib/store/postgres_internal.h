@@ -79,15 +79,17 @@ int postgres_read_job(const PGresult *result, int number, unsigned parts, struct
         struct vega_error *err);
 
 /* Reads all rows; returns how many, or releases what was read and fails. */
-int postgres_read_jobs(const PGresult *result, struct job *jobs, struct vega_error *err);
+int postgres_read_jobs(
+        const PGresult *result, unsigned parts, struct job *jobs, struct vega_error *err);
 
 /* "{PENDING,FAILED}", as a vega.state[]. */
 const char *postgres_state_array(uint32_t states, struct buf *out);
 
 /*
  * One column of a batch: an array parameter, in PostgreSQL's binary form so that nothing is quoted.
- * Zeroed it is empty; its elements are all text (NULL: SQL's NULL), all bytes, or all bigint. One
- * of nothing but NULLs is sent as NULL: unnest() makes the same of it, beside others, and sooner.
+ * Zeroed it is empty; its elements are all text (NULL: SQL's NULL), all bytes, all uuid, or all
+ * bigint. One of nothing but NULLs is sent as NULL: unnest() makes the same of it, beside others,
+ * and sooner.
  */
 struct postgres_array {
 	struct buf bytes;
@@ -97,9 +99,10 @@ struct postgres_array {
 };
 
 void postgres_array_text(struct postgres_array *array, const char *text);
+void postgres_array_uuid(struct postgres_array *array, const char *text); /* NULL, if it is none */
 void postgres_array_bytes(struct postgres_array *array, const char *text);
 void postgres_array_integer(struct postgres_array *array, int64_t value);
-void postgres_array_no_integer(struct postgres_array *array); /* NULL */
+void postgres_array_nonzero(struct postgres_array *array, int64_t value); /* 0: NULL */
 
 /* The next parameters, which borrow from the arrays; none of these may be empty. False: no memory.
  */

@@ -32,18 +32,17 @@ _Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own
  * cheaper so than as numeric. */
 #define CLOCK_US(time) "(date_part('epoch', " time ") * 1000000)::bigint"
 /* clang-format off */
+#define CLAIM_COLUMNS \
+	"j.id, j.spec, j.submitter, j.queue, j.max_attempts, j.timeout_ms, j.memory_bytes," \
+	" j.output_bytes, s.state, s.attempt, s.lease_seq, s.committed_seq"
+/* As many columns. */
+#define NO_CLAIM \
+	"NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
 #define JOB_COLUMNS \
-	"j.id, j.spec, j.submitter, j.queue, j.priority, j.max_attempts, j.idempotency_key," \
-	" j.labels, j.timeout_ms, j.memory_bytes, j.output_bytes, " \
-	CLOCK_US("j.created") "," \
-	" (extract(epoch FROM j.not_before) * 1000000)::bigint, s.state, s.attempt," \
-	" s.lease_seq, s.committed_seq, s.worker, " \
+	CLAIM_COLUMNS ", j.priority, j.idempotency_key, j.labels, " CLOCK_US("j.created") "," \
+	" (extract(epoch FROM j.not_before) * 1000000)::bigint, s.worker, " \
 	CLOCK_US("s.lease_until") ", " CLOCK_US("s.started") ", " CLOCK_US("s.finished") ", " \
 	"s.cancel_requested::integer, s.progress, s.error, j.nr"
-/* As many columns. */
-#define NO_JOB \
-	"NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL," \
-	" NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
 #define JOB_TABLES " FROM vega.job j JOIN vega.job_state s USING (nr)"
 
 /*
@@ -74,7 +73,13 @@ _Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own
 	"  worker = " worker "," \
 	"  lease_until = now() + " lease_ms "::bigint * interval '1 millisecond'," \
 	"  started = now(), progress = NULL" \
-	" FROM " which " p WHERE s.nr = ANY (ARRAY[p.nr]) RETURNING s.*)"
+	" FROM " which " p WHERE s.nr = ANY (ARRAY[p.nr])" \
+	" RETURNING s.nr, s.priority, s.state, s.attempt, s.lease_seq, s.committed_seq)"
+
+/* Those that were taken, in order; sorted before the specifications are there to be moved. */
+#define CLAIMED \
+	" FROM (SELECT * FROM taken ORDER BY priority DESC, nr) s" \
+	" JOIN vega.job j ON j.nr = ANY (ARRAY[s.nr]) ORDER BY s.priority DESC, s.nr"
 
 /* What is to be done nearly always, when no lease has expired. */
 #define NONE_EXPIRED(queues) \

@@ -7,7 +7,8 @@
 /* With the collation of the column, or no index is used. */
 #define SUBMITTER "session_user COLLATE \"default\""
 
-/* What is submitted: a row each. */
+/* What is submitted: a row each. What a request leaves open is NULL, so that a column that all
+ * leave open is not sent at all. */
 enum request_column {
 	REQUEST_ID,
 	REQUEST_SPEC,
@@ -23,7 +24,7 @@ enum request_column {
 	REQUEST_COLUMNS,
 };
 #define REQUESTS \
-	"unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[]," \
+	"unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[]," \
 	" $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])" \
 	" WITH ORDINALITY AS i (id, spec, key, queue, priority, max_attempts, labels," \
 	" not_before, timeout_ms, memory_bytes, output_bytes, n)"
@@ -33,7 +34,8 @@ enum request_column {
 	"fresh AS (" \
 	" INSERT INTO vega.job (id, spec, queue, priority, max_attempts, idempotency_key, labels," \
 	"  not_before, timeout_ms, memory_bytes, output_bytes)" \
-	" SELECT id::uuid, spec::json, queue, priority, max_attempts, key, labels::jsonb," \
+	" SELECT id, spec::json, coalesce(queue, 'default'), coalesce(priority, 0)," \
+	"  coalesce(max_attempts, $12::integer), key, coalesce(labels::jsonb, '{}')," \
 	"  timestamptz 'epoch' + not_before * interval '1 microsecond', timeout_ms," \
 	"  memory_bytes, output_bytes FROM " from " ORDER BY n" on_conflict \
 	" RETURNING nr, id, queue, priority, not_before)," \
@@ -70,14 +72,14 @@ static const char submit_new_sql[] =
 static const char submit_sql[] =
 	"WITH turn AS MATERIALIZED ("
 	" SELECT pg_advisory_xact_lock(" SUBMIT_LOCK ", hashtext(session_user))"
-	" WHERE cardinality($1::text[]) > 1),"
+	" WHERE cardinality($1::uuid[]) > 1),"
 	"input AS MATERIALIZED ("
 	" SELECT * FROM " REQUESTS " WHERE (SELECT count(*) FROM turn) IS NOT NULL),"
 	"clash AS MATERIALIZED ("
 	" SELECT i.n, j.id FROM input i JOIN vega.job j ON j.submitter = " SUBMITTER
 	"  AND j.idempotency_key = ANY (ARRAY[i.key])"
-	" WHERE j.id <> i.id::uuid AND j.spec::text <> i.spec"
-	" UNION ALL SELECT n, first::uuid FROM ("
+	" WHERE j.id <> i.id AND j.spec::text <> i.spec"
+	" UNION ALL SELECT n, first FROM ("
 	"  SELECT n, spec, first_value(id) OVER key AS first, first_value(spec) OVER key AS first_spec"
 	"  FROM input WHERE key IS NOT NULL WINDOW key AS (PARTITION BY key ORDER BY n)) k"
 	" WHERE spec <> first_spec),"
@@ -87,41 +89,27 @@ static const char submit_sql[] =
 	" (SELECT id FROM clash ORDER BY n LIMIT 1) FROM fresh";
 /* clang-format on */
 
-static void add_limit(struct postgres_array *column, uint64_t limit)
-{
-	if (limit) {
-		postgres_array_integer(column, store_limit(limit));
-	} else {
-		postgres_array_no_integer(column);
-	}
-}
-
 static int add_request(struct postgres_array *columns, struct arena *arena,
         struct store_request *request, struct vega_error *err)
 {
-	const struct vega_time *not_before = &request->not_before;
+	const struct job_limits *limits = &request->limits;
 	const char *key = request->idempotency_key;
-	const char *queue = request->queue ? request->queue : "default";
+	const char *queue = request->queue;
 	int rc = store_id(request->id, request->stored_id, err);
 	if (!store_clean(arena, &key) || !store_clean(arena, &queue)) {
 		return vega_fail_nomem(err);
 	}
-	postgres_array_text(&columns[REQUEST_ID], request->stored_id);
+	postgres_array_uuid(&columns[REQUEST_ID], request->stored_id);
 	postgres_array_text(&columns[REQUEST_SPEC], request->spec);
 	postgres_array_text(&columns[REQUEST_KEY], key);
 	postgres_array_text(&columns[REQUEST_QUEUE], queue);
-	postgres_array_integer(&columns[REQUEST_PRIORITY], request->priority);
-	postgres_array_integer(&columns[REQUEST_MAX_ATTEMPTS],
-	        request->max_attempts ? request->max_attempts : JOB_MAX_ATTEMPTS_DEFAULT);
-	postgres_array_text(&columns[REQUEST_LABELS], request->labels ? request->labels : "{}");
-	if (not_before->sec || not_before->nsec) {
-		postgres_array_integer(&columns[REQUEST_NOT_BEFORE], store_time_us(*not_before));
-	} else {
-		postgres_array_no_integer(&columns[REQUEST_NOT_BEFORE]);
-	}
-	add_limit(&columns[REQUEST_TIMEOUT_MS], request->limits.timeout_ms);
-	add_limit(&columns[REQUEST_MEMORY_BYTES], request->limits.memory_bytes);
-	add_limit(&columns[REQUEST_OUTPUT_BYTES], request->limits.output_bytes);
+	postgres_array_nonzero(&columns[REQUEST_PRIORITY], request->priority);
+	postgres_array_nonzero(&columns[REQUEST_MAX_ATTEMPTS], request->max_attempts);
+	postgres_array_text(&columns[REQUEST_LABELS], request->labels);
+	postgres_array_nonzero(&columns[REQUEST_NOT_BEFORE], store_time_us(request->not_before));
+	postgres_array_nonzero(&columns[REQUEST_TIMEOUT_MS], store_limit(limits->timeout_ms));
+	postgres_array_nonzero(&columns[REQUEST_MEMORY_BYTES], store_limit(limits->memory_bytes));
+	postgres_array_nonzero(&columns[REQUEST_OUTPUT_BYTES], store_limit(limits->output_bytes));
 	request->existed = false;
 	return rc;
 }
@@ -156,9 +144,9 @@ static int find_first(struct postgres_store *store, const struct postgres_parame
 	static const char sql[] =
 		"SELECT coalesce(j.id, k.id),"
 		" CASE WHEN j.id IS NULL AND k.spec::text <> i.spec THEN k.id END"
-		" FROM unnest($1::text[], $2::text[], $3::text[])"
+		" FROM unnest($1::uuid[], $2::text[], $3::text[])"
 		"  WITH ORDINALITY AS i (id, spec, key, n)"
-		" LEFT JOIN vega.job j ON j.id = ANY (ARRAY[i.id::uuid])"
+		" LEFT JOIN vega.job j ON j.id = ANY (ARRAY[i.id])"
 		" LEFT JOIN vega.job k ON k.submitter = " SUBMITTER
 		"  AND k.idempotency_key = ANY (ARRAY[i.key])"
 		" ORDER BY i.n";
@@ -218,6 +206,7 @@ int postgres_submit(
 	if (rc == 0 && count && !postgres_add_arrays(&p, columns, REQUEST_COLUMNS)) {
 		rc = vega_fail_nomem(err);
 	}
+	postgres_add_integer(&p, JOB_MAX_ATTEMPTS_DEFAULT);
 	rc = rc ? rc : postgres_begin_call(store, err);
 	for (int tries = 0; rc == 0 && unknown > 0; tries++) {
 		rc = submit(store, &p, !keys && tries == 0, requests, count, &unknown, err);

@@ -7,11 +7,12 @@
 #include "base/killpoint.h"
 #include "store/rules.h"
 
+#define CLAIM_COLUMNS \
+	"j.id, j.spec, j.submitter, j.queue, j.max_attempts, j.timeout_ms, j.memory_bytes," \
+	" j.output_bytes, s.state, s.attempt, s.lease_seq, s.committed_seq"
 #define JOB_COLUMNS \
-	"j.id, j.spec, j.submitter, j.queue, j.priority, j.max_attempts, j.idempotency_key," \
-	" j.labels, j.timeout_ms, j.memory_bytes, j.output_bytes, j.created, j.not_before, " \
-	"s.state, s.attempt, s.lease_seq, s.committed_seq, " \
-	"s.worker," \
+	CLAIM_COLUMNS \
+	", j.priority, j.idempotency_key, j.labels, j.created, j.not_before, s.worker," \
 	" s.lease_until, s.started, s.finished, s.cancel_requested, s.progress, s.error, j.nr"
 #define RESULT_COLUMNS \
 	", r.summary, r.records_uri, r.records_size, r.records_digest, r.stderr_tail, r.exit_code"
@@ -237,7 +238,7 @@ static int take(struct sqlite_store *store, const struct store_claim *claim, int
 	                  "");
 	rc = rc ? rc
 	        : sqlite_prepare(store, &load, err,
-	                  "SELECT " JOB_COLUMNS JOB_TABLES " WHERE j.nr = ?", "");
+	                  "SELECT " CLAIM_COLUMNS JOB_TABLES " WHERE j.nr = ?", "");
 	while (rc == 0 && done < count) {
 		rc = sqlite_rebind(store, update, err, "siii", worker,
 		        now + store_span_us(claim->lease_ms), now, numbers[done]);
@@ -587,7 +588,7 @@ static int sqlite_get(
 	rc = sqlite_prepare(store, &statement, err, sql, "s", canonical);
 	rc = rc ? rc : sqlite_step(store, statement, err);
 	if (rc == 1) {
-		rc = read_job(statement, parts, job, err);
+		rc = read_job(statement, STORE_PART_REST | parts, job, err);
 	} else if (rc == 0) {
 		rc = vega_fail(err, VEGA_NO, "no job %s", id);
 	}
@@ -619,7 +620,7 @@ static int list_page(struct store *base, const struct store_page *page, struct j
 	                  (int64_t)page->limit);
 	while (sqlite_next(store, statement, &rc, err)) {
 		*last = sqlite3_column_int64(statement, COLUMN_NR);
-		rc = read_job(statement, 0, &jobs[count], err);
+		rc = read_job(statement, STORE_PART_REST, &jobs[count], err);
 		count += rc == 0;
 	}
 	sqlite_release(statement);

@@ -105,11 +105,16 @@ static bool read_result(struct job *job, const struct store_row *row)
 	       copy(&job->stderr_tail, row, COLUMN_STDERR_TAIL);
 }
 
-static bool read_strings(struct job *job, const struct store_row *row)
+static bool read_rest(struct job *job, const struct store_row *row)
 {
-	return copy(&job->spec, row, COLUMN_SPEC) && copy(&job->submitter, row, COLUMN_SUBMITTER) &&
-	       copy(&job->queue, row, COLUMN_QUEUE) &&
-	       copy(&job->idempotency_key, row, COLUMN_IDEMPOTENCY_KEY) &&
+	job->priority = (int)integer(row, COLUMN_PRIORITY);
+	job->created = point(row, COLUMN_CREATED);
+	job->not_before = point(row, COLUMN_NOT_BEFORE);
+	job->lease_until = point(row, COLUMN_LEASE_UNTIL);
+	job->started = point(row, COLUMN_STARTED);
+	job->finished = point(row, COLUMN_FINISHED);
+	job->cancel_requested = integer(row, COLUMN_CANCEL_REQUESTED) != 0;
+	return copy(&job->idempotency_key, row, COLUMN_IDEMPOTENCY_KEY) &&
 	       copy(&job->labels, row, COLUMN_LABELS) && copy(&job->worker, row, COLUMN_WORKER) &&
 	       copy(&job->progress, row, COLUMN_PROGRESS) && copy(&job->error, row, COLUMN_ERROR);
 }
@@ -126,23 +131,19 @@ int store_read_job(
 		        id ? id : "", state ? state : "");
 	}
 	memcpy(job->id, id, UUID_TEXT);
-	job->priority = (int)integer(row, COLUMN_PRIORITY);
 	job->max_attempts = (unsigned)integer(row, COLUMN_MAX_ATTEMPTS);
 	job->limits = (struct job_limits){
 	        .timeout_ms = (uint64_t)integer(row, COLUMN_TIMEOUT),
 	        .memory_bytes = (uint64_t)integer(row, COLUMN_MEMORY),
 	        .output_bytes = (uint64_t)integer(row, COLUMN_OUTPUT),
 	};
-	job->created = point(row, COLUMN_CREATED);
-	job->not_before = point(row, COLUMN_NOT_BEFORE);
 	job->attempt = (unsigned)integer(row, COLUMN_ATTEMPT);
 	job->lease_seq = (uint64_t)integer(row, COLUMN_LEASE_SEQ);
 	job->committed_seq = (uint64_t)integer(row, COLUMN_COMMITTED_SEQ);
-	job->lease_until = point(row, COLUMN_LEASE_UNTIL);
-	job->started = point(row, COLUMN_STARTED);
-	job->finished = point(row, COLUMN_FINISHED);
-	job->cancel_requested = integer(row, COLUMN_CANCEL_REQUESTED) != 0;
-	if (!read_strings(job, row) || ((parts & STORE_PART_RESULT) && !read_result(job, row)) ||
+	if (!copy(&job->spec, row, COLUMN_SPEC) || !copy(&job->submitter, row, COLUMN_SUBMITTER) ||
+	        !copy(&job->queue, row, COLUMN_QUEUE) ||
+	        ((parts & STORE_PART_REST) && !read_rest(job, row)) ||
+	        ((parts & STORE_PART_RESULT) && !read_result(job, row)) ||
 	        ((parts & STORE_PART_RECORDS) && !copy(&job->records, row, COLUMN_RECORDS))) {
 		job_release(job);
 		return vega_fail_nomem(err);

@@ -190,8 +190,12 @@ struct store_driver {
 	 * Claim up to max runnable jobs (PENDING and due, or PROCESSING with an expired lease),
 	 * highest priority then oldest first, and raise each lease_seq. An expired job whose
 	 * attempts are used up becomes FAILED, one with cancel_requested CANCELLED. Fills
-	 * jobs[0…max-1] (with spec); the caller releases them. Returns how many, or a negative
-	 * code. A job with committed_seq > 0 is never given up for its attempts: see commit().
+	 * jobs[0…max-1]; the caller releases them. Returns how many, or a negative code. A job with
+	 * committed_seq > 0 is never given up for its attempts: see commit().
+	 *
+	 * Of a job it tells what is needed to run it: id, spec, submitter, queue, max_attempts,
+	 * limits, state, attempt, lease_seq and committed_seq. The rest is left zeroed; get() tells
+	 * it.
 	 */
 	int (*claim)(struct store *store, const struct store_claim *claim, struct job *jobs,
 	        struct vega_error *err);

@@ -8,27 +8,27 @@
 
 /*
  * The columns of a job, in the order in which every SELECT names them. Times are microseconds since
- * 1970. A SELECT without the result ends before COLUMN_SUMMARY, one without the records before
- * COLUMN_RECORDS.
+ * 1970. A claim's end before COLUMN_PRIORITY, those of a SELECT without the result before
+ * COLUMN_SUMMARY, without the records before COLUMN_RECORDS.
  */
 enum store_column {
 	COLUMN_ID,
 	COLUMN_SPEC,
 	COLUMN_SUBMITTER,
 	COLUMN_QUEUE,
-	COLUMN_PRIORITY,
 	COLUMN_MAX_ATTEMPTS,
-	COLUMN_IDEMPOTENCY_KEY,
-	COLUMN_LABELS,
 	COLUMN_TIMEOUT,
 	COLUMN_MEMORY,
 	COLUMN_OUTPUT,
-	COLUMN_CREATED,
-	COLUMN_NOT_BEFORE,
 	COLUMN_STATE,
 	COLUMN_ATTEMPT,
 	COLUMN_LEASE_SEQ,
 	COLUMN_COMMITTED_SEQ,
+	COLUMN_PRIORITY,
+	COLUMN_IDEMPOTENCY_KEY,
+	COLUMN_LABELS,
+	COLUMN_CREATED,
+	COLUMN_NOT_BEFORE,
 	COLUMN_WORKER,
 	COLUMN_LEASE_UNTIL,
 	COLUMN_STARTED,
@@ -52,7 +52,11 @@ struct store_row {
 	void *context;
 };
 
-/* Fills a zeroed job from the columns that `parts` (store_parts) loaded. Releases it on failure. */
+/* What is loaded of a job besides the columns of a claim: all but the result. To be combined with
+ * store_parts. */
+enum { STORE_PART_REST = 4 };
+
+/* Fills a zeroed job from the columns that `parts` loaded. Releases it on failure. */
 int store_read_job(
         struct job *job, const struct store_row *row, unsigned parts, struct vega_error *err);
 

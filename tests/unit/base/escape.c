@@ -97,6 +97,11 @@ static void test_uuid(void)
 	uint64_t ms = strtoull(stamp, NULL, 16);
 	ok(ms >= before && ms <= now_ms(), "it begins with the time in milliseconds");
 	ok(uuid_valid("0193ABCD-1234-7ABC-8DEF-0123456789AB"), "upper case");
+	unsigned char bytes[UUID_BYTES] = {0};
+	ok(uuid_bytes("0193ABcd-1234-7abc-8def-0123456789ff", bytes) && bytes[0] == 0x01 &&
+	                bytes[2] == 0xab && bytes[7] == 0xbc && bytes[15] == 0xff,
+	        "its bytes");
+	ok(!uuid_bytes("0193abcd-1234-7abc-8def-0123456789ag", bytes), "of none");
 	ok(!uuid_valid(""), "empty");
 	ok(!uuid_valid("0193abcd-1234-7abc-8def-0123456789a"), "short");
 	ok(!uuid_valid("0193abcd-1234-7abc-8def-0123456789abc"), "long");

@@ -35,7 +35,8 @@ static struct store *open_as(const char *role)
 	return store;
 }
 
-/* Rows that a statement returned or changed, or -1: 42501; -2: another failure. */
+/* Rows that a statement returned or changed, or -1: 42501, or 23503 for the state of no job; -2:
+ * another failure. */
 static int try_on(PGconn *conn, const char *sql)
 {
 	PGresult *result = PQexec(conn, sql);
@@ -43,7 +44,8 @@ static int try_on(PGconn *conn, const char *sql)
 	const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	int rows = status == PGRES_TUPLES_OK ? PQntuples(result) : atoi(PQcmdTuples(result));
 	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-		rows = code && strcmp(code, "42501") == 0 ? -1 : -2;
+		bool refused = code && (strcmp(code, "42501") == 0 || strcmp(code, "23503") == 0);
+		rows = refused ? -1 : -2;
 	}
 	if (rows == -2) {
 		printf("# %s: %s", sql, PQerrorMessage(conn));
@@ -177,6 +179,17 @@ static const struct attempt forbidden[] = {
         /* What would stop those whose jobs get these numbers, for as long as it runs. */
         {"alice", NEW_JOB("", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"
                                   " SELECT max(nr) + 1, 'q', 0, now() FROM vega.job"},
+        /* A state of no job, also when "=" is made to say that there is one. */
+        {"alice", NEW_JOB("", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"
+                                  " VALUES (-5, 'q', 0, now())"},
+        {"alice", "SET search_path = alice, pg_catalog;"
+                  " CREATE FUNCTION alice.yes(bigint, bigint) RETURNS boolean LANGUAGE sql"
+                  "  AS 'SELECT true';"
+                  " CREATE OPERATOR alice.= (FUNCTION = alice.yes, LEFTARG = bigint,"
+                  "  RIGHTARG = bigint);" NEW_JOB(
+                          "", "") ";"
+                                  " INSERT INTO vega.job_state (nr, queue, priority, due)"
+                                  " VALUES (-5, 'q', 0, now())"},
         /* Its own jobs, otherwise than by cancelling. */
         {"alice", "UPDATE vega.job_state SET state = 'COMPLETED'" STATE("alice-pending")},
         {"alice", "UPDATE vega.job_state SET state = 'FAILED', finished = now(),"
@@ -246,6 +259,8 @@ static const struct attempt forbidden[] = {
         {"adam", "UPDATE vega.job_state SET lease_seq = 9"},
         {"adam", "UPDATE vega.job_state SET summary = '{}'"},
         {"adam", "UPDATE vega.job SET labels = '{}'"},
+        {"adam", "DELETE FROM vega.job_state"},
+        {"adam", "DELETE FROM vega.job_state" STATE("bob-completed")},
         /* Who has no role has nothing. */
         {"nobody", "SELECT FROM vega.job"},
         {"nobody", "SELECT FROM vega.job_state"},
@@ -265,6 +280,7 @@ static void forbids(void)
 {
 	static const char *const roles[] = {"alice", "carl", "wally", "rita", "adam", "nobody"};
 	char *before = contents();
+	try_as("tester", "CREATE SCHEMA alice AUTHORIZATION alice");
 	for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
 		refuse(forbidden[i].role, forbidden[i].sql);
 	}
@@ -280,8 +296,9 @@ static void forbids(void)
 	is_int(try_as("tester", "SELECT FROM pg_class c, aclexplode(relacl) a WHERE a.grantee = 0"
 	                        " AND relnamespace = 'vega'::regnamespace"),
 	        0, "nothing is granted to PUBLIC");
-	is_int(try_as("tester", "SELECT FROM pg_proc WHERE pronamespace = 'vega'::regnamespace"), 0,
-	        "there is no function that could be called");
+	is_int(try_as("tester", "SELECT FROM pg_proc WHERE pronamespace = 'vega'::regnamespace"
+	                        " AND (prosecdef OR prorettype <> 'trigger'::regtype)"),
+	        0, "there is no function that could be called, or has the owner's rights");
 }
 
 static void allows(void)

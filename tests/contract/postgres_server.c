@@ -419,6 +419,25 @@ static void second_schema_is_upgraded(void)
 		keeps_jobs(store);
 		close_store(store);
 	}
+	conn = PQconnectdb(url);
+	PQclear(PQexec(conn, "SET ROLE keeper"));
+	PQclear(PQexec(conn, "DELETE FROM vega.job WHERE nr = 1"));
+	PGresult *left = PQexec(conn, "SELECT count(*), min(nr) FROM vega.job_state");
+	is_str(PQgetvalue(left, 0, 0), "1", "the state of a job goes with it");
+	is_str(PQgetvalue(left, 0, 1), "2", "and no other");
+	PQclear(left);
+	PQclear(PQexec(conn, "TRUNCATE vega.job, vega.job_state"));
+	PQclear(PQexec(conn, "INSERT INTO vega.job (id, spec) VALUES (gen_random_uuid(), '{}');"
+	                     "INSERT INTO vega.job_state (nr, queue, priority, due)"
+	                     " SELECT nr, queue, 0, now() FROM vega.job"));
+	left = PQexec(conn, "SELECT FROM vega.job_state");
+	is_int(PQntuples(left), 1, "the owner may begin anew");
+	PQclear(left);
+	PQclear(PQexec(conn, "TRUNCATE vega.job"));
+	left = PQexec(conn, "SELECT FROM vega.job_state");
+	is_int(PQntuples(left), 0, "the states of all jobs go with all of them");
+	PQclear(left);
+	PQfinish(conn);
 }
 
 static void schema_is_idempotent(void)

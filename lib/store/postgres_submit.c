@@ -4,8 +4,8 @@
 
 #define TRIES 5 /* for what is not there and cannot be stored, as it was just removed */
 
-/* With the collation of the column, or no index is used. */
-#define SUBMITTER "session_user COLLATE \"default\""
+/* With the type and the collation of the column: else no index is used, or not for its order. */
+#define SUBMITTER "session_user::text COLLATE \"default\""
 
 /* What is submitted: a row each. What a request leaves open is NULL, so that a column that all
  * leave open is not sent at all. */
@@ -46,16 +46,17 @@ enum request_column {
 /*
  * A NOTIFY takes a lock that lets commits pass only one by one. It is needed when a worker may be
  * waiting: not when its queue holds jobs that can be claimed, of which workers have heard and after
- * which they look again (postgres_wait.c). Delayed jobs at the head of a queue are not searched
- * through.
+ * which they look again (postgres_wait.c). The submitter's own last jobs tell, as they are claimed
+ * last. At the head of the queue a submitter would have to pass by the jobs of all others.
  */
 #define TOLD_READY \
 	"told AS (SELECT " TELL_READY " WHERE EXISTS (" \
 	" SELECT FROM (SELECT DISTINCT queue, not_before > now() AS later FROM fresh) f" \
 	" WHERE f.later OR NOT coalesce((" \
-	"  SELECT bool_or(due <= now()) FROM (SELECT due FROM vega.job_state s" \
-	"   WHERE s.state = 'PENDING' AND s.queue = f.queue" \
-	"   ORDER BY priority DESC, nr LIMIT 8) head), false)))"
+	"  SELECT bool_or(s.state = 'PENDING' AND s.queue = f.queue AND s.due <= now())" \
+	"  FROM (SELECT j.nr FROM vega.job j WHERE j.submitter = " SUBMITTER \
+	"   ORDER BY j.nr DESC LIMIT 8) last" \
+	"  JOIN vega.job_state s ON s.nr = ANY (ARRAY[last.nr])), false)))"
 
 /* To be ready for a job that is there costs a sixth, and an id is there only when a call is repeated:
  * then this one fails, and is followed by the next one. */

@@ -50,14 +50,15 @@ bool uuid_valid(const char *text)
 
 bool uuid_bytes(const char *text, unsigned char bytes[UUID_BYTES])
 {
+	int byte = 0;
 	for (unsigned i = 0, nibble = 0; i < UUID_TEXT - 1; i++) {
 		int digit = hex_digit(text[i]);
 		if (hyphen_at(i) ? text[i] != '-' : digit < 0) {
 			return false;
 		}
 		if (!hyphen_at(i)) {
-			bytes[nibble / 2] = (unsigned char)(bytes[nibble / 2] << 4 | digit);
-			nibble++;
+			byte = nibble % 2 ? byte | digit : digit << 4;
+			bytes[nibble++ / 2] = (unsigned char)byte;
 		}
 	}
 	return text[UUID_TEXT - 1] == '\0';

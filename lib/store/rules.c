@@ -39,7 +39,7 @@ int rule_commit(struct store_hot *hot, uint64_t lease_seq)
 	return 1;
 }
 
-/* FINISH in postgres.c says the same in SQL. */
+/* STATE_AFTER in postgres_finish.c says the same in SQL. */
 static enum job_state state_after(const struct store_hot *hot, enum store_outcome outcome)
 {
 	if (hot->committed_seq) {

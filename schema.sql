@@ -131,13 +131,17 @@ ALTER TABLE vega.job_state
 
 -- A state needs a job, and goes with it. A foreign key would look each new row up by a query of its own, and
 -- lock the job: that was a quarter of what a submit costs the server, and 2 % of the work of a job. This
--- looks once a statement. It runs with the rights of whoever inserts, and so refuses the state of a job
--- that is another's, or not there yet, which would keep the job that gets this number from being stored.
--- A job is looked up by its number in any case, whatever the planner took the tables to hold.
+-- looks once a statement, for a fifth of it. It runs with the rights of whoever inserts, and so refuses the
+-- state of a job that they cannot see, or that is not there yet, which would keep the job that gets this
+-- number from being stored. The snapshot must be new, or a job that is gone looks as if it were there. A
+-- job is looked up by its number in any case, whatever the planner took the tables to hold.
 CREATE OR REPLACE FUNCTION vega.keep_together() RETURNS trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
 	IF TG_OP = 'INSERT' THEN
+		IF current_setting('transaction_isolation') <> 'read committed' THEN
+			RAISE foreign_key_violation USING MESSAGE = 'states are made in READ COMMITTED';
+		END IF;
 		IF EXISTS (SELECT FROM made WHERE
 			(SELECT j.nr FROM vega.job j WHERE j.nr = made.nr) IS NULL)
 		THEN

@@ -190,6 +190,10 @@ static const struct attempt forbidden[] = {
                           "", "") ";"
                                   " INSERT INTO vega.job_state (nr, queue, priority, due)"
                                   " VALUES (-5, 'q', 0, now())"},
+        /* Of a job that may be gone since the transaction began. */
+        {"alice", "BEGIN ISOLATION LEVEL REPEATABLE READ;" NEW_JOB(
+                          "", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"
+                                  " VALUES (currval('vega.job_nr_seq'), 'q', 0, now()); COMMIT"},
         /* Its own jobs, otherwise than by cancelling. */
         {"alice", "UPDATE vega.job_state SET state = 'COMPLETED'" STATE("alice-pending")},
         {"alice", "UPDATE vega.job_state SET state = 'FAILED', finished = now(),"

@@ -32,7 +32,7 @@ struct postgres_store {
 	uint64_t deadline;       /* of the call at work */
 	uint64_t seen, prepared; /* bit n: statement n was run, is prepared on this connection */
 	bool claims;             /* a worker's handle: it waits for READY_CHANNEL only */
-	bool look_again;         /* jobs were claimed since the last wait() */
+	bool look_again;         /* jobs were claimed or heard of since the last wait() */
 	bool searches;           /* the planner is to choose: postgres_search() */
 	bool hurries;            /* it does not wait for locks: postgres_hurry() */
 	bool listening;

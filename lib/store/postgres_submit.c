@@ -46,8 +46,8 @@ enum request_column {
 /*
  * A NOTIFY takes a lock that lets commits pass only one by one. It is needed when a worker may be
  * waiting: not when its queue holds jobs that can be claimed, of which workers have heard and after
- * which they look again (postgres_wait.c). The submitter's own last jobs tell, as they are claimed
- * last. At the head of the queue a submitter would have to pass by the jobs of all others.
+ * which they look again (postgres_wait.c). The submitter's own last jobs tell: of equal ones they
+ * are claimed last. At the head of the queue a submitter would have to pass by all others' jobs.
  */
 #define TOLD_READY \
 	"told AS (SELECT " TELL_READY " WHERE EXISTS (" \

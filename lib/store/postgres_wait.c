@@ -4,8 +4,9 @@
 #include <string.h>
 
 /* A look although nothing was heard: at first soon, then seldom. A job may have ended while its
- * watcher began to listen; and of one that was submitted while others could be claimed, nothing is
- * told. */
+ * watcher began to listen; and of one that was submitted while others of its submitter could be
+ * claimed, nothing is told, though all of them may be gone when it is there. So who claims, or
+ * hears of jobs, looks soon again. */
 #define FIRST_NAP_MS 50
 #define LAST_NAP_MS 5000
 
@@ -51,6 +52,7 @@ static bool heard(struct postgres_store *store)
 		      strcmp(notify->extra, store->watched) == 0;
 		PQfreemem(notify);
 	}
+	store->look_again = store->look_again || (any && store->claims);
 	return any;
 }
 
@@ -84,14 +86,12 @@ int postgres_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct v
 	uint64_t now = store_clock_ms();
 	uint64_t until = timeout_ms < UINT64_MAX - now ? now + timeout_ms : UINT64_MAX;
 	int rc = postgres_begin_call(store, err);
-	if (store->look_again) {
-		store->nap_ms = FIRST_NAP_MS;
-		store->look_again = false;
-	}
 	if (rc == 0 && !store->listening) {
 		/* What changed before this cannot be heard: the caller looks once more. */
 		rc = listen_now(store, err);
 	} else if (rc == 0) {
+		store->nap_ms = store->look_again ? FIRST_NAP_MS : store->nap_ms;
+		store->look_again = false;
 		rc = heard(store);
 		int left;
 		while (rc == 0 && (left = store_left_ms(until)) > 0) {

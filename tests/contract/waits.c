@@ -185,8 +185,8 @@ static void misses_nothing(void)
 }
 
 /*
- * A submit tells nobody while there is something to claim. So who takes the last job, with the end
- * of another, looks again soon: one may have been submitted meanwhile.
+ * A submit tells nobody while another of its submitter can be claimed. So who takes the last job,
+ * with the end of another, looks again soon: one may have been submitted meanwhile.
  */
 static void looks_again(void)
 {

@@ -292,9 +292,9 @@ GRANT INSERT (id, spec, queue, priority, max_attempts, idempotency_key, labels, 
 		timeout_ms, memory_bytes, output_bytes)
 	ON vega.job TO vega_submitter;
 GRANT INSERT (nr, queue, priority, due) ON vega.job_state TO vega_submitter;
--- A job is asked for by its number: with EXISTS, the planner may read all of them instead, once a statement.
 CREATE POLICY vega_own ON vega.job FOR SELECT TO vega_submitter
 	USING (submitter = session_user::text COLLATE "default");
+-- A job is asked for by its number: with EXISTS, the planner may read all of them instead, once a statement.
 CREATE POLICY vega_own ON vega.job_state FOR SELECT TO vega_submitter
 	USING ((SELECT j.nr FROM vega.job j WHERE j.nr = job_state.nr) IS NOT NULL);
 CREATE POLICY vega_submit ON vega.job FOR INSERT TO vega_submitter

@@ -42,12 +42,12 @@
 	READY("$1", "", queues) "," \
 	PICKED "," \
 	TAKEN("picked", "$2", "$3") \
-	" SELECT " CLAIM_COLUMNS ", " HOW_MANY_TOLD CLAIMED
+	" SELECT " STORE_CLAIM_COLUMNS ", " HOW_MANY_TOLD CLAIMED
 #define CLAIM_READY_SQL(queues) \
 	"WITH " \
 	READY("$1", NONE_EXPIRED(queues), queues) "," \
 	TAKEN("ready", "$2", "$3") \
-	" SELECT " CLAIM_COLUMNS CLAIMED
+	" SELECT " STORE_CLAIM_COLUMNS CLAIMED
 /* clang-format on */
 
 static const char *const claim_sql[QUEUES_KINDS] = {

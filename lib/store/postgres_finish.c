@@ -113,7 +113,7 @@ static const char finish_free_sql[] =
 	ENDED(" AND (SELECT count(*) FROM ready) IS NOT NULL") "," \
 	TOLD("ended") "," \
 	TAKEN("ready", "$14", "$15") \
-	" (SELECT " CLAIM_COLUMNS ", NULL, NULL::vega.state, 0" CLAIMED ")" \
+	" (SELECT " STORE_CLAIM_COLUMNS ", NULL, NULL::vega.state, 0" CLAIMED ")" \
 	" UNION ALL SELECT " NO_CLAIM "," ENDED_STATES
 /* clang-format on */
 enum { CLAIMED_ENDING = COLUMN_PRIORITY, CLAIMED_STATE };

@@ -32,14 +32,11 @@ _Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own
  * cheaper so than as numeric. */
 #define CLOCK_US(time) "(date_part('epoch', " time ") * 1000000)::bigint"
 /* clang-format off */
-#define CLAIM_COLUMNS \
-	"j.id, j.spec, j.submitter, j.queue, j.max_attempts, j.timeout_ms, j.memory_bytes," \
-	" j.output_bytes, s.state, s.attempt, s.lease_seq, s.committed_seq"
-/* As many columns. */
+/* As many columns as STORE_CLAIM_COLUMNS. */
 #define NO_CLAIM \
 	"NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
 #define JOB_COLUMNS \
-	CLAIM_COLUMNS ", j.priority, j.idempotency_key, j.labels, " CLOCK_US("j.created") "," \
+	STORE_CLAIM_COLUMNS ", j.priority, j.idempotency_key, j.labels, " CLOCK_US("j.created") "," \
 	" (extract(epoch FROM j.not_before) * 1000000)::bigint, s.worker, " \
 	CLOCK_US("s.lease_until") ", " CLOCK_US("s.started") ", " CLOCK_US("s.finished") ", " \
 	"s.cancel_requested::integer, s.progress, s.error, j.nr"

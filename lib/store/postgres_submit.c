@@ -38,7 +38,7 @@ enum request_column {
 	"  coalesce(max_attempts, $12::integer), key, coalesce(labels::jsonb, '{}')," \
 	"  timestamptz 'epoch' + not_before * interval '1 microsecond', timeout_ms," \
 	"  memory_bytes, output_bytes FROM " from " ORDER BY n" on_conflict \
-	" RETURNING nr, id, queue, priority, not_before)," \
+	" RETURNING nr, queue, priority, not_before)," \
 	"state AS (" \
 	" INSERT INTO vega.job_state (nr, queue, priority, due)" \
 	" SELECT nr, queue, priority, coalesce(not_before, now()) FROM fresh)"

@@ -7,11 +7,8 @@
 #include "base/killpoint.h"
 #include "store/rules.h"
 
-#define CLAIM_COLUMNS \
-	"j.id, j.spec, j.submitter, j.queue, j.max_attempts, j.timeout_ms, j.memory_bytes," \
-	" j.output_bytes, s.state, s.attempt, s.lease_seq, s.committed_seq"
 #define JOB_COLUMNS \
-	CLAIM_COLUMNS \
+	STORE_CLAIM_COLUMNS \
 	", j.priority, j.idempotency_key, j.labels, j.created, j.not_before, s.worker," \
 	" s.lease_until, s.started, s.finished, s.cancel_requested, s.progress, s.error, j.nr"
 #define RESULT_COLUMNS \
@@ -238,7 +235,7 @@ static int take(struct sqlite_store *store, const struct store_claim *claim, int
 	                  "");
 	rc = rc ? rc
 	        : sqlite_prepare(store, &load, err,
-	                  "SELECT " CLAIM_COLUMNS JOB_TABLES " WHERE j.nr = ?", "");
+	                  "SELECT " STORE_CLAIM_COLUMNS JOB_TABLES " WHERE j.nr = ?", "");
 	while (rc == 0 && done < count) {
 		rc = sqlite_rebind(store, update, err, "siii", worker,
 		        now + store_span_us(claim->lease_ms), now, numbers[done]);

@@ -46,6 +46,11 @@ enum store_column {
 	COLUMN_RECORDS,
 };
 
+/* Those of a claim, once for both stores. */
+#define STORE_CLAIM_COLUMNS \
+	"j.id, j.spec, j.submitter, j.queue, j.max_attempts, j.timeout_ms, j.memory_bytes," \
+	" j.output_bytes, s.state, s.attempt, s.lease_seq, s.committed_seq"
+
 /* A row of text values; NULL for SQL's NULL. A value is valid until the row is left. */
 struct store_row {
 	const char *(*text)(void *context, int column);

@@ -35,8 +35,7 @@ static struct store *open_as(const char *role)
 	return store;
 }
 
-/* Rows that a statement returned or changed, or -1: 42501, or 23503 for the state of no job; -2:
- * another failure. */
+/* Rows that a statement returned or changed, or -1: 42501; -2: another failure; -3: 23503. */
 static int try_on(PGconn *conn, const char *sql)
 {
 	PGresult *result = PQexec(conn, sql);
@@ -44,8 +43,10 @@ static int try_on(PGconn *conn, const char *sql)
 	const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	int rows = status == PGRES_TUPLES_OK ? PQntuples(result) : atoi(PQcmdTuples(result));
 	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-		bool refused = code && (strcmp(code, "42501") == 0 || strcmp(code, "23503") == 0);
-		rows = refused ? -1 : -2;
+		rows = !code                        ? -2
+		       : strcmp(code, "42501") == 0 ? -1
+		       : strcmp(code, "23503") == 0 ? -3
+		                                    : -2;
 	}
 	if (rows == -2) {
 		printf("# %s: %s", sql, PQerrorMessage(conn));
@@ -179,21 +180,6 @@ static const struct attempt forbidden[] = {
         /* What would stop those whose jobs get these numbers, for as long as it runs. */
         {"alice", NEW_JOB("", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"
                                   " SELECT max(nr) + 1, 'q', 0, now() FROM vega.job"},
-        /* A state of no job, also when "=" is made to say that there is one. */
-        {"alice", NEW_JOB("", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"
-                                  " VALUES (-5, 'q', 0, now())"},
-        {"alice", "SET search_path = alice, pg_catalog;"
-                  " CREATE FUNCTION alice.yes(bigint, bigint) RETURNS boolean LANGUAGE sql"
-                  "  AS 'SELECT true';"
-                  " CREATE OPERATOR alice.= (FUNCTION = alice.yes, LEFTARG = bigint,"
-                  "  RIGHTARG = bigint);" NEW_JOB(
-                          "", "") ";"
-                                  " INSERT INTO vega.job_state (nr, queue, priority, due)"
-                                  " VALUES (-5, 'q', 0, now())"},
-        /* Of a job that may be gone since the transaction began. */
-        {"alice", "BEGIN ISOLATION LEVEL REPEATABLE READ;" NEW_JOB(
-                          "", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"
-                                  " VALUES (currval('vega.job_nr_seq'), 'q', 0, now()); COMMIT"},
         /* Its own jobs, otherwise than by cancelling. */
         {"alice", "UPDATE vega.job_state SET state = 'COMPLETED'" STATE("alice-pending")},
         {"alice", "UPDATE vega.job_state SET state = 'FAILED', finished = now(),"
@@ -274,6 +260,25 @@ static const struct attempt forbidden[] = {
         {"nobody", NEW_JOB("", "")},
 };
 
+/* By alice: states that vega.keep_together() is to refuse. */
+static const char *const without_job[] = {
+        /* A state of no job, also when "=" is made to say that there is one. */
+        NEW_JOB("", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"
+                        " VALUES (-5, 'q', 0, now())",
+        "SET search_path = alice, pg_catalog;"
+        " CREATE FUNCTION alice.yes(bigint, bigint) RETURNS boolean LANGUAGE sql"
+        "  AS 'SELECT true';"
+        " CREATE OPERATOR alice.= (FUNCTION = alice.yes, LEFTARG = bigint,"
+        "  RIGHTARG = bigint);" NEW_JOB(
+                "", "") ";"
+                        " INSERT INTO vega.job_state (nr, queue, priority, due)"
+                        " VALUES (-5, 'q', 0, now())",
+        /* Of a job that may be gone since the transaction began. */
+        "BEGIN ISOLATION LEVEL REPEATABLE READ;" NEW_JOB(
+                "", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"
+                        " VALUES (currval('vega.job_nr_seq'), 'q', 0, now()); COMMIT",
+};
+
 static void refuse(const char *role, const char *sql)
 {
 	int rows = try_as(role, sql);
@@ -284,7 +289,11 @@ static void forbids(void)
 {
 	static const char *const roles[] = {"alice", "carl", "wally", "rita", "adam", "nobody"};
 	char *before = contents();
-	try_as("tester", "CREATE SCHEMA alice AUTHORIZATION alice");
+	is_int(try_as("tester", "CREATE SCHEMA alice AUTHORIZATION alice"), 0,
+	        "a schema for alice");
+	for (size_t i = 0; i < sizeof without_job / sizeof *without_job; i++) {
+		is_int(try_as("alice", without_job[i]), -3, "alice: %.90s", without_job[i]);
+	}
 	for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
 		refuse(forbidden[i].role, forbidden[i].sql);
 	}

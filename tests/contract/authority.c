@@ -35,13 +35,19 @@ static struct store *open_as(const char *role)
 	return store;
 }
 
-/* Rows that a statement returned or changed, or -1: 42501; -2: another failure; -3: 23503. */
+#define DONE (-4)
+
+/*
+ * Rows that a statement returned or changed; -1: 42501; -2: another failure; -3: 23503; DONE: it is
+ * one that has no rows, and was carried out.
+ */
 static int try_on(PGconn *conn, const char *sql)
 {
 	PGresult *result = PQexec(conn, sql);
 	ExecStatusType status = PQresultStatus(result);
 	const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	int rows = status == PGRES_TUPLES_OK ? PQntuples(result) : atoi(PQcmdTuples(result));
+	const char *changed = PQcmdTuples(result);
+	int rows = status == PGRES_TUPLES_OK ? PQntuples(result) : *changed ? atoi(changed) : DONE;
 	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
 		rows = !code                        ? -2
 		       : strcmp(code, "42501") == 0 ? -1
@@ -140,7 +146,8 @@ static const char *const for_nobody[] = {
         "UPDATE vega.schema_version SET version = 99",
         "DELETE FROM vega.schema_version",
         "TRUNCATE vega.job CASCADE",
-        "BEGIN; LOCK TABLE vega.job_state IN ACCESS EXCLUSIVE MODE",
+        "BEGIN; LOCK TABLE vega.schema_version IN ROW SHARE MODE",
+        "BEGIN; LOCK TABLE vega.jobs IN ROW EXCLUSIVE MODE",
         "SELECT nextval('vega.job_nr_seq')",
         "SELECT setval('vega.job_nr_seq', 1)",
         "CREATE TABLE vega.mine ()",
@@ -279,17 +286,57 @@ static const char *const without_job[] = {
                         " VALUES (currval('vega.job_nr_seq'), 'q', 0, now()); COMMIT",
 };
 
+/* Not allowed, or without a row that the role could see or change: DONE is neither. */
 static void refuse(const char *role, const char *sql)
 {
 	int rows = try_as(role, sql);
 	ok(rows == -1 || rows == 0, "%s: %.90s", role, sql);
 }
 
+/* Who may delete from a table may lock it: man 7 vega names those. */
+static void locks(void)
+{
+	static const struct {
+		const char *role, *table;
+		int wanted;
+	} tries[] = {
+	        {"alice", "job", -1},
+	        {"alice", "job_state", -1},
+	        {"alice", "worker", -1},
+	        {"carl", "job", -1},
+	        {"carl", "job_state", -1},
+	        {"carl", "worker", -1},
+	        {"rita", "job", -1},
+	        {"rita", "job_state", -1},
+	        {"rita", "worker", -1},
+	        {"nobody", "job", -1},
+	        {"nobody", "job_state", -1},
+	        {"nobody", "worker", -1},
+	        {"wally", "job", -1},
+	        {"wally", "job_state", -1},
+	        {"wally", "worker", DONE},
+	        {"adam", "job", DONE},
+	        {"adam", "job_state", DONE},
+	        {"adam", "worker", DONE},
+	};
+	/* SHARE keeps everybody from writing, ACCESS EXCLUSIVE from reading, too. */
+	static const char *const modes[] = {"SHARE", "ACCESS EXCLUSIVE"};
+	for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+		for (size_t j = 0; j < 2; j++) {
+			char sql[96];
+			snprintf(sql, sizeof sql, "BEGIN; LOCK TABLE vega.%s IN %s MODE",
+			        tries[i].table, modes[j]);
+			is_int(try_as(tries[i].role, sql), tries[i].wanted, "%s: %s", tries[i].role,
+			        sql);
+		}
+	}
+}
+
 static void forbids(void)
 {
 	static const char *const roles[] = {"alice", "carl", "wally", "rita", "adam", "nobody"};
 	char *before = contents();
-	is_int(try_as("tester", "CREATE SCHEMA alice AUTHORIZATION alice"), 0,
+	is_int(try_as("tester", "CREATE SCHEMA alice AUTHORIZATION alice"), DONE,
 	        "a schema for alice");
 	for (size_t i = 0; i < sizeof without_job / sizeof *without_job; i++) {
 		is_int(try_as("alice", without_job[i]), -3, "alice: %.90s", without_job[i]);
@@ -302,6 +349,7 @@ static void forbids(void)
 			refuse(roles[i], for_nobody[j]);
 		}
 	}
+	locks();
 	char *after = contents();
 	ok(before && after && strcmp(before, after) == 0, "and the store is as it was");
 	free(before);
@@ -520,7 +568,7 @@ static void needs_the_roles(void)
 static void checks(void)
 {
 	PGconn *tester = connect_as("tester");
-	is_int(try_on(tester, LOGINS), 0, "the logins are made");
+	is_int(try_on(tester, LOGINS), DONE, "the logins are made");
 	PQfinish(tester);
 	fill();
 	forbids();

@@ -134,6 +134,7 @@ static int fail_code(struct sqlite_store *store, int rc, struct vega_error *err)
 	switch (rc & 0xff) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL:
 		return vega_fail(err, VEGA_UNAVAILABLE,
 		        "sqlite:%s is locked by another process; try again, or see who holds it "
 		        "with fuser(1)",
@@ -153,6 +154,14 @@ static int fail_code(struct sqlite_store *store, int rc, struct vega_error *err)
 		return vega_fail(err, VEGA_FATAL,
 		        "sqlite:%s is read-only; make the file and its directory writable", path);
 	case SQLITE_CANTOPEN:
+		/* SQLite tries once more without O_CREAT, so errno says why that failed. */
+		if (access(path, F_OK) == 0) {
+			return vega_fail(err, VEGA_UNAVAILABLE,
+			        "cannot open the journal of sqlite:%s: no space or inodes are "
+			        "left, or its directory cannot be written; nothing was stored; "
+			        "make room (df -i), or see to its permissions, and try again",
+			        path);
+		}
 		return vega_fail_errno(err, VEGA_FATAL, errnum, "cannot open sqlite:%s", path);
 	case SQLITE_FULL:
 		return vega_fail(err, VEGA_UNAVAILABLE,
@@ -323,7 +332,8 @@ static int resolve(const char *path, char **out, struct vega_error *err)
 	int errnum = -mkdir_parents(parent, 0700);
 	directory = errnum ? NULL : realpath(parent, NULL);
 	if (!directory) {
-		rc = vega_fail_errno(err, VEGA_FATAL, errnum ? errnum : errno,
+		errnum = errnum ? errnum : errno;
+		rc = vega_fail_errno(err, no_space(errnum) ? VEGA_UNAVAILABLE : VEGA_FATAL, errnum,
 		        "cannot make the directory '%s' for the job store", parent);
 		goto done;
 	}

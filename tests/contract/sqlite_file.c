@@ -1,4 +1,5 @@
 /* The SQLite store's file: made once, guarded, and never silently made again. */
+#include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/mount.h>
@@ -362,11 +363,48 @@ static void survives_a_full_disk(void)
 	umount(directory);
 }
 
+static int open_and_submit_one(struct store **store)
+{
+	struct store_request r = request("q");
+	int rc = *store ? 0 : store_open(contract_url, 300, store, &err);
+	return rc ? rc : (*store)->driver->submit(*store, &r, 1, &err);
+}
+
+/* A tmpfs that has room, but no inode for a journal. */
+static void survives_no_inodes(void)
+{
+	char name[420];
+	int files = 0, fd;
+	begin("inodes");
+	if (mount("tmpfs", directory, "tmpfs", 0, "size=1m,nr_inodes=16")) {
+		ok(true, "no inodes # SKIP cannot mount a tmpfs");
+		return;
+	}
+	close_store(open_store());
+	do {
+		snprintf(name, sizeof name, "%s/%d", directory, files);
+		fd = open(name, O_CREAT | O_EXCL | O_WRONLY, 0600);
+	} while (fd >= 0 && close(fd) == 0 && ++files < 100);
+	ok(fd < 0 && errno == ENOSPC, "%d files take all inodes", files);
+	struct store *store = NULL;
+	int rc = open_and_submit_one(&store);
+	ok(rc == VEGA_UNAVAILABLE && strstr(err.text, "journal") && strstr(err.text, "inodes"),
+	        "a journal cannot be made: %s", rc ? err.text : "");
+	while (files--) {
+		snprintf(name, sizeof name, "%s/%d", directory, files);
+		unlink(name);
+	}
+	is_int(open_and_submit_one(&store), 0, "when there are inodes again, it can");
+	is_int(count_jobs(store), 1, "and what was refused was not stored");
+	close_store(store);
+	umount(directory);
+}
+
 static void checks(void)
 {
 	static void (*const all[])(void) = {is_private, is_made_once, follows_links,
 	        is_never_made_again, upgrades, notices_damage, needs_to_write, waits_for_a_lock,
-	        notices_another_file, survives_a_full_disk};
+	        notices_another_file, survives_a_full_disk, survives_no_inodes};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i]();
 	}

@@ -29,14 +29,16 @@ enum ending_column {
 #define ENDING_JOBS \
 	"j.id = ANY (ARRAY[e.job]) AND s.nr = ANY (ARRAY[j.nr]) AND " FENCE
 
-/* Sets what an attempt leaves, if `stored`; else what an earlier one has left stays. */
+/* Sets what an attempt leaves, if `stored`; else what an earlier one has left stays. A job to be cancelled
+ * leaves nothing. */
+#define LEFT(column, type, stored) \
+	"  " column " = CASE WHEN NOT (" stored ") THEN s." column \
+	" WHEN NOT s.cancel_requested THEN e." column type " END"
 #define RESULT(stored) \
 	"  result_seq = CASE WHEN " stored " THEN e.seq ELSE s.result_seq END," \
-	"  summary = CASE WHEN " stored " THEN e.summary::jsonb ELSE s.summary END," \
-	"  records = CASE WHEN " stored " THEN e.records ELSE s.records END," \
-	"  records_uri = CASE WHEN " stored " THEN e.records_uri ELSE s.records_uri END," \
-	"  records_size = CASE WHEN " stored " THEN e.records_size ELSE s.records_size END," \
-	"  records_digest = CASE WHEN " stored " THEN e.records_digest ELSE s.records_digest END"
+	LEFT("summary", "::jsonb", stored) "," LEFT("records", "", stored) "," \
+	LEFT("records_uri", "", stored) "," LEFT("records_size", "", stored) "," \
+	LEFT("records_digest", "", stored)
 
 static const char commit_sql[] =
 	"WITH " ENDING
@@ -48,9 +50,8 @@ static const char commit_sql[] =
 
 /* state_after() in rules.c says the same in C. */
 #define STATE_AFTER \
-	"CASE WHEN e.outcome IS NULL THEN 'COMPLETED'::vega.state" \
-	" WHEN s.committed_seq > 0 THEN 'PENDING'" \
-	" WHEN e.outcome IN ('RETRY', 'RELEASED') AND s.cancel_requested THEN 'CANCELLED'" \
+	"CASE WHEN s.committed_seq = 0 AND s.cancel_requested THEN 'CANCELLED'::vega.state" \
+	" WHEN e.outcome IS NULL THEN 'COMPLETED' WHEN s.committed_seq > 0 THEN 'PENDING'" \
 	" WHEN e.outcome = 'RETRY' AND s.attempt >= j.max_attempts THEN 'FAILED'" \
 	" WHEN e.outcome IN ('RETRY', 'RELEASED') THEN 'PENDING' ELSE e.outcome::vega.state END"
 

@@ -45,6 +45,9 @@ static enum job_state state_after(const struct store_hot *hot, enum store_outcom
 	if (hot->committed_seq) {
 		return outcome == STORE_COMPLETED ? JOB_COMPLETED : JOB_PENDING;
 	}
+	if (hot->cancel_requested) {
+		return JOB_CANCELLED;
+	}
 	switch (outcome) {
 	case STORE_COMPLETED:
 		return JOB_COMPLETED;
@@ -53,13 +56,11 @@ static enum job_state state_after(const struct store_hot *hot, enum store_outcom
 	case STORE_CANCELLED:
 		return JOB_CANCELLED;
 	case STORE_RETRY:
-		return hot->cancel_requested               ? JOB_CANCELLED
-		       : hot->attempt >= hot->max_attempts ? JOB_FAILED
-		                                           : JOB_PENDING;
+		return hot->attempt >= hot->max_attempts ? JOB_FAILED : JOB_PENDING;
 	case STORE_RELEASED:
 		break;
 	}
-	return hot->cancel_requested ? JOB_CANCELLED : JOB_PENDING;
+	return JOB_PENDING;
 }
 
 int rule_finish(struct store_hot *hot, uint64_t lease_seq, enum store_outcome outcome)

@@ -443,7 +443,9 @@ static int store_end(struct sqlite_store *store, const struct subject *job,
 	if (rc == 0 && job->hot.committed_seq && state == JOB_COMPLETED) {
 		rc = add_to_result(store, &arena, job, result, err);
 	} else if (rc == 0 && !job->hot.committed_seq && !released) {
-		rc = store_result(store, &arena, job, result, err);
+		struct store_result left = {
+		        .stderr_tail = result->stderr_tail, .exit_code = result->exit_code};
+		rc = store_result(store, &arena, job, job->hot.cancel_requested ? &left : result, err);
 	}
 	sqlite_release(statement);
 	arena_release(&arena);

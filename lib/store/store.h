@@ -220,8 +220,8 @@ struct store_driver {
 
 	/*
 	 * End attempts, each fenced by itself, all in one transaction: whoever has several passes
-	 * them together. With STORE_RETRY or STORE_RELEASED and a pending cancel request the job
-	 * becomes CANCELLED. Repeated for a lease that it ended before, it changes nothing, and
+	 * them together. With a pending cancel request, which excludes a commit, the job becomes
+	 * CANCELLED whatever the outcome, and neither summary nor records are stored. Repeated for a lease that it ended before, it changes nothing, and
 	 * tells where the first call led. A lost lease or a locked row is told by its ending's
 	 * code, and costs the others nothing; when the call fails, nothing was stored of any of
 	 * them.

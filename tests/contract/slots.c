@@ -543,17 +543,23 @@ static void finish_releases(struct store *store)
 
 static void finish_heeds_cancellation(struct store *store)
 {
-	static const enum store_outcome outcomes[] = {STORE_RETRY, STORE_RELEASED, STORE_CANCELLED};
+	static const enum store_outcome outcomes[] = {
+	        STORE_COMPLETED, STORE_FAILED, STORE_RETRY, STORE_RELEASED, STORE_CANCELLED};
 	for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
 		struct store_request r = submit_to(store, "cancelled");
 		struct store_lease lease = take(store, "cancelled");
 		enum job_state state = JOB_STATES;
 		equal(D(store)->cancel(store, r.id, &state, &err), 0, "ask for cancellation");
 		equal(state, JOB_PROCESSING, "of one that runs");
-		equal(finish_as(store, &lease, outcomes[i], &state), 0, "its attempt ends");
-		equal(state, JOB_CANCELLED, "CANCELLED, not tried again");
+		const struct store_result result = {.outcome = outcomes[i],
+		        .summary = "{\"n\":1}",
+		        .records = "{\"r\":1}\n",
+		        .records_size = 8};
+		equal(finish_one(store, &lease, &result, &state), 0, "its attempt ends");
+		equal(state, JOB_CANCELLED, "CANCELLED, whatever it had done");
 		struct job job = get(store, r.id);
 		check(job.state == JOB_CANCELLED && job.finished.sec > 0, "for good");
+		check(!job.summary && !job.records, "and its result is not kept");
 		job_release(&job);
 	}
 }

@@ -283,6 +283,10 @@ static void judge(const struct state *before)
 	if (now->present && now->final && now->job != now->final) {
 		violate("I2: a terminal state has changed");
 	}
+	if (now->present && now->cancel == CANCEL_TAKEN && row_over(now) &&
+	        now->job != JOB_CANCELLED) {
+		violate("I7: a job whose cancellation was acknowledged is not CANCELLED");
+	}
 	if (now->present && now->seq < before->seq) {
 		violate("I4: lease_seq has fallen");
 	}
@@ -619,6 +623,7 @@ static const char *const mutant_names[MUTANTS] = {
         [NO_NEW_LEASE_SEQ] = "a claim keeps lease_seq",
         [NO_IDEMPOTENCY] = "a key is not unique",
         [COMMIT_IN_SPITE_OF_CANCEL] = "commit in spite of a cancellation",
+        [COMPLETE_IN_SPITE_OF_CANCEL] = "complete in spite of a cancellation",
         [CANCEL_IN_SPITE_OF_COMMIT] = "cancel in spite of a commit",
         [COMMITTED_IS_GIVEN_UP] = "a committed job is given up",
         [PUBLISH_BEFORE_COMMIT] = "publish without a commit",

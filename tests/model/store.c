@@ -135,8 +135,12 @@ static int do_finish(uint64_t seq, uint8_t epoch, enum store_outcome outcome, en
 		hot.state = JOB_PROCESSING;
 		hot.finished_seq = 0;
 	}
+	if (mutant == COMPLETE_IN_SPITE_OF_CANCEL) {
+		hot.cancel_requested = false;
+	}
 	int code = rule_finish(&hot, seq, outcome);
 	if (code == 1) {
+		hot.cancel_requested = now->cancel_requested;
 		written_by(epoch);
 		write_row(&hot);
 		if (!hot.committed_seq && outcome != STORE_RELEASED) {

@@ -5,7 +5,8 @@
 
 enum call { CLAIM, COMMIT, CANCEL, FINISH, CALLS = FINISH + STORE_RELEASED + 1 };
 
-static unsigned wrong_transition, seq_fell, terminal_changed, stale_changed, uncommitted, repeated;
+static unsigned wrong_transition, seq_fell, terminal_changed, stale_changed, uncommitted, repeated,
+        uncancelled;
 
 static int make(struct store_hot *hot, enum call call, uint64_t lease_seq)
 {
@@ -42,6 +43,8 @@ static void look(const struct store_hot *before, enum call call, uint64_t lease_
 	uncommitted += before->committed_seq &&
 	               (after.state == JOB_FAILED || after.state == JOB_CANCELLED) &&
 	               !job_state_terminal(before->state);
+	uncancelled += after.cancel_requested && job_state_terminal(after.state) &&
+	               after.state != JOB_CANCELLED && !job_state_terminal(before->state);
 	again = after;
 	repeated += fenced && code == 1 &&
 	            (make(&again, call, lease_seq) != 0 || !same(&after, &again));
@@ -74,6 +77,7 @@ int main(void)
 	is_int(seq_fell, 0, "the numbers of leases only rise");
 	is_int(terminal_changed, 0, "nothing leaves a terminal state");
 	is_int(stale_changed, 0, "a lease that is not held changes nothing");
+	is_int(uncancelled, 0, "a job to be cancelled can only be CANCELLED");
 	is_int(uncommitted, 0, "a committed job can only be completed");
 	is_int(repeated, 0, "a repeated call changes nothing");
 	return done();

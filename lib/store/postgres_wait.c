@@ -6,7 +6,10 @@
 /* A look although nothing was heard: at first soon, then seldom. A job may have ended while its
  * watcher began to listen; and of one that was submitted while others of its submitter could be
  * claimed, nothing is told, though all of them may be gone when it is there. So who claims, or
- * hears of jobs, looks soon again. */
+ * hears of jobs, looks soon again.
+ *
+ * It listens on the connection that it claims on: a process listens and claims by turns, what comes while it
+ * claims is kept by libpq, and a second connection would be one more to be refused, cut or forgotten. */
 #define FIRST_NAP_MS 50
 #define LAST_NAP_MS 5000
 

@@ -8,8 +8,9 @@
  * claimed, nothing is told, though all of them may be gone when it is there. So who claims, or
  * hears of jobs, looks soon again.
  *
- * It listens on the connection that it claims on: a process listens and claims by turns, what comes while it
- * claims is kept by libpq, and a second connection would be one more to be refused, cut or forgotten. */
+ * It listens on the connection that it claims on: a process listens and claims by turns, what comes
+ * while it claims is kept by libpq, and a second connection would be one more to be refused, cut or
+ * forgotten. */
 #define FIRST_NAP_MS 50
 #define LAST_NAP_MS 5000
 

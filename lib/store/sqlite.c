@@ -445,7 +445,8 @@ static int store_end(struct sqlite_store *store, const struct subject *job,
 	} else if (rc == 0 && !job->hot.committed_seq && !released) {
 		struct store_result left = {
 		        .stderr_tail = result->stderr_tail, .exit_code = result->exit_code};
-		rc = store_result(store, &arena, job, job->hot.cancel_requested ? &left : result, err);
+		rc = store_result(
+		        store, &arena, job, job->hot.cancel_requested ? &left : result, err);
 	}
 	sqlite_release(statement);
 	arena_release(&arena);

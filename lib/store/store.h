@@ -221,10 +221,10 @@ struct store_driver {
 	/*
 	 * End attempts, each fenced by itself, all in one transaction: whoever has several passes
 	 * them together. With a pending cancel request, which excludes a commit, the job becomes
-	 * CANCELLED whatever the outcome, and neither summary nor records are stored. Repeated for a lease that it ended before, it changes nothing, and
-	 * tells where the first call led. A lost lease or a locked row is told by its ending's
-	 * code, and costs the others nothing; when the call fails, nothing was stored of any of
-	 * them.
+	 * CANCELLED whatever the outcome, and neither summary nor records are stored. Repeated for
+	 * a lease that it ended before, it changes nothing, and tells where the first call led. A
+	 * lost lease or a locked row is told by its ending's code, and costs the others nothing;
+	 * when the call fails, nothing was stored of any of them.
 	 *
 	 * With a claim (NULL: none) it claims in the same transaction, so that the disk is waited
 	 * for once a job. Fills jobs[] as claim() does, and returns how many: perhaps fewer than

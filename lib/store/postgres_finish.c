@@ -65,7 +65,8 @@ static const char commit_sql[] =
 	"  state = " STATE_AFTER "," \
 	"  finished = CASE WHEN " STATE_AFTER " <> 'PENDING' THEN now() END," \
 	"  due = CASE WHEN e.outcome IS NULL THEN s.due WHEN e.outcome = 'RELEASED' THEN now()" \
-	"   ELSE now() + ($12::bigint[])[least(s.attempt, cardinality($12::bigint[]))]" \
+	"   ELSE now() + ($12::bigint[])[least(s.attempt, cardinality($12::bigint[])," \
+	"    CASE WHEN s.committed_seq > 0 THEN 5 END)]" \
 	"    * interval '1 millisecond' END," \
 	"  attempt = CASE WHEN e.outcome = 'RELEASED' THEN s.attempt - 1 ELSE s.attempt END," \
 	"  error = CASE WHEN e.outcome = 'RELEASED' THEN s.error ELSE e.problem END," \

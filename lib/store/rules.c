@@ -77,6 +77,13 @@ int rule_finish(struct store_hot *hot, uint64_t lease_seq, enum store_outcome ou
 	return 1;
 }
 
+/* The due of ENDED in postgres_finish.c says the same in SQL. */
+uint64_t rule_delay_ms(const struct store_hot *hot)
+{
+	bool soon = hot->committed_seq && hot->attempt > 5;
+	return job_retry_delay_ms(soon ? 5 : hot->attempt);
+}
+
 int rule_cancel(struct store_hot *hot)
 {
 	if (job_state_terminal(hot->state)) {

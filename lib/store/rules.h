@@ -30,6 +30,10 @@ int rule_commit(struct store_hot *hot, uint64_t lease_seq);
 /* 1; 0: a repeated call, nothing is to be done; VEGA_LEASE_LOST. */
 int rule_finish(struct store_hot *hot, uint64_t lease_seq, enum store_outcome outcome);
 
+/* So long a job whose attempt ended waits for its next one. One that is committed is as good as
+ * done, so that it does not wait longer than after its fifth attempt. */
+uint64_t rule_delay_ms(const struct store_hot *hot);
+
 /* 0, or VEGA_NO: it is committed. What is over stays as it is. */
 int rule_cancel(struct store_hot *hot);
 

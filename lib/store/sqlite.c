@@ -429,7 +429,7 @@ static int store_end(struct sqlite_store *store, const struct subject *job,
 	enum job_state state = job->hot.state;
 	bool released = result->outcome == STORE_RELEASED;
 	int64_t now = sqlite_now_us();
-	int64_t delay = released ? 0 : store_span_us(job_retry_delay_ms(job->hot.attempt));
+	int64_t delay = released ? 0 : store_span_us(rule_delay_ms(&job->hot));
 	int rc = store_clean(&arena, &error) ? 0 : vega_fail_nomem(err);
 	rc = rc ? rc
 	        : sqlite_prepare(store, &statement, err,

@@ -568,13 +568,39 @@ static void knows_mistakes(void)
 	refuses("host=/nowhere nonsense=1", VEGA_USAGE, "libpq", "a setting that is none");
 }
 
+/* What rule_delay_ms() says, in SQL. */
+static void commits_do_not_wait_long(void)
+{
+	const struct store_result result = {.outcome = STORE_COMPLETED};
+	struct store *store = open_store();
+	struct strlist queues = {0};
+	uint64_t due[2] = {0};
+	strlist_add(&queues, "often");
+	for (int i = 0; i < 2; i++) {
+		submit_to(store, "often");
+		struct store_lease lease = take(store, "often");
+		if (i == 1) {
+			is_int(store->driver->commit(store, &lease, &result, &err), 0, "commit");
+		}
+		run("UPDATE vega.job_state SET attempt = 9 WHERE queue = 'often'");
+		run("UPDATE vega.job SET max_attempts = 20 WHERE queue = 'often'");
+		is_int(finish_as(store, &lease, STORE_RETRY, NULL), 0, "the ninth attempt fails");
+		store->driver->next_due(store, &queues, 1000000, &due[i], &err);
+		run("UPDATE vega.job_state SET due = 'infinity' WHERE queue = 'often'");
+	}
+	ok(due[0] > 200000 && due[0] <= 256000, "a job waits %llu ms", (unsigned long long)due[0]);
+	ok(due[1] > 8000 && due[1] <= 16000, "a committed one %llu", (unsigned long long)due[1]);
+	strlist_release(&queues);
+	close_store(store);
+}
+
 static void checks(void)
 {
 	static void (*const all[])(void) = {survives_a_crash, keeps_its_word_over_crashes,
 	        reconnects, waits_for_a_lock, waits_without_its_lock, passes_over_what_is_locked,
 	        stands_in_line, knows_its_schema, pages_cost_what_they_hold, schema_is_idempotent,
 	        schema_is_upgraded, second_schema_is_upgraded, finish_is_all_or_none,
-	        hides_passwords, knows_mistakes};
+	        commits_do_not_wait_long, hides_passwords, knows_mistakes};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i]();
 	}

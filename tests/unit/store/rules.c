@@ -80,5 +80,9 @@ int main(void)
 	is_int(uncancelled, 0, "a job to be cancelled can only be CANCELLED");
 	is_int(uncommitted, 0, "a committed job can only be completed");
 	is_int(repeated, 0, "a repeated call changes nothing");
+	const struct store_hot tried = {.attempt = 9, .max_attempts = 20};
+	const struct store_hot committed = {.attempt = 9, .max_attempts = 20, .committed_seq = 3};
+	is_int(rule_delay_ms(&tried), 256000, "a job that is tried often is tried seldom");
+	is_int(rule_delay_ms(&committed), 16000, "what is committed is published soon");
 	return done();
 }

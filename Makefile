@@ -26,7 +26,7 @@ cache := cache redis
 engine := content dir_results engine expected growth publish receipt team
 job := job
 store := postgres postgres_admin postgres_array postgres_claim postgres_connection postgres_finish postgres_submit postgres_wait request rules sqlite sqlite_admin sqlite_file sqlite_statement sqlite_wait store result_cache
-worker := announce attempt child claim finish identity lease service spool spool_sweep stream worker
+worker := announce attempt child claim deadline finish identity lease service spool spool_sweep stream worker
 
 ROOMS := base spec record fs walk op cache engine job store worker
 sees_base := base
@@ -206,7 +206,7 @@ gauntlet-part: all $(GAUNTLET)
 
 MODEL := $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c))
 
-$(B)/tests/model/explore: $(MODEL) $(filter-out %/worker/worker.o %/worker/child.o %/worker/spool.o,$(call seen_objects,worker))
+$(B)/tests/model/explore: $(MODEL) $(filter-out %/worker/worker.o %/worker/child.o %/worker/deadline.o %/worker/spool.o,$(call seen_objects,worker))
 	$(if $(V),,$(call say,LD))
 	$(Q)$(LINK)
 

@@ -3,11 +3,12 @@
  * tests/contract.
  *
  * A store handle belongs to one thread. Every call may block, but no longer than the deadline given
- * at open (default 15 s), after which it fails with VEGA_UNAVAILABLE; so does a store that is down
- * or refuses. After VEGA_UNAVAILABLE the handle stays usable: the next call reconnects. A write
- * whose outcome is unknown (the connection broke at COMMIT) is settled inside by reading the row
- * again, or fails with VEGA_UNAVAILABLE; repeating the same call is always safe. Time is the
- * store's: callers pass durations, never points in time (except not_before).
+ * at open (default 15 s) and what the system takes to resolve a name, after which it fails with
+ * VEGA_UNAVAILABLE; so does a store that is down or refuses. After VEGA_UNAVAILABLE the handle
+ * stays usable: the next call reconnects. A write whose outcome is unknown (the connection broke at
+ * COMMIT) is settled inside by reading the row again, or fails with VEGA_UNAVAILABLE; repeating the
+ * same call is always safe. Time is the store's: callers pass durations, never points in time
+ * (except not_before).
  */
 #ifndef VEGA_STORE_STORE_H
 #define VEGA_STORE_STORE_H

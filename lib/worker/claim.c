@@ -18,6 +18,7 @@ static void start(struct worker *w, struct job *job, uint64_t lease_end)
 	}
 	struct attempt *attempt = &w->attempts[i];
 	struct vega_error err;
+	worker_tend(w); /* who this one runs as may have to be looked up */
 	w->running++;
 	w->claims++;
 	worker_report(w, DETAIL, "%s started: attempt %u of %u", job->id, job->attempt,
@@ -132,8 +133,9 @@ void worker_claim(struct worker *w)
 	KILL_POINT(claim);
 	int count = w->store->driver->claim(w->store, &wanted, w->claimed, &err);
 	KILL_POINT(claimed);
-	if (count == VEGA_UNAVAILABLE) {
+	if (count == VEGA_UNAVAILABLE || (count < 0 && w->config->mode == WORKER_FOREVER)) {
 		worker_store_away(w, &err);
+		w->claim_at = count == VEGA_UNAVAILABLE ? w->claim_at : sent + POLL_RUNNING_MS;
 		return;
 	}
 	if (count < 0) {

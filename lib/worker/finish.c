@@ -92,8 +92,9 @@ static void cache_result(struct worker *w, const char *id)
 	struct job job;
 	struct vega_error err;
 	const unsigned parts = STORE_PART_RESULT | STORE_PART_RECORDS;
-	if (!w->results || w->failures) {
-		return;
+	bool beat = w->running && worker_now() >= w->beat_at;
+	if (!w->results || w->failures || beat) {
+		return; /* leases come first */
 	}
 	worker_tend(w);
 	int code = w->store->driver->get(w->store, id, parts, &job, &err);

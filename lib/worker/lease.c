@@ -24,11 +24,13 @@ static unsigned store_timeout(const struct worker *w)
 void worker_store_away(struct worker *w, const struct vega_error *err)
 {
 	uint64_t now = worker_now();
-	if (w->failures++ == 0) {
-		w->away_since = now;
-		worker_report(w, TROUBLE, "the store is away, trying again: %s", err->text);
+	w->away_since = w->failures ? w->away_since : now;
+	if (w->failures++ == 0 || w->away_code != err->code) {
+		worker_report(w, TROUBLE, "the store %s, trying again: %s",
+		        err->code == VEGA_UNAVAILABLE ? "is away" : "refuses", err->text);
 	}
-	uint64_t most = w->running ? worker_pause(w) : BACKOFF_MAX_MS;
+	w->away_code = err->code;
+	uint64_t most = w->running ? worker_pause(w) : least(BACKOFF_MAX_MS, w->config->lease_ms);
 	unsigned doublings = w->failures < 8 ? w->failures : 8;
 	w->retry_at = now + 1 + worker_random(least(most, (uint64_t)BACKOFF_FIRST_MS << doublings));
 	/* By then no lease can be ours, and nothing that is finished will be stored. */
@@ -82,7 +84,11 @@ void worker_tend(struct worker *w)
 			attempt_stop(attempt, ENDING_LOST, "its row is locked in the store", now);
 		}
 		attempt_tick(attempt, now);
+		bool held = attempt->phase == ATTEMPT_RUNNING && attempt_holds_lease(attempt);
+		deadline_set(i, held ? attempt->child.pid : 0,
+		        attempt->lease_end - worker_margin(w) / 2);
 	}
+	deadline_arm();
 }
 
 static void lease_answered(struct worker *w, struct attempt *attempt,
@@ -165,4 +171,5 @@ void worker_heartbeat(struct worker *w)
 			lease_answered(w, &w->attempts[i], answer++, sent, now);
 		}
 	}
+	worker_tend(w); /* by the new ends */
 }

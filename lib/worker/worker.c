@@ -285,11 +285,13 @@ static int worker_prepare(struct worker *w, const sigset_t *signals, struct vega
 	if (code == 0) {
 		code = result_cache_open(config->cache_url, &w->results, err);
 	}
-	return code ? code : prepare_events(w, signals, err);
+	code = code ? code : prepare_events(w, signals, err);
+	return code ? code : deadline_open(config->jobs, err);
 }
 
 static void worker_release(struct worker *w)
 {
+	deadline_close();
 	const int fds[] = {w->epoll_fd, w->signal_fd, w->timer_fd};
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
 		if (fds[i] >= 0) {

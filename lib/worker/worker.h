@@ -47,8 +47,9 @@ struct worker_counts {
 
 /*
  * Returns 0 (drained, or stopped gracefully), VEGA_UNAVAILABLE (--once or --drain, and the store
- * could not be reached), or another code. SIGTERM and SIGINT are handled inside: the first drains
- * (running jobs are ended and released), the second stops now. *signal_seen is the signal or 0.
+ * could not be reached), or another code. SIGTERM, SIGINT and SIGHUP are handled inside: the first
+ * drains (running jobs are ended and released), the second stops now. *signal_seen is the signal or
+ * 0.
  */
 int worker_run(const struct worker_config *config, struct worker_counts *counts, int *signal_seen,
         struct vega_error *err);

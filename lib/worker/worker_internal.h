@@ -8,6 +8,7 @@
 
 #include "store/result_cache.h"
 #include "worker/attempt.h"
+#include "worker/deadline.h"
 #include "worker/worker.h"
 
 /* store_open(), or a test's stand-in for it. */
@@ -42,6 +43,7 @@ struct worker {
 	uint64_t retry_at;    /* the store is left alone until then */
 	uint64_t away_since;  /* while failures > 0 */
 	unsigned failures;    /* of store calls, in a row */
+	int away_code;        /* of the last of them */
 	uint64_t announce_at; /* also when a heartbeat was answered */
 	bool announced;
 
@@ -91,8 +93,9 @@ int worker_start(
 
 /* --- lease.c --- */
 
-/* A store call failed with VEGA_UNAVAILABLE, or did not: the next ones wait with growing, jittered
- * pauses, and the log has one line when the store goes and one when it is back. */
+/* A store call failed, or did not: the next ones wait with growing, jittered pauses, and the log
+ * has one line when the store goes and one when it is back. A worker for ever does not end because
+ * of a store that it has reached: a schema, a role or a file that is gone may be back soon. */
 void worker_store_away(struct worker *w, const struct vega_error *err);
 void worker_store_back(struct worker *w);
 

@@ -22,7 +22,8 @@
 #define JOBS_MAX 64
 
 static char directory[] = "/tmp/vega-worker.XXXXXX";
-static char walk[64], spool_dir[64], file[128];
+static char walk[64], spool_dir[64], file[128], traces[64];
+static bool works_on; /* a child did, after its lease had ended */
 
 /* --- a store in memory ------------------------------------------------------------------------ */
 
@@ -57,6 +58,9 @@ static bool refuse_repeated;                /* the same, and when it is repeated
 static uint64_t retry_delay, away_until, away_after_claim, away_at_finish;
 static unsigned most_processing;
 static bool claims_fail;
+static unsigned refuse_claims; /* the next so many */
+static uint64_t
+        stuck_at_beat; /* after the end of the leases that are held, no call returns so long */
 
 static uint64_t now_ms(void)
 {
@@ -106,7 +110,8 @@ static int fake_claim(struct store *store, const struct store_claim *claim, stru
 	(void)store;
 	int code = down(err), count = 0;
 	unsigned processing = 0;
-	if (claims_fail) {
+	if (claims_fail || refuse_claims) {
+		refuse_claims -= refuse_claims > 0;
 		return vega_fail(err, VEGA_FATAL, "a damaged row");
 	}
 	for (size_t i = 0; code == 0 && i < row_count && (unsigned)count < claim->max; i++) {
@@ -143,11 +148,35 @@ static bool fenced(const struct row *row, const struct store_lease *lease)
 	return !row || row->state != JOB_PROCESSING || row->lease_seq != lease->lease_seq;
 }
 
+static void sleep_until(uint64_t at)
+{
+	struct timespec until = {
+	        .tv_sec = (time_t)(at / 1000), .tv_nsec = (long)(at % 1000) * 1000000};
+	while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &until, NULL) == EINTR) {
+	}
+}
+
+/* As a resolver that asks name servers which are away: nothing ends it, and the loop waits. */
+static void get_stuck(const struct row *row)
+{
+	struct stat at_end, later;
+	sleep_until(row->lease_end);
+	int rc = stat(traces, &at_end);
+	sleep_until(row->lease_end + stuck_at_beat);
+	rc |= stat(traces, &later);
+	works_on = rc != 0 || later.st_size != at_end.st_size;
+	stuck_at_beat = 0;
+}
+
 static int fake_heartbeat(struct store *store, const char *worker, struct store_lease *leases,
         size_t count, uint64_t lease_ms, struct vega_error *err)
 {
 	(void)store;
 	(void)worker;
+	if (stuck_at_beat) {
+		get_stuck(&rows[0]);
+		return vega_fail(err, VEGA_UNAVAILABLE, "no such host");
+	}
 	int code = down(err);
 	if (code) {
 		return code;
@@ -483,7 +512,9 @@ static void reset(void)
 	memset(rows, 0, sizeof rows);
 	row_count = beats = opens = unavailable = most_processing = finish_calls = 0;
 	claimed_with_finish = claimed_before_failure = 0;
-	claims_fail = damaged = false;
+	claims_fail = damaged = works_on = false;
+	refuse_claims = 0;
+	stuck_at_beat = 0;
 	refuse_summary = NULL;
 	finish_least = locked_calls = 0;
 	locked = NULL;
@@ -921,6 +952,34 @@ static void test_store_away(void)
 	is_int(work(), 0, "a worker for ever does");
 	is_int(row->state, JOB_COMPLETED, "and works");
 	is_int(opens, 5, "once it is there");
+}
+
+static void test_stuck(void)
+{
+	char script[256];
+	reset();
+	config.mode = WORKER_ONCE;
+	config.lease_ms = 1200;
+	stuck_at_beat = 400;
+	snprintf(script, sizeof script, "while echo >>%s; do sleep 0.02; done\n", traces);
+	struct row *row = submit(script);
+	is_int(work(), 0, "a store call that does not return while a lease ends");
+	ok(!works_on && unlink(traces) == 0, "does not let its child work on");
+	is_int(row->finishes, 0, "which stores nothing");
+	is_int(counts.lost, 1, "and is lost");
+}
+
+/* A schema that is restored, a role that is granted again. */
+static void test_refused_claims(void)
+{
+	reset();
+	config.mode = WORKER_FOREVER;
+	refuse_claims = 2;
+	struct row *row = submit("trap '' TERM; kill -TERM $PPID\n" SAY_SUMMARY);
+	is_int(work(), 0, "a worker for ever outlives claims that the store refuses");
+	is_int(row->state, JOB_COMPLETED, "and works when it does no more");
+	is_int(logged("the store refuses, trying again: a damaged row"), 1, "one line says so");
+	is_int(logged("the store is back"), 1, "and one that it is back");
 }
 
 /* The job has ended, so that a heartbeat finds no lease; only finish() can tell why. */
@@ -1445,6 +1504,7 @@ int main(void)
 	}
 	snprintf(walk, sizeof walk, "%s/walk", directory);
 	snprintf(spool_dir, sizeof spool_dir, "%s/results", directory);
+	snprintf(traces, sizeof traces, "%s/traces", directory);
 	setenv("TMPDIR", directory, 1);
 	signal(SIGINT, SIG_DFL);  /* a shell's background */
 	signal(SIGCHLD, SIG_IGN); /* a careless parent */
@@ -1469,6 +1529,8 @@ int main(void)
 	test_batch();
 	test_batch_among_many();
 	test_claim_fails();
+	test_refused_claims();
+	test_stuck();
 	test_limits();
 	test_signals();
 	test_stopped();

@@ -1,0 +1,101 @@
+#include "worker/deadline.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define AGAIN_MS 50 /* after the first: until the loop is back */
+
+struct deadline {
+	_Atomic pid_t leader;
+	_Atomic uint64_t at;
+};
+
+static struct deadline *deadlines;
+static unsigned room;
+static timer_t timer;
+static uint64_t armed; /* 0: not */
+static struct sigaction before;
+
+/* Only calls that are safe in a handler. */
+static void on_time(int number)
+{
+	int saved = errno;
+	struct timespec clock;
+	(void)number;
+	clock_gettime(CLOCK_BOOTTIME, &clock);
+	uint64_t now = (uint64_t)clock.tv_sec * 1000 + (uint64_t)clock.tv_nsec / 1000000;
+	for (unsigned i = 0; i < room; i++) {
+		pid_t leader = atomic_load(&deadlines[i].leader);
+		siginfo_t info;
+		if (leader > 0 && now >= atomic_load(&deadlines[i].at) &&
+		        waitid(P_PID, (id_t)leader, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+			kill(-leader, SIGKILL);
+		}
+	}
+	errno = saved;
+}
+
+int deadline_open(unsigned count, struct vega_error *err)
+{
+	struct sigaction action = {.sa_handler = on_time, .sa_flags = SA_RESTART};
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
+	sigset_t alarm;
+	deadlines = calloc(count, sizeof *deadlines);
+	if (!deadlines) {
+		return vega_fail_nomem(err);
+	}
+	if (timer_create(CLOCK_BOOTTIME, &event, &timer) != 0) {
+		int failed = errno;
+		free(deadlines);
+		deadlines = NULL;
+		return vega_fail_errno(err, VEGA_FATAL, failed, "cannot make a timer");
+	}
+	room = count;
+	armed = 0;
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGALRM, &action, &before);
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	sigprocmask(SIG_UNBLOCK, &alarm, NULL);
+	return 0;
+}
+
+void deadline_close(void)
+{
+	if (deadlines) {
+		timer_delete(timer);
+		sigaction(SIGALRM, &before, NULL);
+		room = 0;
+		free(deadlines);
+		deadlines = NULL;
+	}
+}
+
+void deadline_set(unsigned index, pid_t leader, uint64_t at)
+{
+	atomic_store(&deadlines[index].leader, 0);
+	atomic_store(&deadlines[index].at, at);
+	atomic_store(&deadlines[index].leader, leader);
+}
+
+void deadline_arm(void)
+{
+	uint64_t first = 0;
+	for (unsigned i = 0; i < room; i++) {
+		uint64_t at = atomic_load(&deadlines[i].at);
+		if (atomic_load(&deadlines[i].leader) && (!first || at < first)) {
+			first = at;
+		}
+	}
+	if (first != armed) {
+		struct itimerspec when = {.it_value = {.tv_sec = (time_t)(first / 1000),
+		                                  .tv_nsec = (long)(first % 1000) * 1000000},
+		        .it_interval = {.tv_nsec = AGAIN_MS * 1000000L}};
+		timer_settime(timer, TIMER_ABSTIME, &when, NULL);
+		armed = first;
+	}
+}

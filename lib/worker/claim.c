@@ -8,7 +8,8 @@
 #define BACKOFF_MAX_MS 30000 /* while children cannot be started */
 #define POLL_IDLE_MS 10000   /* behind the store's own wake-up */
 #define POLL_RUNNING_MS 1000 /* the children's output may keep us from waiting on the store */
-#define CLAIM_GAP_MS 50      /* when another worker was faster */
+#define CLAIM_GAP_MS 50      /* when another worker was faster, doubled with each that is in vain */
+#define VAIN_MAX 4           /* 800 ms: what is due may be locked for long */
 
 static void start(struct worker *w, struct job *job, uint64_t lease_end)
 {
@@ -83,8 +84,10 @@ static void plan_claim(struct worker *w)
 		worker_store_away(w, &err);
 		return;
 	}
+	w->vain = due ? 0 : w->vain + (w->vain < VAIN_MAX);
 	if (due < limit) {
-		due += CLAIM_GAP_MS + worker_random(CLAIM_GAP_MS);
+		uint64_t gap = (uint64_t)CLAIM_GAP_MS << (w->vain ? w->vain - 1 : 0);
+		due += gap + worker_random(gap);
 	} else {
 		due -= worker_random(limit / 4);
 	}
@@ -106,6 +109,7 @@ void worker_take(struct worker *w, unsigned count, unsigned room, uint64_t sent)
 		w->beat_sent = sent;
 		w->beat_at = sent + w->config->lease_ms / 4;
 	}
+	w->vain = count ? 0 : w->vain;
 	for (unsigned i = 0; i < count; i++) {
 		start(w, &w->claimed[i], sent + w->config->lease_ms);
 	}

@@ -40,6 +40,7 @@ struct worker {
 	/* CLOCK_BOOTTIME milliseconds */
 	uint64_t beat_sent, beat_at;
 	uint64_t claim_sent, claim_at;
+	unsigned vain;        /* claims in a row that found nothing, though something was due */
 	uint64_t retry_at;    /* the store is left alone until then */
 	uint64_t away_since;  /* while failures > 0 */
 	unsigned failures;    /* of store calls, in a row */

@@ -58,6 +58,8 @@ static bool refuse_repeated;                /* the same, and when it is repeated
 static uint64_t retry_delay, away_until, away_after_claim, away_at_finish;
 static unsigned most_processing;
 static bool claims_fail;
+static uint64_t vain_until; /* something is due, nothing can be claimed; then comes SIGTERM */
+static unsigned vain_claims;
 static unsigned refuse_claims; /* the next so many */
 static uint64_t
         stuck_at_beat; /* after the end of the leases that are held, no call returns so long */
@@ -110,6 +112,10 @@ static int fake_claim(struct store *store, const struct store_claim *claim, stru
 	(void)store;
 	int code = down(err), count = 0;
 	unsigned processing = 0;
+	if (vain_until) {
+		vain_claims++;
+		return now_ms() < vain_until ? 0 : raise(SIGTERM);
+	}
 	if (claims_fail || refuse_claims) {
 		refuse_claims -= refuse_claims > 0;
 		return vega_fail(err, VEGA_FATAL, "a damaged row");
@@ -399,7 +405,7 @@ static int fake_next_due(struct store *store, const struct strlist *queues, uint
 		                                                : best;
 		best = at < best ? at : best;
 	}
-	*due_ms = best > now ? best - now : 0;
+	*due_ms = best > now && !vain_until ? best - now : 0;
 	return down(err);
 }
 
@@ -513,7 +519,8 @@ static void reset(void)
 	row_count = beats = opens = unavailable = most_processing = finish_calls = 0;
 	claimed_with_finish = claimed_before_failure = 0;
 	claims_fail = damaged = works_on = false;
-	refuse_claims = 0;
+	refuse_claims = vain_claims = 0;
+	vain_until = 0;
 	stuck_at_beat = 0;
 	refuse_summary = NULL;
 	finish_least = locked_calls = 0;
@@ -952,6 +959,17 @@ static void test_store_away(void)
 	is_int(work(), 0, "a worker for ever does");
 	is_int(row->state, JOB_COMPLETED, "and works");
 	is_int(opens, 5, "once it is there");
+}
+
+/* A row that somebody keeps locked: due, and not to be had. */
+static void test_vain_claims(void)
+{
+	reset();
+	config.mode = WORKER_FOREVER;
+	vain_until = now_ms() + 2000;
+	is_int(work(), 0, "a worker that finds nothing, though something is due");
+	ok(vain_claims >= 4 && vain_claims < 12, "looks more and more seldom (%u times in 2 s)",
+	        vain_claims);
 }
 
 static void test_stuck(void)
@@ -1530,6 +1548,7 @@ int main(void)
 	test_batch_among_many();
 	test_claim_fails();
 	test_refused_claims();
+	test_vain_claims();
 	test_stuck();
 	test_limits();
 	test_signals();

@@ -120,6 +120,7 @@ int job_list(
 	struct store_filter filter = options->filter;
 	list.width = terminal ? terminal_width(STDOUT_FILENO) : 0;
 	list.limit = options->limited ? options->limit : terminal ? LIMIT_ON_TERMINAL : 0;
+	filter.parts = STORE_PART_SPEC;
 	filter.limit = list.limit ? list.limit + 1 : 0;
 	int code = job_source_store(source, err);
 	if (code == 0) {

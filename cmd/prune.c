@@ -103,7 +103,8 @@ static int remove_stages(const struct job *job, void *context)
 static int prune_stages(struct pruning *p, struct vega_error *err)
 {
 	const struct store_filter ended = {
-	        .states = 1u << JOB_COMPLETED | 1u << JOB_FAILED | 1u << JOB_CANCELLED};
+	        .states = 1u << JOB_COMPLETED | 1u << JOB_FAILED | 1u << JOB_CANCELLED,
+	        .parts = STORE_PART_SPEC};
 	return p->options->stages ? p->store->driver->list(p->store, &ended, remove_stages, p, err)
 	                          : 0;
 }

@@ -18,6 +18,7 @@ const char *postgres_role(unsigned number, const char **for_all)
 	case GET:
 	case GET_RECORDS:
 	case LIST:
+	case LIST_SPECS:
 		*for_all = "vega_reader";
 		return "vega_submitter";
 	default:
@@ -228,22 +229,24 @@ const char *postgres_state_array(uint32_t states, struct buf *out)
 
 /* Both tables are told where the page begins: what is said of one, the planner does not conclude of
  * the other, and reads it from its end. */
+/* clang-format off */
+#define LIST_SQL(spec, more) \
+	"SELECT " JOB_COLUMNS_WITH(spec) more JOB_TABLES \
+	" WHERE s.nr < $1::bigint AND j.nr < $1::bigint" \
+	" AND ($2::vega.state[] IS NULL OR s.state = ANY ($2::vega.state[]))" \
+	" AND ($3::text IS NULL OR j.queue = $3)" \
+	" AND ($4::text IS NULL OR j.submitter = $4)" \
+	" AND " POSTGRES_LABELLED("$5::text", "$6::text") \
+	" AND ($7::bigint = 0 OR" \
+	"  j.created >= now() - $7::bigint * interval '1 millisecond')" \
+	" AND ($8::bigint = 0 OR" \
+	"  j.created <= now() - $8::bigint * interval '1 millisecond')" \
+	" ORDER BY s.nr DESC LIMIT $9::integer"
+/* clang-format on */
+
 static int list_page(struct store *base, const struct store_page *page, struct job *jobs,
         int64_t *last, struct vega_error *err)
 {
-	/* clang-format off */
-	static const char sql[] =
-		"SELECT " JOB_COLUMNS JOB_TABLES " WHERE s.nr < $1::bigint AND j.nr < $1::bigint"
-		" AND ($2::vega.state[] IS NULL OR s.state = ANY ($2::vega.state[]))"
-		" AND ($3::text IS NULL OR j.queue = $3)"
-		" AND ($4::text IS NULL OR j.submitter = $4)"
-		" AND " POSTGRES_LABELLED("$5::text", "$6::text")
-		" AND ($7::bigint = 0 OR"
-		"  j.created >= now() - $7::bigint * interval '1 millisecond')"
-		" AND ($8::bigint = 0 OR"
-		"  j.created <= now() - $8::bigint * interval '1 millisecond')"
-		" ORDER BY s.nr DESC LIMIT $9::integer";
-	/* clang-format on */
 	struct postgres_store *store = handle(base);
 	const struct store_filter *filter = page->filter;
 	struct postgres_parameters p = {0};
@@ -265,7 +268,11 @@ static int list_page(struct store *base, const struct store_page *page, struct j
 		postgres_add_integer(&p, store_span_us(filter->younger_ms) / 1000);
 		postgres_add_integer(&p, store_span_us(filter->older_ms) / 1000);
 		postgres_add_integer(&p, page->limit);
-		rc = postgres_query(store, LIST, sql, &p, &reply, err);
+		rc = filter->parts & STORE_PART_SPEC
+		             ? postgres_query(store, LIST_SPECS,
+		                       PAGE_OF(LIST_SQL("j.spec", SPEC_SIZE), "DESC"), &p, &reply,
+		                       err)
+		             : postgres_query(store, LIST, LIST_SQL("NULL", ""), &p, &reply, err);
 	}
 	rc = rc ? rc : postgres_read_jobs(reply, STORE_PART_REST, jobs, err);
 	if (rc > 0) {

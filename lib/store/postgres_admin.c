@@ -125,8 +125,10 @@ int postgres_stats(struct store *base, int (*each)(const struct store_stats *sta
 }
 
 /* The job is locked, not its state: an administrator may lock any, and change none. */
-#define PRUNE_SQL(lock) \
-	"SELECT s.nr, j.id, s.lease_seq, j.spec, s.records_uri, coalesce(s.records_size, 0)" \
+#define PRUNE_SQL(lock) PAGE_OF(PRUNE_ROWS(lock), "")
+#define PRUNE_ROWS(lock) \
+	"SELECT s.nr, j.id, s.lease_seq, j.spec, s.records_uri," \
+	" coalesce(s.records_size, 0)" SPEC_SIZE \
 	" FROM vega.job_state s JOIN vega.job j USING (nr)" \
 	" WHERE s.nr > $1::bigint AND j.nr > $1::bigint AND s.state = ANY ($2::vega.state[])" \
 	" AND s.finished <= now() - $3::bigint * interval '1 millisecond'" \

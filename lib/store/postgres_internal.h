@@ -47,6 +47,17 @@ struct postgres_store {
 /* Statements of postgres_admin.c have this number and the next ones. */
 #define POSTGRES_ADMIN_FIRST 48
 
+/* clang-format off */
+/* Of rows with a number and a spec, those before which the specs do not fill a page yet. */
+#define PAGE_OF(rows, order) \
+	"SELECT * FROM (SELECT p.*, sum(p.spec_size) OVER (ORDER BY p.nr " order \
+	"  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS specs_before FROM (" rows ") p) p" \
+	" WHERE coalesce(p.specs_before, 0) < " PAGE_TEXT(STORE_PAGE_BYTES) " ORDER BY p.nr " order
+#define PAGE_TEXT(number) PAGE_TEXT_OF(number)
+#define PAGE_TEXT_OF(number) #number
+#define SPEC_SIZE ", octet_length(j.spec::text) AS spec_size"
+/* clang-format on */
+
 /* A condition: j has a label, or none is wanted. */
 #define POSTGRES_LABELLED(key, value) \
 	"(" key " IS NULL OR" \

@@ -23,6 +23,7 @@ enum postgres_statement {
 	GET,
 	GET_RECORDS,
 	LIST,
+	LIST_SPECS,
 	NEXT_DUE,
 	STATEMENTS = NEXT_DUE + QUEUES_KINDS,
 };
@@ -35,8 +36,9 @@ _Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own
 /* As many columns as STORE_CLAIM_COLUMNS. */
 #define NO_CLAIM \
 	"NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
-#define JOB_COLUMNS \
-	STORE_CLAIM_COLUMNS ", j.priority, j.idempotency_key, j.labels, " CLOCK_US("j.created") "," \
+#define JOB_COLUMNS JOB_COLUMNS_WITH("j.spec")
+#define JOB_COLUMNS_WITH(spec) \
+	STORE_CLAIM_COLUMNS_WITH(spec) ", j.priority, j.idempotency_key, j.labels, " CLOCK_US("j.created") "," \
 	" (extract(epoch FROM j.not_before) * 1000000)::bigint, s.worker, " \
 	CLOCK_US("s.lease_until") ", " CLOCK_US("s.started") ", " CLOCK_US("s.finished") ", " \
 	"s.cancel_requested::integer, s.progress, s.error, j.nr"

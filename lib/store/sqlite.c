@@ -7,8 +7,9 @@
 #include "base/killpoint.h"
 #include "store/rules.h"
 
-#define JOB_COLUMNS \
-	STORE_CLAIM_COLUMNS \
+#define JOB_COLUMNS JOB_COLUMNS_WITH("j.spec")
+#define JOB_COLUMNS_WITH(spec) \
+	STORE_CLAIM_COLUMNS_WITH(spec) \
 	", j.priority, j.idempotency_key, j.labels, j.created, j.not_before, s.worker," \
 	" s.lease_until, s.started, s.finished, s.cancel_requested, s.progress, s.error, j.nr"
 #define RESULT_COLUMNS \
@@ -596,12 +597,17 @@ static int sqlite_get(
 	return rc;
 }
 
-#define LIST \
-	"SELECT " JOB_COLUMNS JOB_TABLES " WHERE j.nr < ?1 AND " SQLITE_STATE_IN( \
-	        "?2") " AND j.queue = coalesce(?3, j.queue) AND j.submitter = coalesce(?4, " \
-	              "j.submitter)" \
-	              " AND " SQLITE_LABELLED("?5", "?6") " AND j.created >= ?7 AND j.created <= " \
-	                                                  "?8 ORDER BY j.nr DESC LIMIT ?9"
+/* The index of times only tells where to end: a page is read by number, not sorted. */
+/* clang-format off */
+#define LIST(spec) \
+	"SELECT " JOB_COLUMNS_WITH(spec) JOB_TABLES \
+	" WHERE j.nr < ?1 AND " SQLITE_STATE_IN("?2") \
+	" AND j.queue = coalesce(?3, j.queue) AND j.submitter = coalesce(?4, j.submitter)" \
+	" AND " SQLITE_LABELLED("?5", "?6") \
+	" AND (?7 IS NULL OR +j.created >= ?7) AND j.nr >= CASE WHEN ?7 IS NULL THEN 0" \
+	"  ELSE (SELECT min(n.nr) FROM job n WHERE n.created >= ?7) END" \
+	" AND +j.created <= ?8 ORDER BY j.nr DESC LIMIT ?9"
+/* clang-format on */
 
 static int list_page(struct store *base, const struct store_page *page, struct job *jobs,
         int64_t *last, struct vega_error *err)
@@ -610,16 +616,19 @@ static int list_page(struct store *base, const struct store_page *page, struct j
 	const struct store_filter *filter = page->filter;
 	sqlite3_stmt *statement = NULL;
 	int64_t now = sqlite_now_us();
+	const char *sql = filter->parts & STORE_PART_SPEC ? LIST("j.spec") : LIST("NULL");
+	size_t bytes = 0;
 	int count = 0, rc = sqlite_begin_call(store, err);
 	rc = rc ? rc
-	        : sqlite_prepare(store, &statement, err, LIST, "iissssiii", page->before,
+	        : sqlite_prepare(store, &statement, err, sql, "iisssstii", page->before,
 	                  (int64_t)(filter->states ? filter->states : UINT32_MAX), filter->queue,
 	                  filter->submitter, page->label_key, page->label_value,
-	                  filter->younger_ms ? now - store_span_us(filter->younger_ms) : INT64_MIN,
+	                  filter->younger_ms ? now - store_span_us(filter->younger_ms) : 0,
 	                  filter->older_ms ? now - store_span_us(filter->older_ms) : INT64_MAX,
 	                  (int64_t)page->limit);
-	while (sqlite_next(store, statement, &rc, err)) {
+	while (bytes < STORE_PAGE_BYTES && sqlite_next(store, statement, &rc, err)) {
 		*last = sqlite3_column_int64(statement, COLUMN_NR);
+		bytes += (size_t)sqlite3_column_bytes(statement, COLUMN_SPEC);
 		rc = read_job(statement, STORE_PART_REST, &jobs[count], err);
 		count += rc == 0;
 	}

@@ -276,12 +276,15 @@ static int list_pages(struct store *store, struct store_page *page, store_page_r
 			return count;
 		}
 		bool stopped = false;
+		size_t bytes = 0;
 		for (int i = 0; i < count; i++) {
+			bytes += jobs[i].spec ? strlen(jobs[i].spec) : 0;
 			stopped = stopped || each(&jobs[i], context) != 0;
 			job_release(&jobs[i]);
 		}
 		left -= page->filter->limit ? (unsigned)count : 0;
-		if (stopped || count < (int)page->limit || left == 0) {
+		bool full = count == (int)page->limit || bytes >= STORE_PAGE_BYTES;
+		if (stopped || !full || left == 0) {
 			return 0;
 		}
 	}

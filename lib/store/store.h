@@ -94,16 +94,19 @@ struct store_ending {
 	enum job_state state; /* where the job went */
 };
 
-/* Zeroed: everything, newest first. */
+/* Zeroed: every job, newest first, without its spec. */
 struct store_filter {
 	uint32_t states; /* bits 1 << enum job_state; 0: all */
 	const char *queue, *submitter;
 	const char *label;             /* "K=V" */
 	uint64_t younger_ms, older_ms; /* age since created; 0: any */
 	unsigned limit;                /* 0: no limit */
+	unsigned parts;                /* to load besides the rest: STORE_PART_SPEC, or nothing */
 };
 
-enum store_parts { STORE_PART_RESULT = 1, STORE_PART_RECORDS = 2 };
+/* What of a job is loaded only when it is asked for, as it may be large. get() always tells the
+ * spec. */
+enum store_parts { STORE_PART_RESULT = 1, STORE_PART_RECORDS = 2, STORE_PART_SPEC = 8 };
 
 /*
  * A worker process. It announces itself when it begins (unless it ends without work), then with
@@ -247,7 +250,8 @@ struct store_driver {
 	        struct vega_error *err);
 
 	/* Calls each() for the jobs in order until it returns non-zero. The job is the store's,
-	 * valid during the call. */
+	 * valid during the call. Some are held at a time: 500, or fewer when their specs are asked
+	 * for and exceed 1 MiB together. */
 	int (*list)(struct store *store, const struct store_filter *filter,
 	        int (*each)(const struct job *job, void *context), void *context,
 	        struct vega_error *err);

@@ -46,9 +46,11 @@ enum store_column {
 	COLUMN_RECORDS,
 };
 
-/* Those of a claim, once for both stores. */
-#define STORE_CLAIM_COLUMNS \
-	"j.id, j.spec, j.submitter, j.queue, j.max_attempts, j.timeout_ms, j.memory_bytes," \
+/* Those of a claim, once for both stores; or with NULL for the specification. */
+#define STORE_CLAIM_COLUMNS STORE_CLAIM_COLUMNS_WITH("j.spec")
+#define STORE_CLAIM_COLUMNS_WITH(spec) \
+	"j.id, " spec \
+	" AS spec, j.submitter, j.queue, j.max_attempts, j.timeout_ms, j.memory_bytes," \
 	" j.output_bytes, s.state, s.attempt, s.lease_seq, s.committed_seq"
 
 /* A row of text values; NULL for SQL's NULL. A value is valid until the row is left. */
@@ -167,8 +169,10 @@ uint32_t store_prunable(const struct store_prune *prune);
 bool store_prune_row(struct store_prune *prune, const struct store_row *row);
 
 /* What list() reads at a time: jobs with nr below `before`, newest first. Paging keeps memory
- * small, and no transaction open while the caller prints. */
+ * small, and no transaction open while the caller prints. A page ends after `limit` jobs, or with
+ * the one whose specification brings it to STORE_PAGE_BYTES. */
 #define STORE_PAGE 500
+#define STORE_PAGE_BYTES 1048576 /* a literal of SQL, too */
 struct store_page {
 	const struct store_filter *filter;
 	const char *label_key, *label_value; /* NULL: any */
@@ -176,7 +180,7 @@ struct store_page {
 	unsigned limit;
 };
 
-/* Fills jobs[0…limit-1] and the nr of the last one. Returns how many, or a negative code. */
+/* Fills up to `limit` jobs and the nr of the last one. Returns how many, or a negative code. */
 typedef int store_page_reader(struct store *store, const struct store_page *page, struct job *jobs,
         int64_t *last, struct vega_error *err);
 

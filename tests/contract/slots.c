@@ -1,5 +1,8 @@
 /* The promises of store.h, slot by slot, by one process. */
+#include <sys/resource.h>
+
 #include "contract.h"
+#include "store/store_internal.h"
 
 #define D(store) (store)->driver
 
@@ -765,6 +768,63 @@ static void list_pages(struct store *store)
 	free(many);
 }
 
+struct specs {
+	unsigned jobs, told;
+	size_t bytes;
+};
+
+static int add_spec(const struct job *job, void *context)
+{
+	struct specs *s = context;
+	s->jobs++;
+	s->told += job->spec != NULL;
+	s->bytes += job->spec ? strlen(job->spec) : 0;
+	return 0;
+}
+
+/* The most that this process has ever had in memory. */
+static size_t peak_kib(void)
+{
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	return (size_t)usage.ru_maxrss;
+}
+
+/* Large ones are half a page each, so that a page ends with the second. */
+static void list_tells_specs_when_asked(struct store *store)
+{
+	enum { COUNT = 101, SIZE = STORE_PAGE_BYTES / 2 };
+	struct store_filter filter = {.queue = "specs"};
+	char *spec = malloc(SIZE + 1);
+	memset(spec, ' ', SIZE);
+	memcpy(spec, "{\"v\":1}", strlen("{\"v\":1}"));
+	spec[SIZE] = '\0';
+	for (int i = 0; i < COUNT; i++) {
+		struct store_request r = request("specs");
+		r.spec = i % 3 ? spec : "{\"v\":1}";
+		submit(store, &r);
+	}
+	free(spec);
+	size_t before = peak_kib();
+	struct specs s = {0};
+	equal(D(store)->list(store, &filter, add_spec, &s, &err), 0, "list without specs");
+	check(s.jobs == COUNT && s.told == 0, "has all jobs, and the specs of none");
+	filter.parts = STORE_PART_SPEC;
+	s = (struct specs){0};
+	equal(D(store)->list(store, &filter, add_spec, &s, &err), 0, "list large specs");
+	check(s.jobs == COUNT && s.told == COUNT, "has all, once each");
+	equal(s.bytes, (uint64_t)SIZE * 67 + 34 * strlen("{\"v\":1}"), "whole");
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they keep what is freed */
+	check(peak_kib() - before < 20 * 1024, "and few of them at a time");
+#else
+	(void)before;
+#endif
+	filter.limit = 60;
+	s = (struct specs){0};
+	equal(D(store)->list(store, &filter, add_spec, &s, &err), 0, "a limit beyond small pages");
+	equal(s.jobs, 60, "is kept");
+}
+
 static void next_due_tells(struct store *store)
 {
 	struct strlist queues = {0};
@@ -800,7 +860,7 @@ static void checks(void)
 	        finish_keeps_the_result, finish_is_fenced, finish_takes_a_batch, finish_claims,
 	        finish_retries, finish_releases, finish_heeds_cancellation,
 	        expired_leases_are_taken_over, expired_jobs_are_buried, cancel_cancels, get_finds,
-	        list_filters, list_pages, next_due_tells};
+	        list_filters, list_pages, list_tells_specs_when_asked, next_due_tells};
 	struct store *store = open_store();
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i](store);

@@ -5,6 +5,7 @@
 
 #define POLL_MS 2000 /* behind the store's own wake-up */
 #define GAP_MS 50    /* between two looks, however much happens in the store */
+#define AWAY_MS 100  /* until a store that was away is tried again, doubled each time */
 
 int job_source_open(struct job_source *source, const char *store_url, const char *cache_url,
         struct vega_error *err)
@@ -50,12 +51,12 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Until something may have changed, `most` ms at most. */
-static void nap(struct store *store, bool away, uint64_t most)
+/* Until something may have changed, `most` ms at most; or for a pause when the store is `away`. */
+static void nap(struct store *store, uint64_t away, uint64_t most)
 {
 	struct vega_error err;
-	uint64_t began = now_ms();
-	most = most < POLL_MS ? most : POLL_MS;
+	uint64_t began = now_ms(), longest = away && away < POLL_MS ? away : POLL_MS;
+	most = most < longest ? most : longest;
 	if (away || store->driver->wait(store, most, -1, &err) < 0) {
 		poll(NULL, 0, (int)most);
 	}
@@ -69,9 +70,9 @@ int job_source_await(struct job_source *source, const char *id, unsigned parts,
         const struct job_watch *watch, struct job *job, struct vega_error *err)
 {
 	uint64_t began = now_ms();
-	for (bool away = false;;) {
+	for (uint64_t away = 0;;) { /* the next pause, when it is */
 		int code = job_source_get(source, id, parts, job, err);
-		if (code && (code != VEGA_UNAVAILABLE || !source->store)) {
+		if (code && code != VEGA_UNAVAILABLE) {
 			return code;
 		}
 		if (code == 0 && job_state_terminal(job->state)) {
@@ -80,7 +81,7 @@ int job_source_await(struct job_source *source, const char *id, unsigned parts,
 		if (watch->look && (code == 0 || !away)) {
 			watch->look(code ? NULL : job, err, watch->context);
 		}
-		away = code != 0;
+		away = !code ? 0 : !away ? AWAY_MS : away < POLL_MS ? 2 * away : away;
 		uint64_t waited = now_ms() - began;
 		if (waited >= watch->timeout_ms) {
 			if (!away) {

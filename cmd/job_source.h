@@ -22,9 +22,9 @@ int job_source_get(struct job_source *source, const char *id, unsigned parts, st
         struct vega_error *err);
 
 /*
- * Get the job once it has ended. A store that goes away meanwhile is waited for. After timeout_ms
- * (UINT64_MAX: never) VEGA_UNAVAILABLE. `look` (may be NULL) is called with the job as it is now
- * and then, or with NULL and the reason when the store has just gone away.
+ * Get the job once it has ended. A store that is away, from the start or later, is waited for.
+ * After timeout_ms (UINT64_MAX: never) VEGA_UNAVAILABLE. `look` (may be NULL) is called with the
+ * job as it is now and then, or with NULL and the reason when the store is found to be away.
  */
 struct job_watch {
 	uint64_t timeout_ms;

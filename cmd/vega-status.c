@@ -117,7 +117,8 @@ static void look(const struct job *job, const struct vega_error *away, void *con
 	struct buf text = BUF_INIT, line = BUF_INIT;
 	if (!job) {
 		wipe(screen);
-		cmd_error(away);
+		buf_printf(&text, "%s; waiting for the store", away->text);
+		cmd_message(buf_cstr(&text) ? text.data : away->text);
 	} else if (screen->live) {
 		job_text_progress(&text, job, true);
 		buf_add_char(&line, '\r');

@@ -164,6 +164,27 @@ ids() { # OPTION…
 	matches "^$other CANCELLED" "$out"
 }
 
+@test "waiting goes on while the store is away, from the start too" {
+	away="postgresql:///none?host=$PWD"
+	began=${EPOCHREALTIME/./}
+	expect 5 vega-status --store "$away" --wait --timeout 700ms "$nobody_home"
+	((${EPOCHREALTIME/./} - began >= 700000))
+	lines 2 "$err"
+	matches '^vega-status: .*; waiting for the store$' "$err"
+	expect 2 vega-status --store nonsense --wait --timeout 1min "$nobody_home"
+	start_postgres
+	mkdir data
+	id=$(vega-submit data)
+	"$TESTS/lib/postgres" kill "$postgres_dir"
+	start vega-status --wait "$id"
+	waiter=$pid
+	eventually 10 matches 'waiting for the store$' "$err.$waiter"
+	start_postgres
+	vega-run --drain -q --root /
+	wait "$waiter"
+	lines 1 "$err.$waiter"
+}
+
 @test "waiting for a job that could not read everything says so, as vega-walk does" {
 	mkdir data gone
 	id=$(vega-submit find data gone)

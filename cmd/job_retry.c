@@ -28,7 +28,7 @@ static const char *add_labels(const struct job *job, struct buf *out)
 	return buf_cstr(out);
 }
 
-/* The key makes it one job, however often it is asked for. */
+/* The key makes it one job of this submitter, however often it is asked for. */
 static int submit_again(struct store *store, const struct job *job, struct store_request *request,
         struct vega_error *err)
 {

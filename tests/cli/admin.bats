@@ -336,6 +336,15 @@ prometheus_is_valid() { # FILE
 	expect 2 vega-status --retry --state failed
 }
 
+@test "--retry makes one job for each submitter" {
+	id=$(vega-submit data)
+	vega-cancel "$id"
+	mine=$(vega-status --retry "$id")
+	sql "update job set submitter = 'another' where id = '$mine'"
+	[[ $(vega-status --retry "$id") != "$mine" ]]
+	[[ $(vega-status | wc -l) == 3 ]]
+}
+
 @test "the same on PostgreSQL" {
 	start_postgres
 	export VEGA_ROOTS=$PWD

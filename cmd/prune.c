@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/uri.h"
 #include "cmd.h"
 #include "fs/stage.h"
 #include "job_print.h"
@@ -111,12 +112,30 @@ static int prune_stages(struct pruning *p, struct vega_error *err)
 
 /* --- jobs ------------------------------------------------------------------------------------- */
 
+/* On a host that is gone for good, as we were told. */
+static bool is_forgotten(const struct pruning *p, const char *records_uri)
+{
+	const struct strlist *hosts = p->options->forgotten;
+	struct uri uri;
+	struct vega_error err;
+	bool found = false;
+	if (!hosts->count || uri_parse(records_uri, &uri, &err) < 0) {
+		return false;
+	}
+	for (size_t i = 0; i < hosts->count && uri.host; i++) {
+		found |= strcmp(uri.scheme, "file") == 0 && strcmp(uri.host, hosts->items[i]) == 0;
+	}
+	uri_release(&uri);
+	return found;
+}
+
 static bool remove_job(const struct store_pruned *job, void *context)
 {
 	struct pruning *p = context;
 	struct vega_error err;
 	int code = 0;
-	if (job->records_uri) {
+	bool spooled = job->records_uri && !is_forgotten(p, job->records_uri);
+	if (spooled) {
 		code = p->spool ? spool_remove(p->spool, job->id, job->records_uri,
 		                          p->options->dry_run, &p->spooled_bytes, &err)
 		                : VEGA_NO;
@@ -135,7 +154,7 @@ static bool remove_job(const struct store_pruned *job, void *context)
 		p->kept++;
 		return false;
 	}
-	p->spooled += job->records_uri != NULL;
+	p->spooled += spooled;
 	p->jobs++;
 	return true;
 }
@@ -243,8 +262,11 @@ static void add_text(struct buf *out, const struct pruning *p)
 	add_line(out, verb, p->stages, "stage", "stages", 0);
 	add_line(out, verb, p->workers, "lost worker", "lost workers", 0);
 	add_line(out, "left", p->elsewhere,
-	        "job whose records are on another host, or not in --spool",
-	        "jobs whose records are on other hosts, or not in --spool", 0);
+	        "job whose records are on another host, or not in --spool; if that host is gone "
+	        "for good, say --forget-host NAME",
+	        "jobs whose records are on other hosts, or not in --spool; if such a host is gone "
+	        "for good, say --forget-host NAME",
+	        0);
 	add_line(out, "left", p->kept, "job of which something could not be removed",
 	        "jobs of which something could not be removed", 0);
 	add_line(out, "left", p->unknown,

@@ -12,9 +12,10 @@ struct prune_options {
 	uint64_t older_ms;
 	uint32_t states; /* bits 1 << enum job_state; 0: all that have ended */
 	const char *queue, *label;
-	const char *spool;           /* NULL: the default */
-	const struct strlist *roots; /* stages are looked for beneath these; empty: anywhere */
-	bool stages;                 /* look for them at all */
+	const char *spool;               /* NULL: the default */
+	const struct strlist *forgotten; /* hosts whose spooled files count as gone */
+	const struct strlist *roots;     /* stages are looked for beneath these; empty: anywhere */
+	bool stages;                     /* look for them at all */
 	unsigned batch;
 	bool dry_run, json;
 };

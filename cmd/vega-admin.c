@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd.h"
 #include "prune.h"
@@ -20,7 +21,7 @@ struct admin {
 	char *store, *queue, *label, *spool;
 	struct option_number older_than, batch;
 	uint32_t state;
-	struct strlist root;
+	struct strlist root, forget_host;
 	bool dry_run;
 	unsigned format;
 };
@@ -47,6 +48,9 @@ static const struct option_row rows[] = {
         {"spool", 0, OPT_TEXT, FIELD(spool), PRUNE, "DIR", NULL, HOW,
                 "where this host's workers keep long record streams, those of this store alone "
                 "(default: $XDG_STATE_HOME/vega/results, which stores may share)"},
+        {"forget-host", 0, OPT_LIST, FIELD(forget_host), PRUNE, "NAME", NULL, HOW,
+                "take spooled files on the host NAME for gone, and remove their jobs: it was "
+                "renamed or replaced; repeat for more"},
         {"root", 0, OPT_LIST, FIELD(root), PRUNE, "DIR", NULL, HOW,
                 "look for stages of jobs beneath DIR only; repeat for more (default: "
                 "$VEGA_ROOTS, separated by colons, else anywhere; when the store is PostgreSQL, "
@@ -81,6 +85,7 @@ static int run_prune(const struct admin *admin, struct store *store, struct vega
 	        .queue = admin->queue,
 	        .label = admin->label,
 	        .spool = admin->spool,
+	        .forgotten = &admin->forget_host,
 	        .roots = &roots,
 	        .stages = roots.count || !shared,
 	        .batch = admin->batch.set ? (unsigned)admin->batch.value : BATCH,
@@ -89,6 +94,22 @@ static int run_prune(const struct admin *admin, struct store *store, struct vega
 	code = code ? code : prune(store, &options, err);
 	strlist_release(&roots);
 	return code;
+}
+
+/* What is here is removed, and not forgotten. */
+static int check_forgotten(const struct strlist *hosts, struct vega_error *err)
+{
+	char host[256] = "localhost"; /* as the spool has it */
+	gethostname(host, sizeof host - 1);
+	for (size_t i = 0; i < hosts->count; i++) {
+		if (strcmp(hosts->items[i], host) == 0) {
+			return vega_fail(err, VEGA_USAGE,
+			        "--forget-host %s: that is this host; name its directory with "
+			        "--spool",
+			        host);
+		}
+	}
+	return 0;
 }
 
 static int check_prune(const struct admin *admin, struct vega_error *err)
@@ -103,7 +124,7 @@ static int check_prune(const struct admin *admin, struct vega_error *err)
 	if (admin->format == STATS_PROMETHEUS) {
 		return vega_fail(err, VEGA_USAGE, "--format prometheus is for stats");
 	}
-	return 0;
+	return check_forgotten(&admin->forget_host, err);
 }
 
 /* The group of the one operand. */

@@ -9,7 +9,7 @@ _vega_options() {
 	vega-run) options='--once --drain --queue --root --commands --run-as-submitter --allow-root-jobs --allow-worker-jobs --store --max-time --max-memory --max-output --jobs --lease --cache --spool --quiet --verbose --help --version' ;;
 	vega-status) options='--wait --follow --timeout --result --records --retry --force --state --queue --label --submitter --newer-than --older-than --limit --workers --format --store --cache --help --version' ;;
 	vega-cancel) options='--wait --verbose --store --help --version' ;;
-	vega-admin) options='--older-than --state --queue --label --dry-run --batch --spool --root --format --store --help --version' ;;
+	vega-admin) options='--older-than --state --queue --label --dry-run --batch --spool --forget-host --root --format --store --help --version' ;;
 	esac
 }
 
@@ -123,6 +123,7 @@ _vega_value() {
 	vega-admin:--label) kind='text' ;;
 	vega-admin:--batch) kind='text' ;;
 	vega-admin:--spool) kind='directory' ;;
+	vega-admin:--forget-host) kind='text' ;;
 	vega-admin:--root) kind='directory' ;;
 	vega-admin:--format | vega-admin:-F) kind='choice' choices='text json prometheus' ;;
 	vega-admin:--store) kind='text' ;;

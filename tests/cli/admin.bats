@@ -121,7 +121,7 @@ prometheus_is_valid() { # FILE
 	completed many >id
 	mkdir elsewhere
 	expect 0 vega-admin prune --older-than 0s --spool elsewhere
-	matches '^left 1 job whose records are on another host, or not in --spool$' "$out"
+	matches '^left 1 job whose records are on another host, or not in --spool; .* say --forget-host NAME$' "$out"
 	sql "update job_result set records_uri = replace(records_uri, '//', '//other-')"
 	expect 0 vega-admin prune --older-than 0s --format json
 	[[ $(get '"\(.jobs) \(.left_elsewhere)"') == '0 1' ]]
@@ -134,6 +134,25 @@ prometheus_is_valid() { # FILE
 	sql "update job_result set records_uri = 'file://$(hostname)$spool/../../work/elsewhere/file'"
 	expect 0 vega-admin prune --older-than 0s --format json
 	[[ $(get .left_elsewhere) == 1 && -s elsewhere/file ]]
+}
+
+@test "prune removes jobs of a host that is gone when it is told so" {
+	large_tree many
+	completed many >here
+	completed many >there
+	sql "update job_result set records_uri = replace(records_uri, '//', '//old-') where nr = 2"
+	mkdir other
+	expect 0 vega-admin prune --older-than 0s --spool other --forget-host old --format json
+	[[ $(get '"\(.jobs) \(.left_elsewhere)"') == '0 2' ]]
+	expect 2 vega-admin prune --older-than 0s --forget-host "$(hostname)"
+	matches 'that is this host; name its directory with --spool' "$err"
+	forget=(--forget-host none --forget-host "old-$(hostname)")
+	expect 0 vega-admin prune --older-than 0s "${forget[@]}" --dry-run --spool other --format json
+	[[ $(get '"\(.jobs) \(.left_elsewhere)"') == '1 1' ]]
+	expect 0 vega-admin prune --older-than 0s "${forget[@]}" --spool other --format json
+	[[ $(get '"\(.jobs) \(.spooled) \(.left_elsewhere)"') == '1 0 1' ]]
+	[[ $(vega-status | cut -f 1) == $(<here) ]]
+	spooled 2
 }
 
 @test "prune goes on where a killed one ended" {

@@ -243,7 +243,14 @@ static int take(struct sqlite_store *store, const struct store_claim *claim, int
 		rc = rc ? rc : sqlite_execute(store, update, err);
 		rc = rc ? rc : sqlite_rebind(store, load, err, "i", numbers[done]);
 		rc = rc ? rc : sqlite_step(store, load, err);
-		if (rc == 1) {
+		if (rc == 0) {
+			rc = vega_fail(err, VEGA_FATAL,
+			        "sqlite:%s has states without a job: another program changed it; "
+			        "remove them with \"DELETE FROM job_state WHERE nr NOT IN (SELECT "
+			        "nr"
+			        " FROM job)\"",
+			        store->path);
+		} else if (rc == 1) {
 			rc = read_job(load, 0, &jobs[done], err);
 			done += rc == 0;
 		}

@@ -36,6 +36,14 @@
 	" queues TEXT NOT NULL" \
 	") STRICT;"
 
+/* Foreign keys hold only for those who ask for them, which the sqlite3 shell does not: a state that
+ * stayed behind would belong to the next job of its number. */
+#define PARTS_GO \
+	"CREATE TRIGGER parts_go AFTER DELETE ON job BEGIN" \
+	" DELETE FROM job_state WHERE nr = old.nr;" \
+	" DELETE FROM job_result WHERE nr = old.nr;" \
+	"END;"
+
 /* The embedded twin of schema.sql. Times are microseconds since 1970. */
 const char sqlite_schema[] =
         "CREATE TABLE job ("
@@ -90,12 +98,14 @@ const char sqlite_schema[] =
         " records_digest TEXT,"
         " stderr_tail TEXT,"
         " exit_code INTEGER NOT NULL"
-        ") STRICT;" WORKER_TABLE;
+        ") STRICT;" WORKER_TABLE PARTS_GO;
 
 const char *const sqlite_upgrades[SQLITE_SCHEMA_VERSION] = {
         [1] = "ALTER TABLE job ADD COLUMN timeout_ms INTEGER;"
               "ALTER TABLE job ADD COLUMN memory_bytes INTEGER;"
               "ALTER TABLE job ADD COLUMN output_bytes INTEGER;" WORKER_TABLE,
+        [2] = "DELETE FROM job_state WHERE nr NOT IN (SELECT nr FROM job);"
+              "DELETE FROM job_result WHERE nr NOT IN (SELECT nr FROM job);" PARTS_GO,
 };
 
 static int refuse_network(const char *directory, const char *path, struct vega_error *err)

@@ -29,7 +29,7 @@ struct sqlite_store {
 	"(" key " IS NULL OR EXISTS (SELECT 1 FROM json_each(j.labels) l" \
 	" WHERE l.key = " key " AND l.value = " value "))"
 
-#define SQLITE_SCHEMA_VERSION 2
+#define SQLITE_SCHEMA_VERSION 3
 extern const char sqlite_schema[];
 
 /* What turns a store of version n into one of version n + 1. */

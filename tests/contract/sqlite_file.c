@@ -163,13 +163,15 @@ static void is_never_made_again(void)
 	refuses(VEGA_FATAL, "no regular file", "a directory");
 }
 
-/* A word for the columns of the store's tables. */
+/* A word for the columns of the store's tables, and what belongs to them. */
 static char *columns(void)
 {
 	char command[600];
 	snprintf(command, sizeof command,
 	        "for table in job job_state job_result worker; do"
-	        " sqlite3 %s \"PRAGMA table_info($table)\"; done | cksum",
+	        " sqlite3 %s \"PRAGMA table_info($table)\""
+	        " \"SELECT type, name FROM sqlite_schema WHERE tbl_name = '$table' ORDER BY 2\";"
+	        "done | cksum",
 	        path);
 	return line_of(command);
 }
@@ -200,6 +202,30 @@ static void upgrades(void)
 	is_str(got, wanted, "its columns are those of a new store");
 	free(got);
 	free(wanted);
+}
+
+/* A program that asks for no foreign keys, as the sqlite3 shell, removes jobs. */
+static void outlives_other_hands(void)
+{
+	static const struct store_result none = {0};
+	const struct strlist any = {0};
+	const struct store_claim c = {.worker = "w", .queues = &any, .max = 1, .lease_ms = 60000};
+	struct job job;
+	begin_with_job("hands");
+	struct store *store = open_store();
+	struct store_lease lease = take(store, "q");
+	is_int(finish_one(store, &lease, &none, NULL), 0, "a job that ended");
+	sql("DELETE FROM job");
+	struct store_request r = submit_to(store, "q");
+	job = get(store, r.id);
+	ok(job.state == JOB_PENDING && job.attempt == 0 && !job.summary,
+	        "leaves nothing to the next of its number");
+	job_release(&job);
+	sql("DROP TRIGGER parts_go; DELETE FROM job");
+	ok(store->driver->claim(store, &c, &job, &err) == VEGA_FATAL &&
+	                strstr(err.text, "states without a job"),
+	        "a state without a job is named: %s", err.text);
+	close_store(store);
 }
 
 static void notices_damage(void)
@@ -403,8 +429,8 @@ static void survives_no_inodes(void)
 static void checks(void)
 {
 	static void (*const all[])(void) = {is_private, is_made_once, follows_links,
-	        is_never_made_again, upgrades, notices_damage, needs_to_write, waits_for_a_lock,
-	        notices_another_file, survives_a_full_disk, survives_no_inodes};
+	        is_never_made_again, upgrades, outlives_other_hands, notices_damage, needs_to_write,
+	        waits_for_a_lock, notices_another_file, survives_a_full_disk, survives_no_inodes};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i]();
 	}

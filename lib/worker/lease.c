@@ -68,6 +68,20 @@ bool worker_store_ready(struct worker *w)
 	return code == 0;
 }
 
+static void set_deadline(const struct worker *w, unsigned index)
+{
+	const struct attempt *attempt = &w->attempts[index];
+	bool held = attempt->phase == ATTEMPT_RUNNING && attempt_holds_lease(attempt);
+	deadline_set(
+	        index, held ? attempt->child.pid : 0, attempt->lease_end - worker_margin(w) / 2);
+}
+
+void worker_watch_lease(const struct worker *w, const struct attempt *attempt)
+{
+	set_deadline(w, (unsigned)(attempt - w->attempts));
+	deadline_arm();
+}
+
 void worker_tend(struct worker *w)
 {
 	uint64_t now = worker_now();
@@ -84,9 +98,7 @@ void worker_tend(struct worker *w)
 			attempt_stop(attempt, ENDING_LOST, "its row is locked in the store", now);
 		}
 		attempt_tick(attempt, now);
-		bool held = attempt->phase == ATTEMPT_RUNNING && attempt_holds_lease(attempt);
-		deadline_set(i, held ? attempt->child.pid : 0,
-		        attempt->lease_end - worker_margin(w) / 2);
+		set_deadline(w, i);
 	}
 	deadline_arm();
 }

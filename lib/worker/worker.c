@@ -78,6 +78,7 @@ int worker_start(
 		code = vega_fail_errno(err, VEGA_FATAL, errno, "cannot watch a child");
 		attempt_stop(attempt, ENDING_RELEASE, NULL, worker_now());
 	}
+	worker_watch_lease(w, attempt);
 	return code;
 }
 

@@ -109,6 +109,9 @@ uint64_t worker_margin(const struct worker *w);
 /* The longest time in which the store is not asked again for what it could not do for a lease. */
 uint64_t worker_pause(const struct worker *w);
 
+/* Its child is to be dead before its lease ends, even while the loop waits for a call. */
+void worker_watch_lease(const struct worker *w, const struct attempt *attempt);
+
 /* What must happen in time, whatever the store does: kill children whose lease is about to end, and
  * those whose grace is over. Called before every call that may block. */
 void worker_tend(struct worker *w);

@@ -61,8 +61,8 @@ static bool claims_fail;
 static uint64_t vain_until; /* something is due, nothing can be claimed; then comes SIGTERM */
 static unsigned vain_claims;
 static unsigned refuse_claims; /* the next so many */
-static uint64_t
-        stuck_at_beat; /* after the end of the leases that are held, no call returns so long */
+/* After the end of the leases that are held, no call returns so long. */
+static uint64_t stuck_at_beat, stuck_at_wait;
 
 static uint64_t now_ms(void)
 {
@@ -163,15 +163,15 @@ static void sleep_until(uint64_t at)
 }
 
 /* As a resolver that asks name servers which are away: nothing ends it, and the loop waits. */
-static void get_stuck(const struct row *row)
+static void get_stuck(const struct row *row, uint64_t *how_long)
 {
 	struct stat at_end, later;
 	sleep_until(row->lease_end);
 	int rc = stat(traces, &at_end);
-	sleep_until(row->lease_end + stuck_at_beat);
+	sleep_until(row->lease_end + *how_long);
 	rc |= stat(traces, &later);
 	works_on = rc != 0 || later.st_size != at_end.st_size;
-	stuck_at_beat = 0;
+	*how_long = 0;
 }
 
 static int fake_heartbeat(struct store *store, const char *worker, struct store_lease *leases,
@@ -180,7 +180,7 @@ static int fake_heartbeat(struct store *store, const char *worker, struct store_
 	(void)store;
 	(void)worker;
 	if (stuck_at_beat) {
-		get_stuck(&rows[0]);
+		get_stuck(&rows[0], &stuck_at_beat);
 		return vega_fail(err, VEGA_UNAVAILABLE, "no such host");
 	}
 	int code = down(err);
@@ -412,7 +412,10 @@ static int fake_next_due(struct store *store, const struct strlist *queues, uint
 static int fake_wait(struct store *store, uint64_t timeout_ms, int wake_fd, struct vega_error *err)
 {
 	(void)store;
-	(void)err;
+	if (stuck_at_wait) {
+		get_stuck(&rows[0], &stuck_at_wait);
+		return vega_fail(err, VEGA_UNAVAILABLE, "no such host");
+	}
 	struct pollfd wake = {.fd = wake_fd, .events = POLLIN};
 	poll(&wake, 1, (int)timeout_ms);
 	return 0;
@@ -521,7 +524,7 @@ static void reset(void)
 	claims_fail = damaged = works_on = false;
 	refuse_claims = vain_claims = 0;
 	vain_until = 0;
-	stuck_at_beat = 0;
+	stuck_at_beat = stuck_at_wait = 0;
 	refuse_summary = NULL;
 	finish_least = locked_calls = 0;
 	locked = NULL;
@@ -972,19 +975,26 @@ static void test_vain_claims(void)
 	        vain_claims);
 }
 
-static void test_stuck(void)
+static void test_stuck_at(uint64_t *where)
 {
-	char script[256];
+	char script[512];
 	reset();
-	config.mode = WORKER_ONCE;
 	config.lease_ms = 1200;
-	stuck_at_beat = 400;
-	snprintf(script, sizeof script, "while echo >>%s; do sleep 0.02; done\n", traces);
+	*where = 400;
+	snprintf(script, sizeof script,
+	        "[ -e %s ] || while echo >>%s; do sleep 0.02; done\n" SAY_SUMMARY, traces, traces);
 	struct row *row = submit(script);
 	is_int(work(), 0, "a store call that does not return while a lease ends");
 	ok(!works_on && unlink(traces) == 0, "does not let its child work on");
-	is_int(row->finishes, 0, "which stores nothing");
-	is_int(counts.lost, 1, "and is lost");
+	is_int(counts.lost, 1, "which is lost");
+	is_int(row->finishes, 1, "and stores nothing");
+	is_int(row->attempt, 2, "but for the next attempt");
+}
+
+static void test_stuck(void)
+{
+	test_stuck_at(&stuck_at_beat);
+	test_stuck_at(&stuck_at_wait); /* the first after its start */
 }
 
 /* A schema that is restored, a role that is granted again. */

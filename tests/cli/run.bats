@@ -250,6 +250,29 @@ stopped_between_writes() { # PID
 	[[ $(state "$id") == COMPLETED && $(<out/file) == TEXT ]]
 }
 
+# The median of the milliseconds from a submit until an idle worker begins the job.
+median_delay() {
+	local ids=()
+	start vega-run --root "$PWD"
+	for _ in {1..15}; do
+		ids+=("$(vega-submit data)")
+		vega-status --wait "${ids[-1]}"
+		sleep 0.1
+	done
+	vega-status -F json "${ids[@]}" | jq -s '
+		def seconds: (.[:19] + "Z" | fromdate) + ("0" + .[19:-1] | tonumber);
+		[.[] | (.started | seconds) - (.created | seconds)] | sort | .[length / 2 | floor] * 1000'
+}
+
+@test "an idle worker begins a new job within 100 ms" {
+	mkdir data
+	median_delay >sqlite
+	start_postgres
+	median_delay >postgres
+	cat sqlite postgres
+	[[ $(jq -s 'all(. >= 0 and . < 100)' sqlite postgres) == true ]]
+}
+
 @test "--root limits what jobs may touch" {
 	mkdir -p ours theirs
 	touch ours/a theirs/b

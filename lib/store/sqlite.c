@@ -216,6 +216,17 @@ static int pick(struct sqlite_store *store, const struct store_claim *claim, int
 	return rc ? rc : count;
 }
 
+/* All that is left of a job that another program removed. */
+static int drop_state(struct sqlite_store *store, int64_t number, struct vega_error *err)
+{
+	sqlite3_stmt *statement;
+	int rc = sqlite_prepare(
+	        store, &statement, err, "DELETE FROM job_state WHERE nr = ?", "i", number);
+	rc = rc ? rc : sqlite_execute(store, statement, err);
+	sqlite_release(statement);
+	return rc;
+}
+
 /* Takes the picked jobs and reads them. */
 static int take(struct sqlite_store *store, const struct store_claim *claim, int64_t now,
         const int64_t *numbers, int count, struct job *jobs, struct vega_error *err)
@@ -237,22 +248,17 @@ static int take(struct sqlite_store *store, const struct store_claim *claim, int
 	rc = rc ? rc
 	        : sqlite_prepare(store, &load, err,
 	                  "SELECT " STORE_CLAIM_COLUMNS JOB_TABLES " WHERE j.nr = ?", "");
-	while (rc == 0 && done < count) {
+	for (int i = 0; rc == 0 && i < count; i++) {
 		rc = sqlite_rebind(store, update, err, "siii", worker,
-		        now + store_span_us(claim->lease_ms), now, numbers[done]);
+		        now + store_span_us(claim->lease_ms), now, numbers[i]);
 		rc = rc ? rc : sqlite_execute(store, update, err);
-		rc = rc ? rc : sqlite_rebind(store, load, err, "i", numbers[done]);
+		rc = rc ? rc : sqlite_rebind(store, load, err, "i", numbers[i]);
 		rc = rc ? rc : sqlite_step(store, load, err);
-		if (rc == 0) {
-			rc = vega_fail(err, VEGA_FATAL,
-			        "sqlite:%s has states without a job: another program changed it; "
-			        "remove them with \"DELETE FROM job_state WHERE nr NOT IN (SELECT "
-			        "nr"
-			        " FROM job)\"",
-			        store->path);
-		} else if (rc == 1) {
+		if (rc == 1) {
 			rc = read_job(load, 0, &jobs[done], err);
 			done += rc == 0;
+		} else if (rc == 0) {
+			rc = drop_state(store, numbers[i], err);
 		}
 	}
 	sqlite_release(update);

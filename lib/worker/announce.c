@@ -46,8 +46,9 @@ void worker_announce(struct worker *w)
 		worker_store_away(w, &err);
 		return;
 	}
-	worker_store_back(w);
-	if (code < 0 && !w->announced) {
+	if (code == 0) {
+		worker_store_back(w);
+	} else if (!w->announced) {
 		worker_report(w, TROUBLE, "not listed among the workers: %s", err.text);
 	}
 	w->announced = true;

@@ -5,7 +5,7 @@
 #include "base/killpoint.h"
 
 #define BACKOFF_FIRST_MS 250
-#define BACKOFF_MAX_MS 30000 /* while children cannot be started */
+#define BACKOFF_MAX_MS 30000 /* while children cannot be started, or claims are refused */
 #define POLL_IDLE_MS 10000   /* behind the store's own wake-up */
 #define POLL_RUNNING_MS 1000 /* the children's output may keep us from waiting on the store */
 #define CLAIM_GAP_MS 50      /* when another worker was faster, doubled with each that is in vain */
@@ -60,6 +60,28 @@ static int look_for_retry(const struct job *job, void *context)
 	return search->found;
 }
 
+/* What is refused now may be restored, or granted again, but hardly what was refused from the
+ * start. Meanwhile leases may be renewed and results stored. */
+static void claim_failed(struct worker *w, const struct vega_error *err)
+{
+	if (err->code == VEGA_UNAVAILABLE) {
+		worker_store_away(w, err);
+		return;
+	}
+	if (w->config->mode != WORKER_FOREVER || !w->claim_answered) {
+		worker_give_up(w, err);
+		return;
+	}
+	if (!w->refusals || strcmp(w->refusal.text, err->text) != 0) {
+		worker_report(w, TROUBLE, "the store refuses claims, trying again: %s", err->text);
+	}
+	w->refusal = *err;
+	w->refusals += w->refusals < 8;
+	uint64_t most = least(BACKOFF_MAX_MS, w->config->lease_ms);
+	uint64_t pause = least(most, (uint64_t)BACKOFF_FIRST_MS << w->refusals);
+	w->claim_at = worker_now() + pause / 2 + worker_random(pause / 2);
+}
+
 /*
  * After a claim that found less than was wanted: when could there be more? --drain ends when
  * nothing is due and nothing waits for another attempt; jobs that are scheduled for later, or that
@@ -81,7 +103,7 @@ static void plan_claim(struct worker *w)
 		w->drained = code == 0 && !search.found;
 	}
 	if (code < 0) {
-		worker_store_away(w, &err);
+		claim_failed(w, &err);
 		return;
 	}
 	w->vain = due ? 0 : w->vain + (w->vain < VAIN_MAX);
@@ -104,6 +126,11 @@ struct store_claim worker_wanted(const struct worker *w, unsigned room)
 
 void worker_take(struct worker *w, unsigned count, unsigned room, uint64_t sent)
 {
+	if (w->refusals) {
+		worker_report(w, TROUBLE, "the store answers claims again");
+		w->refusals = 0;
+	}
+	w->claim_answered = true;
 	w->claim_sent = sent;
 	if (!w->running) {
 		w->beat_sent = sent;
@@ -137,13 +164,8 @@ void worker_claim(struct worker *w)
 	KILL_POINT(claim);
 	int count = w->store->driver->claim(w->store, &wanted, w->claimed, &err);
 	KILL_POINT(claimed);
-	if (count == VEGA_UNAVAILABLE || (count < 0 && w->config->mode == WORKER_FOREVER)) {
-		worker_store_away(w, &err);
-		w->claim_at = count == VEGA_UNAVAILABLE ? w->claim_at : sent + POLL_RUNNING_MS;
-		return;
-	}
 	if (count < 0) {
-		worker_give_up(w, &err);
+		claim_failed(w, &err);
 		return;
 	}
 	worker_store_back(w);

@@ -7,20 +7,36 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define AGAIN_MS 50 /* after the first: until the loop is back */
+#define PASSED (-1)
 
 struct deadline {
-	_Atomic pid_t leader;
+	_Atomic pid_t leader; /* 0: none; PASSED: it was killed */
 	_Atomic uint64_t at;
 };
 
 static struct deadline *deadlines;
 static unsigned room;
 static timer_t timer;
-static uint64_t armed; /* 0: not */
 static struct sigaction before;
 
-/* Only calls that are safe in a handler. */
+/* For the first that has not passed. Once each: a signal that comes again and again would keep a
+ * call from ever getting to its own time limit. */
+static void arm(void)
+{
+	uint64_t first = 0;
+	for (unsigned i = 0; i < room; i++) {
+		uint64_t at = atomic_load(&deadlines[i].at);
+		if (atomic_load(&deadlines[i].leader) > 0 && (!first || at < first)) {
+			first = at;
+		}
+	}
+	struct itimerspec when = {.it_value = {.tv_sec = (time_t)(first / 1000),
+	                                  .tv_nsec = (long)(first % 1000) * 1000000}};
+	timer_settime(timer, TIMER_ABSTIME, &when, NULL);
+}
+
+/* Only calls that are safe in a handler. When it comes while the loop arms the timer, that is then
+ * armed for a time that is past, and it comes again. */
 static void on_time(int number)
 {
 	int saved = errno;
@@ -31,11 +47,15 @@ static void on_time(int number)
 	for (unsigned i = 0; i < room; i++) {
 		pid_t leader = atomic_load(&deadlines[i].leader);
 		siginfo_t info;
-		if (leader > 0 && now >= atomic_load(&deadlines[i].at) &&
-		        waitid(P_PID, (id_t)leader, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+		if (leader <= 0 || now < atomic_load(&deadlines[i].at)) {
+			continue;
+		}
+		atomic_store(&deadlines[i].leader, PASSED);
+		if (waitid(P_PID, (id_t)leader, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
 			kill(-leader, SIGKILL);
 		}
 	}
+	arm();
 	errno = saved;
 }
 
@@ -52,10 +72,10 @@ int deadline_open(unsigned count, struct vega_error *err)
 		int failed = errno;
 		free(deadlines);
 		deadlines = NULL;
-		return vega_fail_errno(err, VEGA_FATAL, failed, "cannot make a timer");
+		return vega_fail_errno(err, failed == EAGAIN ? VEGA_UNAVAILABLE : VEGA_FATAL,
+		        failed, "cannot make a timer");
 	}
 	room = count;
-	armed = 0;
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGALRM, &action, &before);
 	sigemptyset(&alarm);
@@ -75,27 +95,15 @@ void deadline_close(void)
 	}
 }
 
-void deadline_set(unsigned index, pid_t leader, uint64_t at)
+bool deadline_set(unsigned index, pid_t leader, uint64_t at)
 {
-	atomic_store(&deadlines[index].leader, 0);
+	pid_t last = atomic_exchange(&deadlines[index].leader, 0);
 	atomic_store(&deadlines[index].at, at);
 	atomic_store(&deadlines[index].leader, leader);
+	return last == PASSED;
 }
 
 void deadline_arm(void)
 {
-	uint64_t first = 0;
-	for (unsigned i = 0; i < room; i++) {
-		uint64_t at = atomic_load(&deadlines[i].at);
-		if (atomic_load(&deadlines[i].leader) && (!first || at < first)) {
-			first = at;
-		}
-	}
-	if (first != armed) {
-		struct itimerspec when = {.it_value = {.tv_sec = (time_t)(first / 1000),
-		                                  .tv_nsec = (long)(first % 1000) * 1000000},
-		        .it_interval = {.tv_nsec = AGAIN_MS * 1000000L}};
-		timer_settime(timer, TIMER_ABSTIME, &when, NULL);
-		armed = first;
-	}
+	arm();
 }

@@ -113,6 +113,16 @@ static void cache_result(struct worker *w, const char *id)
 	}
 }
 
+/* What is refused may be at fault, or a store that refuses everything: a schema that is being
+ * restored, say. A heartbeat tells. */
+static bool is_at_fault(struct worker *w, const struct attempt *attempt)
+{
+	enum attempt_ending ending = attempt->ending;
+	w->beat_at = 0;
+	worker_heartbeat(w);
+	return !w->failures && attempt->ending == ending;
+}
+
 static void publish(struct worker *w, struct attempt *attempt)
 {
 	struct vega_error err;
@@ -138,6 +148,13 @@ static void commit(struct worker *w, struct attempt *attempt)
 		worker_store_away(w, &err);
 		return;
 	}
+	if (code && code != VEGA_LOCKED && code != VEGA_NO && code != VEGA_LEASE_LOST) {
+		/* The attempt's commit stays as it is: an earlier call may have done it. */
+		if (is_at_fault(w, attempt)) {
+			attempt_refused(attempt, err.text);
+		}
+		return;
+	}
 	worker_store_back(w);
 	if (code == 0) {
 		publish(w, attempt);
@@ -147,10 +164,8 @@ static void commit(struct worker *w, struct attempt *attempt)
 	} else if (code == VEGA_NO) {
 		attempt->commit = COMMIT_NONE;
 		attempt_stop(attempt, ENDING_CANCEL, NULL, worker_now());
-	} else if (code == VEGA_LEASE_LOST) {
-		report_lost(w, attempt, "its lease was taken over");
 	} else {
-		attempt_refused(attempt, err.text); /* an earlier call may have committed it */
+		report_lost(w, attempt, "its lease was taken over");
 	}
 }
 
@@ -175,6 +190,9 @@ static void take_answer(
 
 static void take_refusal(struct worker *w, struct attempt *attempt, const char *why)
 {
+	if (!is_at_fault(w, attempt)) {
+		return;
+	}
 	if (attempt->result.outcome == STORE_RELEASED || attempt->refused) {
 		report_lost(w, attempt, why);
 	} else {
@@ -224,7 +242,6 @@ static unsigned finish(struct worker *w, size_t count, unsigned most, bool *clai
 		worker_store_away(w, &err);
 		return 0;
 	}
-	worker_store_back(w);
 	if (claimed < 0) {
 		if (count == 1 && !room) {
 			take_refusal(w, w->over[0], err.text);
@@ -232,6 +249,7 @@ static unsigned finish(struct worker *w, size_t count, unsigned most, bool *clai
 		*claims = false;
 		return 1;
 	}
+	worker_store_back(w);
 	for (size_t i = 0; i < count; i++) {
 		memcpy(w->leases[i].id, w->over[i]->job.id, UUID_TEXT);
 		take_answer(w, w->over[i], &w->endings[i]);

@@ -68,12 +68,18 @@ bool worker_store_ready(struct worker *w)
 	return code == 0;
 }
 
-static void set_deadline(const struct worker *w, unsigned index)
+bool worker_lease_ends(const struct worker *w, const struct attempt *attempt, uint64_t now)
+{
+	return now + worker_margin(w) >= attempt->lease_end;
+}
+
+/* After the latest answer to a heartbeat that is sent in time. True: the one before has passed. */
+static bool set_deadline(const struct worker *w, unsigned index)
 {
 	const struct attempt *attempt = &w->attempts[index];
 	bool held = attempt->phase == ATTEMPT_RUNNING && attempt_holds_lease(attempt);
-	deadline_set(
-	        index, held ? attempt->child.pid : 0, attempt->lease_end - worker_margin(w) / 2);
+	return deadline_set(index, held ? attempt->child.pid : 0,
+	        attempt->lease_end - (worker_margin(w) - store_timeout(w)) / 2);
 }
 
 void worker_watch_lease(const struct worker *w, const struct attempt *attempt)
@@ -88,17 +94,18 @@ void worker_tend(struct worker *w)
 	worker_feed_watchdog(w);
 	for (unsigned i = 0; i < w->config->jobs; i++) {
 		struct attempt *attempt = &w->attempts[i];
-		if (attempt->phase == ATTEMPT_RUNNING &&
-		        now + worker_margin(w) >= attempt->lease_end) {
+		if (attempt->phase == ATTEMPT_RUNNING && worker_lease_ends(w, attempt, now)) {
 			attempt_stop(attempt, ENDING_LOST, "its lease could not be renewed in time",
 			        now);
 		}
 		if (attempt->phase == ATTEMPT_OVER && attempt->again_at &&
-		        (w->signals > 1 || now + worker_margin(w) >= attempt->lease_end)) {
+		        (w->signals > 1 || worker_lease_ends(w, attempt, now))) {
 			attempt_stop(attempt, ENDING_LOST, "its row is locked in the store", now);
 		}
 		attempt_tick(attempt, now);
-		set_deadline(w, i);
+		if (set_deadline(w, i) && attempt->phase == ATTEMPT_RUNNING) {
+			attempt_stop(attempt, ENDING_RELEASE, NULL, now);
+		}
 	}
 	deadline_arm();
 }

@@ -20,12 +20,23 @@ void worker_feed_watchdog(struct worker *w)
 	}
 }
 
+static const char *doing(const struct worker *w)
+{
+	if (w->failures) {
+		return w->away_code == VEGA_UNAVAILABLE ? "The store is away" : "The store refuses";
+	}
+	if (worker_stopping(w)) {
+		return "Stopping";
+	}
+	return w->refusals ? "The store refuses claims" : "Working";
+}
+
 void worker_tell_status(struct worker *w)
 {
 	char status[sizeof w->status];
 	const struct worker_counts *counts = w->counts;
 	uint64_t now = worker_now();
-	bool ready = w->store && !w->told_ready;
+	bool ready = w->claim_answered && !w->told_ready;
 	bool stopping = worker_stopping(w) && !w->told_stopping;
 	if (!w->config->notify || (!ready && !stopping && now < w->status_sent + STATUS_GAP_MS)) {
 		return;
@@ -33,11 +44,8 @@ void worker_tell_status(struct worker *w)
 	snprintf(status, sizeof status,
 	        "%s%sSTATUS=%s; %u of %u jobs running; %llu completed, %llu failed, %llu to be "
 	        "tried again",
-	        ready ? "READY=1\n" : "", stopping ? "STOPPING=1\n" : "",
-	        w->failures          ? "The store is away"
-	        : worker_stopping(w) ? "Stopping"
-	                             : "Working",
-	        w->running, w->config->jobs, (unsigned long long)counts->completed,
+	        ready ? "READY=1\n" : "", stopping ? "STOPPING=1\n" : "", doing(w), w->running,
+	        w->config->jobs, (unsigned long long)counts->completed,
 	        (unsigned long long)counts->failed, (unsigned long long)counts->retried);
 	if (strcmp(status, w->status) != 0) {
 		if (!w->config->notify(status)) {

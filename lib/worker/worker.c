@@ -71,7 +71,12 @@ int worker_start(
         struct worker *w, struct attempt *attempt, enum attempt_step step, struct vega_error *err)
 {
 	unsigned index = (unsigned)(attempt - w->attempts);
-	int code = attempt_start(attempt, step, &w->command, worker_now(), err);
+	uint64_t now = worker_now();
+	if (step != STEP_DISCARD && worker_lease_ends(w, attempt, now)) {
+		attempt_stop(attempt, ENDING_LOST, "its lease was nearly over", now);
+		return 0;
+	}
+	int code = attempt_start(attempt, step, &w->command, now, err);
 	if (code == 0 && attempt->phase == ATTEMPT_RUNNING &&
 	        (!worker_watch(w, attempt->child.out, index, EVENT_OUT) ||
 	                !worker_watch(w, attempt->child.err, index, EVENT_ERR))) {
@@ -180,7 +185,9 @@ static void arm_timer(const struct worker *w, uint64_t at)
 /* Something changed in the store, perhaps a new job or a request to cancel. */
 static void store_changed(struct worker *w)
 {
-	w->claim_at = least(w->claim_at, w->claim_sent + CLAIM_GAP_MS);
+	if (!w->refusals) {
+		w->claim_at = least(w->claim_at, w->claim_sent + CLAIM_GAP_MS);
+	}
 	w->beat_at = least(w->beat_at, w->beat_sent + BEAT_GAP_MS);
 }
 

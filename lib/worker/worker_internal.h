@@ -40,12 +40,15 @@ struct worker {
 	/* CLOCK_BOOTTIME milliseconds */
 	uint64_t beat_sent, beat_at;
 	uint64_t claim_sent, claim_at;
-	unsigned vain;        /* claims in a row that found nothing, though something was due */
-	uint64_t retry_at;    /* the store is left alone until then */
-	uint64_t away_since;  /* while failures > 0 */
-	unsigned failures;    /* of store calls, in a row */
-	int away_code;        /* of the last of them */
-	uint64_t announce_at; /* also when a heartbeat was answered */
+	unsigned vain;             /* claims in a row that had nothing, and left something due */
+	unsigned refusals;         /* of claims, in a row */
+	struct vega_error refusal; /* the last of them */
+	bool claim_answered;       /* once at least */
+	uint64_t retry_at;         /* the store is left alone until then */
+	uint64_t away_since;       /* while failures > 0 */
+	unsigned failures;         /* of store calls, in a row */
+	int away_code;             /* of the last of them */
+	uint64_t announce_at;      /* also when a heartbeat was answered */
 	bool announced;
 
 	/* what the service manager was told */
@@ -96,7 +99,8 @@ int worker_start(
 
 /* A store call failed, or did not: the next ones wait with growing, jittered pauses, and the log
  * has one line when the store goes and one when it is back. A worker for ever does not end because
- * of a store that it has reached: a schema, a role or a file that is gone may be back soon. */
+ * of a store that has answered a claim: a schema, a role or a file that is gone may be back soon.
+ */
 void worker_store_away(struct worker *w, const struct vega_error *err);
 void worker_store_back(struct worker *w);
 
@@ -108,6 +112,9 @@ uint64_t worker_margin(const struct worker *w);
 
 /* The longest time in which the store is not asked again for what it could not do for a lease. */
 uint64_t worker_pause(const struct worker *w);
+
+/* Is it too late to begin anything under this lease? */
+bool worker_lease_ends(const struct worker *w, const struct attempt *attempt, uint64_t now);
 
 /* Its child is to be dead before its lease ends, even while the loop waits for a call. */
 void worker_watch_lease(const struct worker *w, const struct attempt *attempt);
@@ -143,7 +150,7 @@ void worker_leave(struct worker *w);
 /* --- service.c --- */
 
 /* For a service manager: that this process is not stuck (worker_tend() does that), and, when it has
- * changed, what it does; ready once the store was reached. */
+ * changed, what it does; ready once the store has answered a claim. */
 uint64_t worker_watchdog_at(const struct worker *w);
 void worker_feed_watchdog(struct worker *w);
 void worker_tell_status(struct worker *w);

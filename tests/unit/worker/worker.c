@@ -60,9 +60,11 @@ static unsigned most_processing;
 static bool claims_fail;
 static uint64_t vain_until; /* something is due, nothing can be claimed; then comes SIGTERM */
 static unsigned vain_claims;
-static unsigned refuse_claims; /* the next so many */
+static unsigned refuse_claims, refused_after_claim; /* the next so many */
 /* After the end of the leases that are held, no call returns so long. */
 static uint64_t stuck_at_beat, stuck_at_wait;
+static bool late_beat;        /* none is answered in time, and then one just after the deadline */
+static uint64_t refuse_until; /* heartbeats and results */
 
 static uint64_t now_ms(void)
 {
@@ -142,6 +144,10 @@ static int fake_claim(struct store *store, const struct store_claim *claim, stru
 		processing += rows[i].state == JOB_PROCESSING;
 	}
 	most_processing = processing > most_processing ? processing : most_processing;
+	if (count && refused_after_claim) {
+		refuse_claims = refused_after_claim;
+		refused_after_claim = 0;
+	}
 	if (count && away_after_claim) {
 		away_until = now_ms() + away_after_claim;
 		away_after_claim = 0;
@@ -162,13 +168,15 @@ static void sleep_until(uint64_t at)
 	}
 }
 
-/* As a resolver that asks name servers which are away: nothing ends it, and the loop waits. */
+/* As a resolver that asks name servers which are away: nothing ends it, and the loop waits. It
+ * waits anew after a signal. */
 static void get_stuck(const struct row *row, uint64_t *how_long)
 {
 	struct stat at_end, later;
 	sleep_until(row->lease_end);
 	int rc = stat(traces, &at_end);
-	sleep_until(row->lease_end + *how_long);
+	while (poll(NULL, 0, (int)*how_long) < 0 && errno == EINTR) {
+	}
 	rc |= stat(traces, &later);
 	works_on = rc != 0 || later.st_size != at_end.st_size;
 	*how_long = 0;
@@ -182,6 +190,16 @@ static int fake_heartbeat(struct store *store, const char *worker, struct store_
 	if (stuck_at_beat) {
 		get_stuck(&rows[0], &stuck_at_beat);
 		return vega_fail(err, VEGA_UNAVAILABLE, "no such host");
+	}
+	if (now_ms() < refuse_until) {
+		return vega_fail(err, VEGA_FATAL, "there is no schema");
+	}
+	if (late_beat && now_ms() < rows[0].lease_end - lease_ms / 2) {
+		return vega_fail(err, VEGA_UNAVAILABLE, "not now");
+	}
+	if (late_beat) {
+		sleep_until(rows[0].lease_end);
+		late_beat = false;
 	}
 	int code = down(err);
 	if (code) {
@@ -223,6 +241,9 @@ static void keep_result(struct row *row, const struct store_result *result)
 
 static int refused(const struct store_result *result, struct vega_error *err)
 {
+	if (now_ms() < refuse_until) {
+		return vega_fail(err, VEGA_FATAL, "there is no schema");
+	}
 	bool bad = refuse_summary && result->summary && strstr(result->summary, refuse_summary);
 	return bad ? vega_fail(err, VEGA_FATAL, "what summary is this") : 0;
 }
@@ -522,9 +543,10 @@ static void reset(void)
 	row_count = beats = opens = unavailable = most_processing = finish_calls = 0;
 	claimed_with_finish = claimed_before_failure = 0;
 	claims_fail = damaged = works_on = false;
-	refuse_claims = vain_claims = 0;
+	refuse_claims = refused_after_claim = vain_claims = 0;
 	vain_until = 0;
-	stuck_at_beat = stuck_at_wait = 0;
+	stuck_at_beat = stuck_at_wait = refuse_until = 0;
+	late_beat = false;
 	refuse_summary = NULL;
 	finish_least = locked_calls = 0;
 	locked = NULL;
@@ -991,6 +1013,22 @@ static void test_stuck_at(uint64_t *where)
 	is_int(row->attempt, 2, "but for the next attempt");
 }
 
+static void test_late_heartbeat(void)
+{
+	char script[256];
+	reset();
+	config.lease_ms = 2000;
+	late_beat = true;
+	snprintf(script, sizeof script, "[ -e %s ] || { echo >%s; exec sleep 100; }\n" SAY_SUMMARY,
+	        traces, traces);
+	struct row *row = submit(script);
+	is_int(work(), 0, "a heartbeat that is answered after the child had to be killed");
+	ok(unlink(traces) == 0, "which had begun");
+	is_int(counts.released, 1, "gives the job back");
+	is_int(row->state, JOB_COMPLETED, "so that it is done later");
+	is_int(row->attempt, 1, "and has lost no attempt");
+}
+
 static void test_stuck(void)
 {
 	test_stuck_at(&stuck_at_beat);
@@ -1002,12 +1040,40 @@ static void test_refused_claims(void)
 {
 	reset();
 	config.mode = WORKER_FOREVER;
-	refuse_claims = 2;
+	config.lease_ms = 1000;
+	config.jobs = 2;
+	refused_after_claim = 3;
+	submit("sleep 1.5\n" SAY_SUMMARY); /* with heartbeats meanwhile */
 	struct row *row = submit("trap '' TERM; kill -TERM $PPID\n" SAY_SUMMARY);
+	row->due = now_ms() + 200;
 	is_int(work(), 0, "a worker for ever outlives claims that the store refuses");
 	is_int(row->state, JOB_COMPLETED, "and works when it does no more");
-	is_int(logged("the store refuses, trying again: a damaged row"), 1, "one line says so");
-	is_int(logged("the store is back"), 1, "and one that it is back");
+	is_int(counts.completed, 2, "and meanwhile on what it has");
+	is_int(logged("the store refuses claims, trying again: a damaged row"), 1,
+	        "one line says so");
+	is_int(logged("the store answers claims again"), 1, "and one that it is over");
+	is_int(logged("the store is back"), 0, "and none what is not so");
+
+	reset();
+	config.mode = WORKER_FOREVER;
+	refuse_claims = 1;
+	is_int(work(), VEGA_FATAL, "but not one that was never answered");
+}
+
+/* While it ends a job. */
+static void test_refusing_store(void)
+{
+	reset();
+	config.mode = WORKER_FOREVER;
+	config.lease_ms = 4000;
+	refuse_until = now_ms() + 1000;
+	struct row *row = submit("trap '' TERM; kill -TERM $PPID\n" SAY_SUMMARY);
+	is_int(work(), 0, "a store that refuses everything for a while");
+	is_int(row->state, JOB_COMPLETED, "gets the result later");
+	is_int(row->finishes, 1, "once");
+	is_int(counts.lost + counts.retried, 0, "which is not thrown away");
+	is_int(logged("the store refuses, trying again: there is no schema"), 1,
+	        "one line says so");
 }
 
 /* The job has ended, so that a heartbeat finds no lease; only finish() can tell why. */
@@ -1559,6 +1625,8 @@ int main(void)
 	test_claim_fails();
 	test_refused_claims();
 	test_vain_claims();
+	test_refusing_store();
+	test_late_heartbeat();
 	test_stuck();
 	test_limits();
 	test_signals();

@@ -51,11 +51,11 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Until something may have changed, `most` ms at most; or for a pause when the store is `away`. */
+/* Until something may have changed, `most` ms at most; when the store is away, for that pause. */
 static void nap(struct store *store, uint64_t away, uint64_t most)
 {
 	struct vega_error err;
-	uint64_t began = now_ms(), longest = away && away < POLL_MS ? away : POLL_MS;
+	uint64_t began = now_ms(), longest = away ? away : POLL_MS;
 	most = most < longest ? most : longest;
 	if (away || store->driver->wait(store, most, -1, &err) < 0) {
 		poll(NULL, 0, (int)most);
@@ -70,7 +70,7 @@ int job_source_await(struct job_source *source, const char *id, unsigned parts,
         const struct job_watch *watch, struct job *job, struct vega_error *err)
 {
 	uint64_t began = now_ms();
-	for (uint64_t away = 0;;) { /* the next pause, when it is */
+	for (uint64_t away = 0;;) { /* the pause before it is tried again; 0: it answers */
 		int code = job_source_get(source, id, parts, job, err);
 		if (code && code != VEGA_UNAVAILABLE) {
 			return code;
@@ -81,7 +81,7 @@ int job_source_await(struct job_source *source, const char *id, unsigned parts,
 		if (watch->look && (code == 0 || !away)) {
 			watch->look(code ? NULL : job, err, watch->context);
 		}
-		away = !code ? 0 : !away ? AWAY_MS : away < POLL_MS ? 2 * away : away;
+		away = !code ? 0 : !away ? AWAY_MS : 2 * away < POLL_MS ? 2 * away : POLL_MS;
 		uint64_t waited = now_ms() - began;
 		if (waited >= watch->timeout_ms) {
 			if (!away) {

@@ -118,12 +118,12 @@ static bool is_forgotten(const struct pruning *p, const char *records_uri)
 	const struct strlist *hosts = p->options->forgotten;
 	struct uri uri;
 	struct vega_error err;
-	bool found = false;
 	if (!hosts->count || uri_parse(records_uri, &uri, &err) < 0) {
 		return false;
 	}
-	for (size_t i = 0; i < hosts->count && uri.host; i++) {
-		found |= strcmp(uri.scheme, "file") == 0 && strcmp(uri.host, hosts->items[i]) == 0;
+	bool names_host = uri.host && strcmp(uri.scheme, "file") == 0, found = false;
+	for (size_t i = 0; i < hosts->count && names_host; i++) {
+		found |= strcmp(uri.host, hosts->items[i]) == 0;
 	}
 	uri_release(&uri);
 	return found;

@@ -227,6 +227,12 @@ const char *postgres_state_array(uint32_t states, struct buf *out)
 	return buf_cstr(out);
 }
 
+bool postgres_page_full(const PGresult *reply)
+{
+	int rows = PQntuples(reply);
+	return rows > 0 && strcmp(PQgetvalue(reply, rows - 1, PQnfields(reply) - 1), "t") == 0;
+}
+
 /* Both tables are told where the page begins: what is said of one, the planner does not conclude of
  * the other, and reads it from its end. */
 /* clang-format off */
@@ -244,11 +250,12 @@ const char *postgres_state_array(uint32_t states, struct buf *out)
 	" ORDER BY s.nr DESC LIMIT $9::integer"
 /* clang-format on */
 
-static int list_page(struct store *base, const struct store_page *page, struct job *jobs,
-        int64_t *last, struct vega_error *err)
+static int list_page(
+        struct store *base, struct store_page *page, struct job *jobs, struct vega_error *err)
 {
 	struct postgres_store *store = handle(base);
 	const struct store_filter *filter = page->filter;
+	bool specs = filter->parts & STORE_PART_SPEC;
 	struct postgres_parameters p = {0};
 	struct buf states = BUF_INIT;
 	PGresult *reply = NULL;
@@ -268,15 +275,17 @@ static int list_page(struct store *base, const struct store_page *page, struct j
 		postgres_add_integer(&p, store_span_us(filter->younger_ms) / 1000);
 		postgres_add_integer(&p, store_span_us(filter->older_ms) / 1000);
 		postgres_add_integer(&p, page->limit);
-		rc = filter->parts & STORE_PART_SPEC
-		             ? postgres_query(store, LIST_SPECS,
-		                       PAGE_OF(LIST_SQL("j.spec", SPEC_SIZE), "DESC"), &p, &reply,
-		                       err)
-		             : postgres_query(store, LIST, LIST_SQL("NULL", ""), &p, &reply, err);
+		rc = specs ? postgres_query(store, LIST_SPECS,
+		                     PAGE_OF(LIST_SQL("j.spec", SPEC_SIZE), "DESC"), &p, &reply,
+		                     err)
+		           : postgres_query(store, LIST, LIST_SQL("NULL", ""), &p, &reply, err);
 	}
 	rc = rc ? rc : postgres_read_jobs(reply, STORE_PART_REST, jobs, err);
+	if (rc >= 0) {
+		page->more = rc == (int)page->limit || (specs && postgres_page_full(reply));
+	}
 	if (rc > 0) {
-		*last = postgres_integer(reply, rc - 1, COLUMN_NR);
+		page->before = postgres_integer(reply, rc - 1, COLUMN_NR);
 	}
 	PQclear(reply);
 	buf_release(&states);

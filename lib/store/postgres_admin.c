@@ -125,11 +125,9 @@ int postgres_stats(struct store *base, int (*each)(const struct store_stats *sta
 }
 
 /* The job is locked, not its state: an administrator may lock any, and change none. */
-#define PRUNE_SQL(lock) PAGE_OF(PRUNE_ROWS(lock), "")
-#define PRUNE_ROWS(lock) \
-	"SELECT s.nr, j.id, s.lease_seq, j.spec, s.records_uri," \
-	" coalesce(s.records_size, 0)" SPEC_SIZE \
-	" FROM vega.job_state s JOIN vega.job j USING (nr)" \
+#define PRUNE_SQL(spec, more, lock) \
+	"SELECT s.nr, j.id, s.lease_seq, " spec ", s.records_uri," \
+	" coalesce(s.records_size, 0)" more " FROM vega.job_state s JOIN vega.job j USING (nr)" \
 	" WHERE s.nr > $1::bigint AND j.nr > $1::bigint AND s.state = ANY ($2::vega.state[])" \
 	" AND s.finished <= now() - $3::bigint * interval '1 millisecond'" \
 	" AND ($4::text IS NULL OR s.queue = $4)" \
@@ -152,11 +150,14 @@ static int select_batch(struct postgres_store *store, const struct store_prune *
 		postgres_add_text(&p, queue);
 		postgres_add_text(&p, key);
 		postgres_add_text(&p, value);
-		postgres_add_integer(&p, prune->batch);
-		rc = prune->dry_run
-		             ? postgres_query(store, PRUNE_DRY, PRUNE_SQL(""), &p, reply, err)
-		             : postgres_query(store, PRUNE,
-		                       PRUNE_SQL(" FOR UPDATE OF j SKIP LOCKED"), &p, reply, err);
+		postgres_add_integer(&p, prune->dry_run ? prune->batch : prune->page);
+		rc = prune->dry_run ? postgres_query(store, PRUNE_DRY, PRUNE_SQL("NULL", "", ""),
+		                              &p, reply, err)
+		                    : postgres_query(store, PRUNE,
+		                              PAGE_OF(PRUNE_SQL("j.spec", SPEC_SIZE,
+		                                              " FOR UPDATE OF j SKIP LOCKED"),
+		                                      ""),
+		                              &p, reply, err);
 	}
 	buf_release(&states);
 	arena_release(&arena);
@@ -169,6 +170,8 @@ static int prune_batch(
 	struct postgres_array numbers = {.count = 0}; /* of those to delete */
 	struct postgres_parameters p = {0};
 	PGresult *reply = NULL;
+	unsigned first = prune->batch < STORE_PAGE_FIRST ? prune->batch : STORE_PAGE_FIRST;
+	prune->page = prune->page ? prune->page : first;
 	int seen = 0, rc = select_batch(store, prune, &reply, err);
 	for (; rc == 0 && seen < PQntuples(reply); seen++) {
 		struct postgres_row context = {.result = reply, .number = seen};
@@ -179,6 +182,7 @@ static int prune_batch(
 	}
 	PQclear(reply);
 	reply = NULL;
+	prune->page = store_next_page((unsigned)seen, prune->batch);
 	if (rc == 0 && numbers.count) {
 		rc = postgres_add_arrays(&p, &numbers, 1)
 		             ? postgres_query(store, DELETE,

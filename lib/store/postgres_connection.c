@@ -167,14 +167,20 @@ static uint64_t connect_deadline(const struct postgres_store *store)
 }
 
 /* Why there is no connection. libpq has no SQLSTATE for that; a message in another language only
- * means that a server which starts, or is full, is not waited for. */
+ * means that a server which starts, or is full, is not waited for, and that one which will never
+ * let us in may be tried again. */
 static enum verdict judge_refusal(const char *text)
 {
-	static const char *const signs[] = {"starting up", "shutting down", "recovery",
-	        "too many clients", "too many connections", "connection slots"};
+	static const struct {
+		const char *words;
+		enum verdict verdict;
+	} signs[] = {{"starting up", PATIENCE}, {"shutting down", PATIENCE}, {"recovery", PATIENCE},
+	        {"too many clients", PATIENCE}, {"too many connections", PATIENCE},
+	        {"connection slots", PATIENCE}, {"\" does not exist", FATAL},
+	        {"authentication failed", FATAL}, {"pg_hba.conf", FATAL}};
 	for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
-		if (strstr(text, signs[i])) {
-			return PATIENCE;
+		if (strstr(text, signs[i].words)) {
+			return signs[i].verdict;
 		}
 	}
 	/* A port or an sslmode that is none. */
@@ -494,19 +500,30 @@ static enum verdict exchange(struct postgres_store *store, unsigned number, cons
 	return verdict;
 }
 
+/* What was sent on an earlier connection may have happened, whatever is refused now. */
+static int doubtful(int rc, struct vega_error *err)
+{
+	if (rc == VEGA_FATAL && err) {
+		err->code = VEGA_UNAVAILABLE;
+	}
+	return rc == VEGA_FATAL ? VEGA_UNAVAILABLE : rc;
+}
+
 int postgres_query(struct postgres_store *store, unsigned number, const char *sql,
         const struct postgres_parameters *parameters, PGresult **result, struct vega_error *err)
 {
 	unsigned nap_ms = 10;
 	bool once = store->conn && PQtransactionStatus(store->conn) == PQTRANS_INTRANS;
+	bool in_doubt = false;
 	*result = NULL;
 	for (;;) {
 		int rc = store->conn ? 0 : connect_now(store, true, err);
 		if (rc) {
-			return rc;
+			return in_doubt ? doubtful(rc, err) : rc;
 		}
 		if (store->denied) {
-			return explain_denied(store, number, store->denied, err);
+			rc = explain_denied(store, number, store->denied, err);
+			return in_doubt ? doubtful(rc, err) : rc;
 		}
 		enum verdict verdict = exchange(store, number, sql, parameters, result);
 		const char *state = PQresultErrorField(*result, PG_DIAG_SQLSTATE);
@@ -527,7 +544,8 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
 		}
 		bool again = !once && (verdict == AGAIN || verdict == RECONNECT);
 		if (!again || !back_off(store, &nap_ms)) {
-			return rc;
+			return in_doubt ? doubtful(rc, err) : rc;
 		}
+		in_doubt = in_doubt || verdict == RECONNECT;
 	}
 }

@@ -622,8 +622,8 @@ static int sqlite_get(
 	" AND +j.created <= ?8 ORDER BY j.nr DESC LIMIT ?9"
 /* clang-format on */
 
-static int list_page(struct store *base, const struct store_page *page, struct job *jobs,
-        int64_t *last, struct vega_error *err)
+static int list_page(
+        struct store *base, struct store_page *page, struct job *jobs, struct vega_error *err)
 {
 	struct sqlite_store *store = handle(base);
 	const struct store_filter *filter = page->filter;
@@ -640,11 +640,12 @@ static int list_page(struct store *base, const struct store_page *page, struct j
 	                  filter->older_ms ? now - store_span_us(filter->older_ms) : INT64_MAX,
 	                  (int64_t)page->limit);
 	while (bytes < STORE_PAGE_BYTES && sqlite_next(store, statement, &rc, err)) {
-		*last = sqlite3_column_int64(statement, COLUMN_NR);
+		page->before = sqlite3_column_int64(statement, COLUMN_NR);
 		bytes += (size_t)sqlite3_column_bytes(statement, COLUMN_SPEC);
 		rc = read_job(statement, STORE_PART_REST, &jobs[count], err);
 		count += rc == 0;
 	}
+	page->more = count == (int)page->limit || bytes >= STORE_PAGE_BYTES;
 	sqlite_release(statement);
 	while (rc && count > 0) {
 		job_release(&jobs[--count]);

@@ -264,29 +264,34 @@ unsigned store_jitter(unsigned low, unsigned high)
 	return low + (unsigned)rand_r(&state) % (high - low + 1);
 }
 
+unsigned store_next_page(unsigned count, unsigned most)
+{
+	unsigned next = count < most / 2 ? 2 * count : most;
+	return next ? next : 1;
+}
+
 static int list_pages(struct store *store, struct store_page *page, store_page_reader *read,
         struct job *jobs, int (*each)(const struct job *job, void *context), void *context,
         struct vega_error *err)
 {
 	unsigned left = page->filter->limit ? page->filter->limit : UINT32_MAX;
+	unsigned most = page->filter->parts & STORE_PART_SPEC ? STORE_PAGE_FIRST : STORE_PAGE;
 	for (;;) {
-		page->limit = left < STORE_PAGE ? left : STORE_PAGE;
-		int count = read(store, page, jobs, &page->before, err);
+		page->limit = left < most ? left : most;
+		int count = read(store, page, jobs, err);
 		if (count < 0) {
 			return count;
 		}
 		bool stopped = false;
-		size_t bytes = 0;
 		for (int i = 0; i < count; i++) {
-			bytes += jobs[i].spec ? strlen(jobs[i].spec) : 0;
 			stopped = stopped || each(&jobs[i], context) != 0;
 			job_release(&jobs[i]);
 		}
 		left -= page->filter->limit ? (unsigned)count : 0;
-		bool full = count == (int)page->limit || bytes >= STORE_PAGE_BYTES;
-		if (stopped || !full || left == 0) {
+		if (stopped || !page->more || left == 0) {
 			return 0;
 		}
+		most = store_next_page((unsigned)count, STORE_PAGE);
 	}
 }
 
@@ -377,7 +382,7 @@ bool store_prune_row(struct store_prune *prune, const struct store_row *row)
 	const struct store_pruned job = {
 	        .id = row->text(row->context, PRUNED_ID),
 	        .lease_seq = (uint64_t)integer(row, PRUNED_LEASE_SEQ),
-	        .spec = row->text(row->context, PRUNED_SPEC),
+	        .spec = prune->dry_run ? NULL : row->text(row->context, PRUNED_SPEC),
 	        .records_uri = row->text(row->context, PRUNED_URI),
 	        .records_size = (uint64_t)integer(row, PRUNED_SIZE),
 	};

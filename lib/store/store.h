@@ -149,8 +149,8 @@ struct store_stats {
 /* A job that prune() is about to remove. Borrowed. */
 struct store_pruned {
 	const char *id;
-	uint64_t lease_seq; /* the last one */
-	const char *spec;
+	uint64_t lease_seq;      /* the last one */
+	const char *spec;        /* NULL in a dry run */
 	const char *records_uri; /* NULL: its records are in its row, or it has none */
 	uint64_t records_size;
 };
@@ -169,6 +169,7 @@ struct store_prune {
 	void *context;
 
 	int64_t after; /* in, out: where the next call goes on; begins as 0 */
+	unsigned page; /* in, out: how many jobs it looks at, batch at most; begins as 0 */
 };
 
 struct store_driver {

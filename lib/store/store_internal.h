@@ -173,16 +173,22 @@ bool store_prune_row(struct store_prune *prune, const struct store_row *row);
  * the one whose specification brings it to STORE_PAGE_BYTES. */
 #define STORE_PAGE 500
 #define STORE_PAGE_BYTES 1048576 /* a literal of SQL, too */
+#define STORE_PAGE_FIRST 8       /* jobs, when their specifications are read */
 struct store_page {
 	const struct store_filter *filter;
 	const char *label_key, *label_value; /* NULL: any */
-	int64_t before;
+	int64_t before;                      /* in, out: where the next page goes on */
 	unsigned limit;
+	bool more; /* out: the page was full */
 };
 
-/* Fills up to `limit` jobs and the nr of the last one. Returns how many, or a negative code. */
-typedef int store_page_reader(struct store *store, const struct store_page *page, struct job *jobs,
-        int64_t *last, struct vega_error *err);
+/* The next limit after a page of `count` jobs: PostgreSQL measures the specifications of as many
+ * jobs, however few fit. */
+unsigned store_next_page(unsigned count, unsigned most);
+
+/* Fills up to `limit` jobs. Returns how many, or a negative code. */
+typedef int store_page_reader(
+        struct store *store, struct store_page *page, struct job *jobs, struct vega_error *err);
 
 /* The list slot, over a store's reader of one page. */
 int store_list(struct store *store, const struct store_filter *filter, store_page_reader *read,

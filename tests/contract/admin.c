@@ -195,6 +195,7 @@ static void stats_count(struct store *store)
 struct removal {
 	char ids[1000], uris[200], keep[UUID_TEXT];
 	uint64_t bytes;
+	unsigned specs;
 };
 
 static bool take_away(const struct store_pruned *job, void *context)
@@ -206,8 +207,8 @@ static bool take_away(const struct store_pruned *job, void *context)
 	snprintf(r->uris + used, sizeof r->uris - used, "%s ",
 	        job->records_uri ? job->records_uri : "-");
 	r->bytes += job->records_size;
-	return strcmp(job->id, r->keep) != 0 && strstr(job->spec, "\"find\"") &&
-	       job->lease_seq <= 1;
+	r->specs += job->spec && strstr(job->spec, "\"find\"");
+	return strcmp(job->id, r->keep) != 0 && job->lease_seq <= 1;
 }
 
 static struct removal removal;
@@ -266,12 +267,14 @@ static void prune_removes_what_has_ended(struct store *store)
 	p.dry_run = true;
 	equal(prune(store, &p), 4, "a dry run looks at those that ended");
 	equal(removal.bytes, 2000, "and what they hold");
+	equal(removal.specs, 0, "but not what they are");
 	check(is_there(store, r[0].id) && is_there(store, r[4].id), "and removes nothing");
 
 	p = of_queue("prune");
 	p.states = 1u << JOB_PENDING | 1u << JOB_PROCESSING | 1u << JOB_FAILED;
 	equal(prune(store, &p), 1, "only some states");
 	check(!is_there(store, r[2].id), "FAILED");
+	equal(removal.specs, 1, "with its specification");
 
 	p = of_queue("prune");
 	memcpy(removal.keep, r[1].id, UUID_TEXT);

@@ -561,8 +561,33 @@ static void hides_passwords(void)
 	}
 }
 
+/* The connection goes while a result is stored, and the next one is refused. */
+static void knows_what_is_in_doubt(void)
+{
+	struct store *store = open_store();
+	submit_to(store, "doubt");
+	struct store_lease lease = take(store, "doubt");
+	run("CREATE FUNCTION hang_up() RETURNS trigger LANGUAGE plpgsql AS"
+	    " 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN new; END'");
+	run("CREATE TRIGGER hang_up BEFORE UPDATE ON vega.job_state FOR EACH ROW"
+	    " EXECUTE FUNCTION hang_up()");
+	run("UPDATE vega.schema_version SET version = 99");
+	is_int(finish_as(store, &lease, STORE_COMPLETED, NULL), VEGA_UNAVAILABLE,
+	        "what may have happened is not said to be refused");
+	is_int(finish_as(store, &lease, STORE_COMPLETED, NULL), VEGA_FATAL, "but the next time");
+	run("DROP FUNCTION hang_up CASCADE");
+	run("UPDATE vega.schema_version SET version = 3");
+	is_int(finish_as(store, &lease, STORE_COMPLETED, NULL), 0, "the handle goes on");
+	close_store(store);
+}
+
 static void knows_mistakes(void)
 {
+	char url[400];
+	snprintf(url, sizeof url, "%s&dbname=none", contract_url);
+	refuses(url, VEGA_FATAL, "\"none\" does not exist", "a database that is none");
+	snprintf(url, sizeof url, "%s&user=none", contract_url);
+	refuses(url, VEGA_FATAL, "none", "a user that is none");
 	refuses("host=/nowhere port=none", VEGA_FATAL, "none", "a port that is none");
 	refuses("host=/nowhere sslmode=none", VEGA_FATAL, "none", "an sslmode that is none");
 	refuses("host=/nowhere nonsense=1", VEGA_USAGE, "libpq", "a setting that is none");
@@ -600,7 +625,7 @@ static void checks(void)
 	        reconnects, waits_for_a_lock, waits_without_its_lock, passes_over_what_is_locked,
 	        stands_in_line, knows_its_schema, pages_cost_what_they_hold, schema_is_idempotent,
 	        schema_is_upgraded, second_schema_is_upgraded, finish_is_all_or_none,
-	        commits_do_not_wait_long, hides_passwords, knows_mistakes};
+	        commits_do_not_wait_long, hides_passwords, knows_mistakes, knows_what_is_in_doubt};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i]();
 	}

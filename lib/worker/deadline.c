@@ -73,7 +73,7 @@ int deadline_open(unsigned count, struct vega_error *err)
 		free(deadlines);
 		deadlines = NULL;
 		return vega_fail_errno(err, failed == EAGAIN ? VEGA_UNAVAILABLE : VEGA_FATAL,
-		        failed, "cannot make a timer");
+		        failed, "cannot make a timer (see ulimit -i)");
 	}
 	room = count;
 	sigemptyset(&action.sa_mask);

@@ -149,6 +149,15 @@ static size_t gather_leases(struct worker *w, bool with_progress)
 	return count;
 }
 
+static bool has_progress(const struct worker *w, size_t count)
+{
+	bool any = false;
+	for (size_t i = 0; i < count; i++) {
+		any = any || w->leases[i].progress;
+	}
+	return any;
+}
+
 void worker_heartbeat(struct worker *w)
 {
 	if (!w->running || worker_now() < w->beat_at || !worker_store_ready(w)) {
@@ -165,7 +174,7 @@ void worker_heartbeat(struct worker *w)
 	int code = w->store->driver->heartbeat(
 	        w->store, w->name, w->leases, count, w->config->lease_ms, &err);
 	KILL_POINT(beaten);
-	if (code < 0 && code != VEGA_UNAVAILABLE) {
+	if (code < 0 && code != VEGA_UNAVAILABLE && has_progress(w, count)) {
 		/* One child's odd progress must not cost the others their leases. */
 		worker_report(w, TROUBLE,
 		        "the store refused a heartbeat, trying without progress: %s", err.text);

@@ -166,25 +166,36 @@ static uint64_t connect_deadline(const struct postgres_store *store)
 	return seconds && limit < store->deadline ? limit : store->deadline;
 }
 
+/* Does each server that was tried say so? There is a line for each; libpq's hints are indented. */
+static bool is_mistake(const char *text)
+{
+	static const char *const signs[] = {"\" does not exist", "password authentication failed"};
+	size_t lines = 0, mistakes = 0;
+	for (size_t len; *text; text += len + (text[len] == '\n')) {
+		len = strcspn(text, "\n");
+		lines += len > 0 && *text != '\t';
+		for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
+			mistakes += memmem(text, len, signs[i], strlen(signs[i])) != NULL;
+		}
+	}
+	return lines > 0 && mistakes == lines;
+}
+
 /* Why there is no connection. libpq has no SQLSTATE for that; a message in another language only
  * means that a server which starts, or is full, is not waited for, and that one which will never
  * let us in may be tried again. */
 static enum verdict judge_refusal(const char *text)
 {
-	static const struct {
-		const char *words;
-		enum verdict verdict;
-	} signs[] = {{"starting up", PATIENCE}, {"shutting down", PATIENCE}, {"recovery", PATIENCE},
-	        {"too many clients", PATIENCE}, {"too many connections", PATIENCE},
-	        {"connection slots", PATIENCE}, {"\" does not exist", FATAL},
-	        {"authentication failed", FATAL}, {"pg_hba.conf", FATAL}};
+	static const char *const signs[] = {"starting up", "shutting down", "recovery",
+	        "too many clients", "too many connections", "connection slots"};
 	for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
-		if (strstr(text, signs[i].words)) {
-			return signs[i].verdict;
+		if (strstr(text, signs[i])) {
+			return PATIENCE;
 		}
 	}
 	/* A port or an sslmode that is none. */
-	return strncmp(text, "invalid ", strlen("invalid ")) == 0 ? FATAL : UNAVAILABLE;
+	bool invalid = strncmp(text, "invalid ", strlen("invalid ")) == 0;
+	return invalid || is_mistake(text) ? FATAL : UNAVAILABLE;
 }
 
 /* What the server adds without being asked would go to stderr. */
@@ -462,6 +473,9 @@ int postgres_begin_call(struct postgres_store *store, struct vega_error *err)
 {
 	store->deadline = store_clock_ms() + store->timeout_ms;
 	store->locked = store->known = false;
+	if (store->denied) {
+		postgres_disconnect(store); /* it may have been granted since */
+	}
 	return store->conn ? 0 : connect_now(store, false, err);
 }
 
@@ -501,12 +515,12 @@ static enum verdict exchange(struct postgres_store *store, unsigned number, cons
 }
 
 /* What was sent on an earlier connection may have happened, whatever is refused now. */
-static int doubtful(int rc, struct vega_error *err)
+static int doubtful(const struct postgres_store *store, struct vega_error *err)
 {
-	if (rc == VEGA_FATAL && err) {
-		err->code = VEGA_UNAVAILABLE;
-	}
-	return rc == VEGA_FATAL ? VEGA_UNAVAILABLE : rc;
+	return vega_fail(err, VEGA_UNAVAILABLE,
+	        "the connection to %s was lost, and what became of the request is not known; try "
+	        "again",
+	        store->label);
 }
 
 int postgres_query(struct postgres_store *store, unsigned number, const char *sql,
@@ -518,16 +532,16 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
 	*result = NULL;
 	for (;;) {
 		int rc = store->conn ? 0 : connect_now(store, true, err);
-		if (rc) {
-			return in_doubt ? doubtful(rc, err) : rc;
-		}
-		if (store->denied) {
+		if (rc == 0 && store->denied) {
 			rc = explain_denied(store, number, store->denied, err);
-			return in_doubt ? doubtful(rc, err) : rc;
+		}
+		if (rc) {
+			return in_doubt && rc == VEGA_FATAL ? doubtful(store, err) : rc;
 		}
 		enum verdict verdict = exchange(store, number, sql, parameters, result);
 		const char *state = PQresultErrorField(*result, PG_DIAG_SQLSTATE);
-		store->locked = state && strcmp(state, "55P03") == 0;
+		bool locked = state && strcmp(state, "55P03") == 0;
+		store->locked = locked && !in_doubt; /* by the earlier connection, perhaps */
 		const char *constraint = PQresultErrorField(*result, PG_DIAG_CONSTRAINT_NAME);
 		store->known = constraint && strcmp(constraint, "job_id_key") == 0;
 		if (verdict == DONE) {
@@ -544,7 +558,7 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
 		}
 		bool again = !once && (verdict == AGAIN || verdict == RECONNECT);
 		if (!again || !back_off(store, &nap_ms)) {
-			return in_doubt ? doubtful(rc, err) : rc;
+			return in_doubt && (locked || rc == VEGA_FATAL) ? doubtful(store, err) : rc;
 		}
 		in_doubt = in_doubt || verdict == RECONNECT;
 	}

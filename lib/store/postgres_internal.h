@@ -51,10 +51,11 @@ struct postgres_store {
 /* Of rows with a number and a spec, those before which the specs do not fill a page yet; the last
  * column says whether they then do. It measures all rows, which is to read their specs. */
 #define PAGE_OF(rows, order) \
-	"SELECT p.*, coalesce(p.specs_before, 0) + p.spec_size >= " PAGE_TEXT(STORE_PAGE_BYTES) \
-	" FROM (SELECT p.*, sum(p.spec_size) OVER (ORDER BY p.nr " order \
-	"  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS specs_before FROM (" rows ") p) p" \
-	" WHERE coalesce(p.specs_before, 0) < " PAGE_TEXT(STORE_PAGE_BYTES) " ORDER BY p.nr " order
+	"SELECT p.*, p.specs_before + p.spec_size >= " PAGE_TEXT(STORE_PAGE_BYTES) \
+	" FROM (SELECT p.*, coalesce(sum(p.spec_size) OVER (ORDER BY p.nr " order \
+	"  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS specs_before" \
+	"  FROM (" rows ") p) p" \
+	" WHERE p.specs_before < " PAGE_TEXT(STORE_PAGE_BYTES) " ORDER BY p.nr " order
 #define PAGE_TEXT(number) PAGE_TEXT_OF(number)
 #define PAGE_TEXT_OF(number) #number
 #define SPEC_SIZE ", octet_length(j.spec::text) AS spec_size"

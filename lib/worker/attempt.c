@@ -303,6 +303,11 @@ int attempt_start(struct attempt *attempt, enum attempt_step step,
 	return 0;
 }
 
+void attempt_put_off(struct attempt *attempt)
+{
+	verdict(attempt, STORE_RELEASED, NULL);
+}
+
 /* --- running ---------------------------------------------------------------------------------- */
 
 void attempt_stop(

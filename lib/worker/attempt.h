@@ -86,6 +86,9 @@ void attempt_begin(struct attempt *attempt, struct job *job, const char *spool_d
 int attempt_start(struct attempt *attempt, enum attempt_step step,
         const struct child_command *command, uint64_t now, struct vega_error *err);
 
+/* It is OVER, and no step of it was begun: give it back. */
+void attempt_put_off(struct attempt *attempt);
+
 /* Is it running, or to be stored, under a lease that is ours? */
 bool attempt_holds_lease(const struct attempt *attempt);
 

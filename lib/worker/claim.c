@@ -82,6 +82,14 @@ static void claim_failed(struct worker *w, const struct vega_error *err)
 	w->claim_at = worker_now() + pause / 2 + worker_random(pause / 2);
 }
 
+static void claims_answered(struct worker *w)
+{
+	if (w->refusals) {
+		worker_report(w, TROUBLE, "the store answers claims again");
+		w->refusals = 0;
+	}
+}
+
 /*
  * After a claim that found less than was wanted: when could there be more? --drain ends when
  * nothing is due and nothing waits for another attempt; jobs that are scheduled for later, or that
@@ -106,6 +114,7 @@ static void plan_claim(struct worker *w)
 		claim_failed(w, &err);
 		return;
 	}
+	claims_answered(w);
 	w->vain = due ? 0 : w->vain + (w->vain < VAIN_MAX);
 	if (due < limit) {
 		uint64_t gap = (uint64_t)CLAIM_GAP_MS << (w->vain ? w->vain - 1 : 0);
@@ -126,10 +135,6 @@ struct store_claim worker_wanted(const struct worker *w, unsigned room)
 
 void worker_take(struct worker *w, unsigned count, unsigned room, uint64_t sent)
 {
-	if (w->refusals) {
-		worker_report(w, TROUBLE, "the store answers claims again");
-		w->refusals = 0;
-	}
 	w->claim_answered = true;
 	w->claim_sent = sent;
 	if (!w->running) {
@@ -149,6 +154,8 @@ void worker_take(struct worker *w, unsigned count, unsigned room, uint64_t sent)
 		w->drained = true;
 	} else if (count < room) {
 		plan_claim(w);
+	} else {
+		claims_answered(w);
 	}
 }
 

@@ -21,7 +21,7 @@ static struct sigaction before;
 
 /* For the first that has not passed. Once each: a signal that comes again and again would keep a
  * call from ever getting to its own time limit. */
-static void arm(void)
+void deadline_arm(void)
 {
 	uint64_t first = 0;
 	for (unsigned i = 0; i < room; i++) {
@@ -55,7 +55,7 @@ static void on_time(int number)
 			kill(-leader, SIGKILL);
 		}
 	}
-	arm();
+	deadline_arm();
 	errno = saved;
 }
 
@@ -101,9 +101,4 @@ bool deadline_set(unsigned index, pid_t leader, uint64_t at)
 	atomic_store(&deadlines[index].at, at);
 	atomic_store(&deadlines[index].leader, leader);
 	return last == PASSED;
-}
-
-void deadline_arm(void)
-{
-	arm();
 }

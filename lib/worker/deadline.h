@@ -23,7 +23,7 @@ void deadline_close(void);
 /* The group that the child `leader` leads is to be dead at `at` (CLOCK_BOOTTIME milliseconds);
  * leader 0: none is. Call deadline_arm() after one or more of them. A leader that was reaped is
  * left alone, whoever has its number. True: the one that was set before has passed, and its group
- * was killed. */
+ * was killed unless its leader had been reaped. */
 bool deadline_set(unsigned index, pid_t leader, uint64_t at);
 void deadline_arm(void);
 

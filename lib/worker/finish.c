@@ -188,16 +188,18 @@ static void take_answer(
 	drop(w, attempt);
 }
 
-static void take_refusal(struct worker *w, struct attempt *attempt, const char *why)
+/* True: it was at fault. */
+static bool take_refusal(struct worker *w, struct attempt *attempt, const char *why)
 {
 	if (!is_at_fault(w, attempt)) {
-		return;
+		return false;
 	}
 	if (attempt->result.outcome == STORE_RELEASED || attempt->refused) {
 		report_lost(w, attempt, why);
 	} else {
 		attempt_refused(attempt, why);
 	}
+	return true;
 }
 
 /* How many jobs may be claimed by the call that ends the attempts in w->over. Those with a stage
@@ -223,7 +225,7 @@ static unsigned room_after(const struct worker *w, size_t count)
 static unsigned finish(struct worker *w, size_t count, unsigned most, bool *claims)
 {
 	struct vega_error err;
-	unsigned room = *claims ? room_after(w, count) : 0;
+	unsigned room = *claims && !w->refusals ? room_after(w, count) : 0;
 	const struct store_claim wanted = worker_wanted(w, room);
 	uint64_t sent = worker_now();
 	for (size_t i = 0; i < count; i++) {
@@ -243,11 +245,9 @@ static unsigned finish(struct worker *w, size_t count, unsigned most, bool *clai
 		return 0;
 	}
 	if (claimed < 0) {
-		if (count == 1 && !room) {
-			take_refusal(w, w->over[0], err.text);
-		}
+		bool alone = count == 1 && !room;
 		*claims = false;
-		return 1;
+		return !alone || take_refusal(w, w->over[0], err.text) ? 1 : 0;
 	}
 	worker_store_back(w);
 	for (size_t i = 0; i < count; i++) {

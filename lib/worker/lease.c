@@ -84,7 +84,7 @@ static bool set_deadline(const struct worker *w, unsigned index)
 
 void worker_watch_lease(const struct worker *w, const struct attempt *attempt)
 {
-	set_deadline(w, (unsigned)(attempt - w->attempts));
+	set_deadline(w, (unsigned)(attempt - w->attempts)); /* the one before was another child's */
 	deadline_arm();
 }
 

@@ -73,7 +73,7 @@ int worker_start(
 	unsigned index = (unsigned)(attempt - w->attempts);
 	uint64_t now = worker_now();
 	if (step != STEP_DISCARD && worker_lease_ends(w, attempt, now)) {
-		attempt_stop(attempt, ENDING_LOST, "its lease was nearly over", now);
+		attempt_put_off(attempt);
 		return 0;
 	}
 	int code = attempt_start(attempt, step, &w->command, now, err);

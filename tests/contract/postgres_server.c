@@ -581,6 +581,21 @@ static void knows_what_is_in_doubt(void)
 	close_store(store);
 }
 
+/* Grants come last in a dump that is restored. */
+static void sees_what_is_granted(void)
+{
+	char url[400];
+	run("CREATE ROLE late LOGIN");
+	snprintf(url, sizeof url, "%s&user=late", contract_url);
+	struct store *store = NULL;
+	struct store_request r = request("granted");
+	ok(store_open(url, 0, &store, &err) == 0, "a user without any right opens the store");
+	is_int(store->driver->submit(store, &r, 1, &err), VEGA_FATAL, "and may do nothing");
+	run("GRANT vega_submitter TO late");
+	is_int(store->driver->submit(store, &r, 1, &err), 0, "until it is granted");
+	close_store(store);
+}
+
 static void knows_mistakes(void)
 {
 	char url[400];
@@ -625,7 +640,8 @@ static void checks(void)
 	        reconnects, waits_for_a_lock, waits_without_its_lock, passes_over_what_is_locked,
 	        stands_in_line, knows_its_schema, pages_cost_what_they_hold, schema_is_idempotent,
 	        schema_is_upgraded, second_schema_is_upgraded, finish_is_all_or_none,
-	        commits_do_not_wait_long, hides_passwords, knows_mistakes, knows_what_is_in_doubt};
+	        commits_do_not_wait_long, hides_passwords, knows_mistakes, sees_what_is_granted,
+	        knows_what_is_in_doubt};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i]();
 	}

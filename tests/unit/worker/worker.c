@@ -61,6 +61,7 @@ static bool claims_fail;
 static uint64_t vain_until; /* something is due, nothing can be claimed; then comes SIGTERM */
 static unsigned vain_claims;
 static unsigned refuse_claims, refused_after_claim; /* the next so many */
+static unsigned slow_claim;                         /* the next that has a job takes so long */
 /* After the end of the leases that are held, no call returns so long. */
 static uint64_t stuck_at_beat, stuck_at_wait;
 static bool late_beat;        /* none is answered in time, and then one just after the deadline */
@@ -147,6 +148,10 @@ static int fake_claim(struct store *store, const struct store_claim *claim, stru
 	if (count && refused_after_claim) {
 		refuse_claims = refused_after_claim;
 		refused_after_claim = 0;
+	}
+	if (count && slow_claim) {
+		usleep((useconds_t)slow_claim * 1000);
+		slow_claim = 0;
 	}
 	if (count && away_after_claim) {
 		away_until = now_ms() + away_after_claim;
@@ -543,7 +548,7 @@ static void reset(void)
 	row_count = beats = opens = unavailable = most_processing = finish_calls = 0;
 	claimed_with_finish = claimed_before_failure = 0;
 	claims_fail = damaged = works_on = false;
-	refuse_claims = refused_after_claim = vain_claims = 0;
+	refuse_claims = refused_after_claim = vain_claims = slow_claim = 0;
 	vain_until = 0;
 	stuck_at_beat = stuck_at_wait = refuse_until = 0;
 	late_beat = false;
@@ -1013,6 +1018,18 @@ static void test_stuck_at(uint64_t *where)
 	is_int(row->attempt, 2, "but for the next attempt");
 }
 
+static void test_late_claim(void)
+{
+	reset();
+	config.lease_ms = 1000;
+	slow_claim = 800;
+	struct row *row = submit(SAY_SUMMARY);
+	is_int(work(), 0, "a claim that is answered when its lease is nearly over");
+	is_int(counts.released, 1, "is given back");
+	is_int(row->state, JOB_COMPLETED, "so that it is done later");
+	is_int(row->attempt, 1, "and has lost no attempt");
+}
+
 static void test_late_heartbeat(void)
 {
 	char script[256];
@@ -1074,6 +1091,16 @@ static void test_refusing_store(void)
 	is_int(counts.lost + counts.retried, 0, "which is not thrown away");
 	is_int(logged("the store refuses, trying again: there is no schema"), 1,
 	        "one line says so");
+
+	reset();
+	config.mode = WORKER_FOREVER;
+	config.lease_ms = 4000;
+	refuse_until = now_ms() + 3600000;
+	submit("trap '' TERM; kill -INT $PPID; kill -TERM $PPID\n" SAY_SUMMARY);
+	uint64_t began = now_ms();
+	is_int(work(), 0, "a second signal while the store refuses");
+	ok(now_ms() - began < 3000, "waits for nobody");
+	is_int(counts.lost, 1, "and lets go of the job");
 }
 
 /* The job has ended, so that a heartbeat finds no lease; only finish() can tell why. */
@@ -1626,6 +1653,7 @@ int main(void)
 	test_refused_claims();
 	test_vain_claims();
 	test_refusing_store();
+	test_late_claim();
 	test_late_heartbeat();
 	test_stuck();
 	test_limits();

@@ -166,19 +166,28 @@ static uint64_t connect_deadline(const struct postgres_store *store)
 	return seconds && limit < store->deadline ? limit : store->deadline;
 }
 
-/* Does each server that was tried say so? There is a line for each; libpq's hints are indented. */
+static bool line_has(const char *line, size_t len, const char *words)
+{
+	return memmem(line, len, words, strlen(words)) != NULL;
+}
+
+/* Does each server that was tried say so, with encryption and without? There is a line of each, and
+ * lines that explain. */
 static bool is_mistake(const char *text)
 {
-	static const char *const signs[] = {"\" does not exist", "password authentication failed"};
-	size_t lines = 0, mistakes = 0;
+	static const char *const signs[] = {"\" does not exist", "password authentication failed",
+	        "Peer authentication failed", "Ident authentication failed",
+	        "no pg_hba.conf entry"};
+	size_t tried = 0, mistakes = 0;
 	for (size_t len; *text; text += len + (text[len] == '\n')) {
 		len = strcspn(text, "\n");
-		lines += len > 0 && *text != '\t';
-		for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
-			mistakes += memmem(text, len, signs[i], strlen(signs[i])) != NULL;
+		bool told = line_has(text, len, " failed: ");
+		tried += told;
+		for (size_t i = 0; told && i < sizeof signs / sizeof *signs; i++) {
+			mistakes += line_has(text, len, signs[i]);
 		}
 	}
-	return lines > 0 && mistakes == lines;
+	return tried > 0 && mistakes == tried;
 }
 
 /* Why there is no connection. libpq has no SQLSTATE for that; a message in another language only

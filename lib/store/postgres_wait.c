@@ -90,7 +90,9 @@ int postgres_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct v
 	uint64_t now = store_clock_ms();
 	uint64_t until = timeout_ms < UINT64_MAX - now ? now + timeout_ms : UINT64_MAX;
 	int rc = postgres_begin_call(store, err);
-	if (rc == 0 && !store->listening) {
+	if (rc == 0 && store->denied) {
+		rc = vega_fail(err, VEGA_FATAL, "%s: %s", store->label, store->denied);
+	} else if (rc == 0 && !store->listening) {
 		/* What changed before this cannot be heard: the caller looks once more. */
 		rc = listen_now(store, err);
 	} else if (rc == 0) {

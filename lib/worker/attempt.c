@@ -305,6 +305,7 @@ int attempt_start(struct attempt *attempt, enum attempt_step step,
 
 void attempt_put_off(struct attempt *attempt)
 {
+	attempt->staged = attempt->staged && attempt->commit != COMMIT_NONE;
 	verdict(attempt, STORE_RELEASED, NULL);
 }
 

@@ -603,6 +603,29 @@ static void knows_mistakes(void)
 	refuses(url, VEGA_FATAL, "\"none\" does not exist", "a database that is none");
 	snprintf(url, sizeof url, "%s&user=none", contract_url);
 	refuses(url, VEGA_FATAL, "none", "a user that is none");
+
+	char passwords[300];
+	snprintf(passwords, sizeof passwords, "%s/passwords", contract_dir);
+	FILE *file = fopen(passwords, "w");
+	ok(file && fchmod(fileno(file), 0600) == 0 && fputs("*:*:*:*:guess\n", file) >= 0 &&
+	                fclose(file) == 0,
+	        "a file of passwords");
+	run("CREATE ROLE secret LOGIN PASSWORD 'word'");
+	run("DO $$ BEGIN EXECUTE format('COPY (VALUES (''local all secret scram-sha-256''),"
+	    " (''local all all trust'')) TO %L', current_setting('hba_file'));"
+	    " PERFORM pg_reload_conf(); END $$");
+	snprintf(url, sizeof url, "%s&user=secret&passfile=%s", contract_url, passwords);
+	time_t deadline = time(NULL) + WAIT_S;
+	struct store *store;
+	while (store_open(url, 1000, &store, &err) == 0 && time(NULL) < deadline) {
+		close_store(store); /* it has not read that yet */
+		usleep(20000);
+	}
+	refuses(url, VEGA_FATAL, "password authentication failed", "a password that is wrong");
+	snprintf(url, sizeof url, "%s&dbname=none&host=/nowhere,%s", contract_url,
+	        strstr(contract_url, "host=") + strlen("host="));
+	refuses(url, VEGA_UNAVAILABLE, "/nowhere",
+	        "a server that is away beside one that is wrong");
 	refuses("host=/nowhere port=none", VEGA_FATAL, "none", "a port that is none");
 	refuses("host=/nowhere sslmode=none", VEGA_FATAL, "none", "an sslmode that is none");
 	refuses("host=/nowhere nonsense=1", VEGA_USAGE, "libpq", "a setting that is none");

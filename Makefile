@@ -16,7 +16,7 @@ Q := $(if $(V),,@)
 
 # --- Rooms: their files, and what each may see (lib/README.md) -----------------------------------------
 
-base := arena buf error escape fd glob ignore json killpoint network notify option parse redis seal signal strlist time uri uuid
+base := arena buf check error escape fd glob ignore json killpoint network notify option parse redis seal signal strlist time uri uuid
 spec := argv check json_read json_write options paths perm
 record := csv format json line ndjson render scan sink table text tree value
 fs := local limited backend mount medium output stage
@@ -65,12 +65,12 @@ PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
 flags_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
-flags_debug := -O0 -g3
-flags_faults := $(flags_release) -DVEGA_KILL_POINTS
+flags_debug := -O0 -g3 -DVEGA_CHECKS
+flags_faults := $(flags_release) -DVEGA_KILL_POINTS -DVEGA_CHECKS
 flags_clang := -O1 -g
-flags_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-flags_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-flags_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+flags_asan := -O1 -g -DVEGA_CHECKS -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+flags_fuzz := -O1 -g -DVEGA_CHECKS -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+flags_tsan := -O1 -g -DVEGA_CHECKS -fsanitize=thread -fno-omit-frame-pointer
 
 CFLAGS ?= $(flags_$(PROFILE))
 CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Ilib -DVEGA_VERSION='"$(VERSION)"'

@@ -1,7 +1,8 @@
 #include "job_source.h"
 
 #include <poll.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 #define POLL_MS 2000 /* behind the store's own wake-up */
 #define GAP_MS 50    /* between two looks, however much happens in the store */
@@ -44,23 +45,16 @@ int job_source_get(struct job_source *source, const char *id, unsigned parts, st
 	return code;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* Until something may have changed, `most` ms at most; when the store is away, for that pause. */
 static void nap(struct store *store, uint64_t away, uint64_t most)
 {
 	struct vega_error err;
-	uint64_t began = now_ms(), longest = away ? away : POLL_MS;
+	uint64_t began = boot_ms(), longest = away ? away : POLL_MS;
 	most = most < longest ? most : longest;
 	if (away || store->driver->wait(store, most, -1, &err) < 0) {
 		poll(NULL, 0, (int)most);
 	}
-	uint64_t slept = now_ms() - began;
+	uint64_t slept = boot_ms() - began;
 	if (slept < GAP_MS) {
 		poll(NULL, 0, (int)(GAP_MS - slept));
 	}
@@ -69,7 +63,7 @@ static void nap(struct store *store, uint64_t away, uint64_t most)
 int job_source_await(struct job_source *source, const char *id, unsigned parts,
         const struct job_watch *watch, struct job *job, struct vega_error *err)
 {
-	uint64_t began = now_ms();
+	uint64_t began = boot_ms();
 	for (uint64_t away = 0;;) { /* the pause before it is tried again; 0: it answers */
 		int code = job_source_get(source, id, parts, job, err);
 		if (code && code != VEGA_UNAVAILABLE) {
@@ -82,7 +76,7 @@ int job_source_await(struct job_source *source, const char *id, unsigned parts,
 			watch->look(code ? NULL : job, err, watch->context);
 		}
 		away = !code ? 0 : !away ? AWAY_MS : 2 * away < POLL_MS ? 2 * away : POLL_MS;
-		uint64_t waited = now_ms() - began;
+		uint64_t waited = boot_ms() - began;
 		if (waited >= watch->timeout_ms) {
 			if (!away) {
 				code = vega_fail(err, VEGA_UNAVAILABLE, "job %s is still %s", id,

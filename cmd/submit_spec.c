@@ -9,18 +9,18 @@
 static int check_spec(struct spec *spec, const struct strlist *given, struct vega_error *err)
 {
 	struct strlist allowed = {0};
-	int rc = spec_allowed_roots(given, getenv("VEGA_ROOTS"), &allowed, err);
-	if (rc == 0) {
-		rc = spec_resolve_paths(spec, err);
+	int code = spec_allowed_roots(given, getenv("VEGA_ROOTS"), &allowed, err);
+	if (code == 0) {
+		code = spec_resolve_paths(spec, err);
 	}
-	if (rc == 0 && allowed.count) {
-		rc = spec_check_beneath(spec, &allowed, err);
+	if (code == 0 && allowed.count) {
+		code = spec_check_beneath(spec, &allowed, err);
 	}
-	if (rc == 0) {
-		rc = engine_check(spec, allowed.count ? &allowed : NULL, err);
+	if (code == 0) {
+		code = engine_check(spec, allowed.count ? &allowed : NULL, err);
 	}
 	strlist_release(&allowed);
-	return rc;
+	return code;
 }
 
 /* The canonical JSON; the worker's limits on reading it hold here already. */
@@ -32,22 +32,22 @@ static int write_spec(const struct spec *spec, struct buf *json, struct vega_err
 		return vega_fail_nomem(err);
 	}
 	spec_init(&back);
-	int rc = spec_parse_json(&back, json->data, json->len, err);
+	int code = spec_parse_json(&back, json->data, json->len, err);
 	spec_release(&back);
-	return rc;
+	return code;
 }
 
 int submit_add_spec(struct spec *spec, const struct strlist *roots, struct strlist *texts,
         struct vega_error *err)
 {
 	struct buf json = BUF_INIT;
-	int rc = check_spec(spec, roots, err);
-	rc = rc ? rc : write_spec(spec, &json, err);
-	if (rc == 0 && !strlist_add(texts, json.data)) {
-		rc = vega_fail_nomem(err);
+	int code = check_spec(spec, roots, err);
+	code = code ? code : write_spec(spec, &json, err);
+	if (code == 0 && !strlist_add(texts, json.data)) {
+		code = vega_fail_nomem(err);
 	}
 	buf_release(&json);
-	return rc;
+	return code;
 }
 
 static int add_line(const char *line, size_t len, const struct strlist *roots,
@@ -55,11 +55,11 @@ static int add_line(const char *line, size_t len, const struct strlist *roots,
 {
 	struct spec spec;
 	spec_init(&spec);
-	int rc = len ? spec_parse_json(&spec, line, len, err)
-	             : vega_fail(err, VEGA_USAGE, "empty; a specification is wanted");
-	rc = rc ? rc : submit_add_spec(&spec, roots, texts, err);
+	int code = len ? spec_parse_json(&spec, line, len, err)
+	               : vega_fail(err, VEGA_USAGE, "empty; a specification is wanted");
+	code = code ? code : submit_add_spec(&spec, roots, texts, err);
 	spec_release(&spec);
-	return rc;
+	return code;
 }
 
 int submit_read_batch(const char *path, const struct strlist *roots, struct strlist *texts,
@@ -67,25 +67,26 @@ int submit_read_batch(const char *path, const struct strlist *roots, struct strl
 {
 	struct buf file = BUF_INIT;
 	struct vega_error why;
-	int rc = file_read_all(path, &file, err);
-	const char *line = rc ? NULL : buf_cstr(&file);
+	int code = file_read_all(path, &file, err);
+	const char *line = code ? NULL : buf_cstr(&file);
 	const char *end = line ? line + file.len : NULL;
-	while (rc == 0 && line < end) {
+	while (code == 0 && line < end) {
 		const char *newline = memchr(line, '\n', (size_t)(end - line));
 		const char *stop = newline ? newline : end;
-		rc = texts->count < SUBMIT_BATCH_MAX
-		             ? add_line(line, (size_t)(stop - line), roots, texts, &why)
-		             : vega_fail(&why, VEGA_USAGE, "a batch has at most %d lines; split it",
-		                       SUBMIT_BATCH_MAX);
-		if (rc) {
-			rc = vega_fail(err, rc, "--batch %s, line %zu: %s", path, texts->count + 1,
-			        why.text);
+		code = texts->count < SUBMIT_BATCH_MAX
+		               ? add_line(line, (size_t)(stop - line), roots, texts, &why)
+		               : vega_fail(&why, VEGA_USAGE,
+		                         "a batch has at most %d lines; split it",
+		                         SUBMIT_BATCH_MAX);
+		if (code) {
+			code = vega_fail(err, code, "--batch %s, line %zu: %s", path,
+			        texts->count + 1, why.text);
 		}
 		line = newline ? newline + 1 : end;
 	}
-	if (rc == 0 && texts->count == 0) {
-		rc = vega_fail(err, VEGA_USAGE, "--batch %s: empty; it names no job", path);
+	if (code == 0 && texts->count == 0) {
+		code = vega_fail(err, VEGA_USAGE, "--batch %s: empty; it names no job", path);
 	}
 	buf_release(&file);
-	return rc;
+	return code;
 }

@@ -41,9 +41,9 @@ static int ask(struct store *store, const char *id, enum job_state *state)
 {
 	struct vega_error err;
 	KILL_POINT(cancel);
-	int rc = store->driver->cancel(store, id, state, &err);
+	int code = store->driver->cancel(store, id, state, &err);
 	KILL_POINT(cancelled);
-	return rc < 0 ? cmd_error(&err) : 0;
+	return code < 0 ? cmd_error(&err) : 0;
 }
 
 static int await_end(struct store *store, const char *id, enum job_state *state)

@@ -139,18 +139,18 @@ static int fill_request(const struct submit *submit, struct store_request *reque
 	request->queue = submit->queue;
 	request->idempotency_key = submit->idempotency_key;
 	request->max_attempts = (unsigned)attempts;
-	int rc = parse_priority(submit->priority, &request->priority, err);
-	if (rc == 0) {
-		rc = request_limits(&submit->max_time, &submit->max_memory, &submit->max_output,
+	int code = parse_priority(submit->priority, &request->priority, err);
+	if (code == 0) {
+		code = request_limits(&submit->max_time, &submit->max_memory, &submit->max_output,
 		        &request->limits, err);
 	}
-	if (rc == 0) {
-		rc = parse_after(submit->after, &request->not_before, err);
+	if (code == 0) {
+		code = parse_after(submit->after, &request->not_before, err);
 	}
-	if (rc == 0) {
-		rc = request_check(request, err);
+	if (code == 0) {
+		code = request_check(request, err);
 	}
-	return rc == 0 ? request_labels(&submit->label, labels, err) : rc;
+	return code == 0 ? request_labels(&submit->label, labels, err) : code;
 }
 
 /* The jobs of one call: alike but for what is to be done and, so that each can be told from the
@@ -159,8 +159,8 @@ static int make_requests(const struct store_request *pattern, const struct strli
         bool batch, struct strlist *keys, struct store_request *requests, struct vega_error *err)
 {
 	struct buf key = BUF_INIT;
-	int rc = 0;
-	for (size_t i = 0; rc == 0 && i < texts->count; i++) {
+	int code = 0;
+	for (size_t i = 0; code == 0 && i < texts->count; i++) {
 		struct store_request *request = &requests[i];
 		*request = *pattern;
 		request->spec = texts->items[i];
@@ -168,37 +168,37 @@ static int make_requests(const struct store_request *pattern, const struct strli
 		if (batch && pattern->idempotency_key) {
 			buf_clear(&key);
 			buf_printf(&key, "%s/%zu", pattern->idempotency_key, i + 1);
-			rc = buf_cstr(&key) && strlist_add(keys, key.data) ? 0
-			                                                   : vega_fail_nomem(err);
+			code = buf_cstr(&key) && strlist_add(keys, key.data) ? 0
+			                                                     : vega_fail_nomem(err);
 		}
-		if (rc == 0 && batch && pattern->idempotency_key) {
+		if (code == 0 && batch && pattern->idempotency_key) {
 			request->idempotency_key = keys->items[i];
-			rc = request_check(request, err);
+			code = request_check(request, err);
 		}
 	}
 	buf_release(&key);
-	return rc;
+	return code;
 }
 
 static int store_jobs(
         const char *url, struct store_request *requests, size_t count, struct vega_error *err)
 {
 	struct store *store = NULL;
-	int rc = store_open(url, 0, &store, err);
-	if (rc == 0) {
+	int code = store_open(url, 0, &store, err);
+	if (code == 0) {
 		KILL_POINT(submit);
-		rc = store->driver->submit(store, requests, count, err);
+		code = store->driver->submit(store, requests, count, err);
 		KILL_POINT(submitted);
 		store->driver->close(store);
 	}
-	return rc;
+	return code;
 }
 
 static int print_text(struct buf *text)
 {
-	int rc = text->failed ? -ENOMEM : fd_write_all(STDOUT_FILENO, text->data, text->len);
+	int code = text->failed ? -ENOMEM : fd_write_all(STDOUT_FILENO, text->data, text->len);
 	buf_release(text);
-	return rc;
+	return code;
 }
 
 static int print_ids(const struct store_request *requests, size_t count, struct vega_error *err)
@@ -238,14 +238,14 @@ static int read_batch(const struct submit *submit, const struct spec *spec, stru
 	struct buf json = BUF_INIT;
 	spec_to_json(spec, &json);
 	const char *text = buf_cstr(&json);
-	int rc = !text ? vega_fail_nomem(err)
-	         : submit->files0_from || strcmp(text, NOTHING_SAID) != 0
-	                 ? vega_fail(err, VEGA_USAGE,
-	                           "--batch: the file says what to do and where; name no "
-	                           "operation, option of one, or ROOT beside it")
-	                 : 0;
+	int code = !text ? vega_fail_nomem(err)
+	           : submit->files0_from || strcmp(text, NOTHING_SAID) != 0
+	                   ? vega_fail(err, VEGA_USAGE,
+	                             "--batch: the file says what to do and where; name no "
+	                             "operation, option of one, or ROOT beside it")
+	                   : 0;
 	buf_release(&json);
-	return rc ? rc : submit_read_batch(submit->batch, &submit->root, texts, err);
+	return code ? code : submit_read_batch(submit->batch, &submit->root, texts, err);
 }
 
 static int submit_all(const struct submit *submit, const struct store_request *pattern,
@@ -253,13 +253,13 @@ static int submit_all(const struct submit *submit, const struct store_request *p
 {
 	struct strlist keys = {0};
 	struct store_request *requests = calloc(texts->count, sizeof *requests);
-	int rc = requests ? make_requests(pattern, texts, submit->batch, &keys, requests, err)
-	                  : vega_fail_nomem(err);
-	rc = rc ? rc : store_jobs(submit->store, requests, texts->count, err);
-	rc = rc ? rc : print_ids(requests, texts->count, err);
+	int code = requests ? make_requests(pattern, texts, submit->batch, &keys, requests, err)
+	                    : vega_fail_nomem(err);
+	code = code ? code : store_jobs(submit->store, requests, texts->count, err);
+	code = code ? code : print_ids(requests, texts->count, err);
 	free(requests);
 	strlist_release(&keys);
-	return rc;
+	return code;
 }
 
 static int run(const struct submit *submit, struct spec *spec, struct vega_error *err)
@@ -267,22 +267,22 @@ static int run(const struct submit *submit, struct spec *spec, struct vega_error
 	struct store_request pattern = {.submitter = cmd_user()};
 	struct strlist texts = {0};
 	struct buf labels = BUF_INIT;
-	int rc = fill_request(submit, &pattern, &labels, err);
-	if (rc == 0) {
+	int code = fill_request(submit, &pattern, &labels, err);
+	if (code == 0) {
 		pattern.labels = buf_cstr(&labels);
-		rc = pattern.labels ? 0 : vega_fail_nomem(err);
+		code = pattern.labels ? 0 : vega_fail_nomem(err);
 	}
-	if (rc == 0) {
-		rc = submit->batch ? read_batch(submit, spec, &texts, err)
-		                   : submit_add_spec(spec, &submit->root, &texts, err);
+	if (code == 0) {
+		code = submit->batch ? read_batch(submit, spec, &texts, err)
+		                     : submit_add_spec(spec, &submit->root, &texts, err);
 	}
-	if (rc == 0) {
-		rc = submit->dry_run ? print_specs(&texts, err)
-		                     : submit_all(submit, &pattern, &texts, err);
+	if (code == 0) {
+		code = submit->dry_run ? print_specs(&texts, err)
+		                       : submit_all(submit, &pattern, &texts, err);
 	}
 	strlist_release(&texts);
 	buf_release(&labels);
-	return rc;
+	return code;
 }
 
 int main(int argc, char **argv)
@@ -300,9 +300,9 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to tell, not a death */
 	spec_init(&spec);
 	int status = 0;
-	int rc = spec_parse_argv(&spec, tables, count, &submit.files0_from, argc, argv, &err);
+	int code = spec_parse_argv(&spec, tables, count, &submit.files0_from, argc, argv, &err);
 	if (!cmd_common(&submit.common, &help, tables, count, &status)) {
-		if (rc != 0) {
+		if (code != 0) {
 			status = cmd_usage_error(&err);
 		} else if (run(&submit, &spec, &err) != 0) {
 			status = cmd_error(&err);

@@ -56,9 +56,9 @@ int fd_write_until(int fd, const void *bytes, size_t len, char end, const atomic
 			stopped = 0;
 			continue;
 		}
-		int rc = wait_for(fd, POLLOUT, stop ? TURN_MS : -1);
-		if (rc) {
-			return rc;
+		int code = wait_for(fd, POLLOUT, stop ? TURN_MS : -1);
+		if (code) {
+			return code;
 		}
 		if (stop && atomic_load_explicit(stop, memory_order_relaxed)) {
 			uint64_t now = monotonic_ns();
@@ -110,9 +110,9 @@ int fd_read_all(int fd, struct buf *out)
 			return 0;
 		}
 		if (got < 0) {
-			int rc = wait_for(fd, POLLIN, -1);
-			if (rc) {
-				return rc;
+			int code = wait_for(fd, POLLIN, -1);
+			if (code) {
+				return code;
 			}
 		} else if (want == 0) {
 			out->failed = true;
@@ -126,16 +126,17 @@ int fd_read_all(int fd, struct buf *out)
 int file_read_all(const char *path, struct buf *out, struct vega_error *err)
 {
 	if (strcmp(path, "-") == 0) {
-		int rc = fd_read_all(STDIN_FILENO, out);
-		return rc ? vega_fail_errno(err, VEGA_FATAL, -rc, "cannot read standard input") : 0;
+		int code = fd_read_all(STDIN_FILENO, out);
+		return code ? vega_fail_errno(err, VEGA_FATAL, -code, "cannot read standard input")
+		            : 0;
 	}
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		return vega_fail_errno(err, VEGA_FATAL, errno, "cannot open %s", path);
 	}
-	int rc = fd_read_all(fd, out);
+	int code = fd_read_all(fd, out);
 	close(fd);
-	return rc ? vega_fail_errno(err, VEGA_FATAL, -rc, "cannot read %s", path) : 0;
+	return code ? vega_fail_errno(err, VEGA_FATAL, -code, "cannot read %s", path) : 0;
 }
 
 static int make_directory(const char *path, mode_t mode)
@@ -157,17 +158,17 @@ int mkdir_parents(const char *path, mode_t mode)
 	if (!copy) {
 		return -ENOMEM;
 	}
-	int rc = *copy ? 0 : -ENOENT;
-	for (char *end = copy; rc == 0 && *end;) {
+	int code = *copy ? 0 : -ENOENT;
+	for (char *end = copy; code == 0 && *end;) {
 		end += strspn(end, "/");
 		end += strcspn(end, "/");
 		char kept = *end;
 		*end = '\0';
-		rc = make_directory(copy, mode);
+		code = make_directory(copy, mode);
 		*end = kept;
 	}
 	free(copy);
-	return rc;
+	return code;
 }
 
 unsigned terminal_width(int fd)

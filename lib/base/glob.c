@@ -269,9 +269,9 @@ static int compile(struct compiler *c)
 	struct glob *glob = c->glob;
 	while (*c->s) {
 		struct token token = {0};
-		int rc = parse_token(c, &token);
-		if (rc) {
-			return rc;
+		int code = parse_token(c, &token);
+		if (code) {
+			return code;
 		}
 		if (is_star(&token) && glob->token_count &&
 		        is_star(&glob->tokens[glob->token_count - 1])) {
@@ -299,10 +299,10 @@ int glob_compile(const char *pattern, unsigned flags, struct glob **out, struct 
 	glob->tokens = calloc(len + 1, sizeof *glob->tokens);
 	glob->sets = calloc(brackets ? brackets : 1, sizeof *glob->sets);
 	struct compiler c = {glob, pattern, pattern, err};
-	int rc = glob->tokens && glob->sets ? compile(&c) : vega_fail_nomem(err);
-	if (rc) {
+	int code = glob->tokens && glob->sets ? compile(&c) : vega_fail_nomem(err);
+	if (code) {
 		glob_free(glob);
-		return rc;
+		return code;
 	}
 	*out = glob;
 	return 0;

@@ -127,11 +127,11 @@ int ignore_add(struct ignore *list, const char *line, struct vega_error *err)
 	}
 	char *pattern = strndup(line, len);
 	struct rule rule = {0};
-	int rc = pattern ? compile_rule(&rule, pattern, err) : vega_fail_nomem(err);
+	int code = pattern ? compile_rule(&rule, pattern, err) : vega_fail_nomem(err);
 	free(pattern);
-	if (rc || (!rule.anchored && !rule.glob)) {
+	if (code || (!rule.anchored && !rule.glob)) {
 		release_rule(&rule);
-		return rc;
+		return code;
 	}
 	list->rules[list->count++] = rule;
 	list->anchored = list->anchored || rule.anchored;

@@ -60,14 +60,14 @@ static void add_choices(struct buf *out, const struct option_row *row, const cha
 
 /* --- Setting a field ------------------------------------------------------------------------- */
 
-static int prefix_error(const struct option_row *row, int rc, const struct vega_error *cause,
+static int prefix_error(const struct option_row *row, int code, const struct vega_error *cause,
         struct vega_error *err)
 {
-	vega_fail(err, rc, "--%s %s", row->name, cause->text);
+	vega_fail(err, code, "--%s %s", row->name, cause->text);
 	if (err) {
 		err->sys = cause->sys;
 	}
-	return rc;
+	return code;
 }
 
 static int set_flag(
@@ -86,23 +86,23 @@ static int set_flag(
 static int set_count(unsigned *field, const char *text, struct vega_error *err)
 {
 	uint64_t value = *field + UINT64_C(1);
-	int rc = text ? parse_u64(text, &value, err) : 0;
-	if (rc == 0) {
+	int code = text ? parse_u64(text, &value, err) : 0;
+	if (code == 0) {
 		*field = value < UINT32_MAX ? (unsigned)value : UINT32_MAX;
 	}
-	return rc;
+	return code;
 }
 
 static int set_number(enum option_type type, struct option_number *field, const char *text,
         struct vega_error *err)
 {
-	int rc = type == OPT_SIZE       ? parse_size(text, &field->value, err)
-	         : type == OPT_DURATION ? parse_duration(text, &field->value, err)
-	                                : parse_u64(text, &field->value, err);
-	if (rc == 0) {
+	int code = type == OPT_SIZE       ? parse_size(text, &field->value, err)
+	           : type == OPT_DURATION ? parse_duration(text, &field->value, err)
+	                                  : parse_u64(text, &field->value, err);
+	if (code == 0) {
 		field->set = true;
 	}
-	return rc;
+	return code;
 }
 
 static int set_text(char **field, const char *text, struct vega_error *err)
@@ -143,9 +143,9 @@ static int set_choices(
 	for (const char *s = text;; s++) {
 		size_t len = strcspn(s, ",");
 		unsigned index;
-		int rc = find_choice(row, s, len, &index, err);
-		if (rc) {
-			return rc;
+		int code = find_choice(row, s, len, &index, err);
+		if (code) {
+			return code;
 		}
 		bits |= UINT32_C(1) << index;
 		s += len;
@@ -169,9 +169,9 @@ static int set_value(const struct option_row *row, void *field, const char *text
 		return set_number(row->type, field, text, err);
 	case OPT_TIME: {
 		struct option_time *time = field;
-		int rc = parse_time(text, now, &time->value, err);
-		time->set = time->set || rc == 0;
-		return rc;
+		int code = parse_time(text, now, &time->value, err);
+		time->set = time->set || code == 0;
+		return code;
 	}
 	case OPT_TEXT:
 		return set_text(field, text, err);
@@ -202,10 +202,10 @@ static int set_field(const struct option_row *row, void *target, const char *tex
 		        row->metavar ? row->metavar : type_names[row->type]);
 	}
 	struct vega_error cause = {0};
-	int rc = set_value(row, field, text, now, &cause);
-	return rc == VEGA_USAGE ? prefix_error(row, rc, &cause, err)
-	       : rc             ? vega_fail(err, rc, "%s", cause.text)
-	                        : 0;
+	int code = set_value(row, field, text, now, &cause);
+	return code == VEGA_USAGE ? prefix_error(row, code, &cause, err)
+	       : code             ? vega_fail(err, code, "%s", cause.text)
+	                          : 0;
 }
 
 int option_set(const struct option_row *row, void *target, const char *text, struct vega_error *err)
@@ -354,8 +354,8 @@ static int take(struct parser *p, const struct option_row *row, void *target, co
 	if (takes_value(row) && !is_optional(row) && !text && p->at + 1 < p->argc) {
 		text = p->argv[++p->at];
 	}
-	int rc = set_field(row, target, text, p->now, p->err);
-	return rc ? rc : note_given(p, row);
+	int code = set_field(row, target, text, p->now, p->err);
+	return code ? code : note_given(p, row);
 }
 
 static int unknown_long(const struct parser *p, const char *name, size_t len)
@@ -405,9 +405,9 @@ static int parse_letters(struct parser *p, const char *letters)
 			        letters);
 		}
 		bool value = takes_value(row) && !is_optional(row);
-		int rc = take(p, row, target, value && s[1] ? s + 1 : NULL);
-		if (rc || value) {
-			return rc;
+		int code = take(p, row, target, value && s[1] ? s + 1 : NULL);
+		if (code || value) {
+			return code;
 		}
 	}
 	return 0;
@@ -418,7 +418,7 @@ int option_parse(const struct option_table *tables, size_t table_count, int argc
         struct vega_error *err)
 {
 	struct parser p = {tables, table_count, argc, 1, argv, vega_now(), given, err};
-	int rc = 0;
+	int code = 0;
 	*operand_count = 0;
 	*operands = calloc((size_t)argc + 1, sizeof **operands);
 	if (!*operands) {
@@ -427,7 +427,7 @@ int option_parse(const struct option_table *tables, size_t table_count, int argc
 	if (rest) {
 		*rest = argc;
 	}
-	for (; p.at < argc && rc == 0; p.at++) {
+	for (; p.at < argc && code == 0; p.at++) {
 		char *arg = argv[p.at];
 		if (strcmp(arg, "--") == 0) {
 			p.at++;
@@ -436,12 +436,12 @@ int option_parse(const struct option_table *tables, size_t table_count, int argc
 		if (arg[0] != '-' || arg[1] == '\0') {
 			(*operands)[(*operand_count)++] = arg;
 		} else if (arg[1] == '-') {
-			rc = parse_long(&p, arg + 2);
+			code = parse_long(&p, arg + 2);
 		} else {
-			rc = parse_letters(&p, arg + 1);
+			code = parse_letters(&p, arg + 1);
 		}
 	}
-	if (rc) {
+	if (code) {
 		free(*operands);
 		*operands = NULL;
 		*operand_count = 0;
@@ -449,7 +449,7 @@ int option_parse(const struct option_table *tables, size_t table_count, int argc
 			free(given->rows);
 			*given = (struct option_given){0};
 		}
-		return rc;
+		return code;
 	}
 	if (rest) {
 		*rest = p.at;

@@ -358,11 +358,11 @@ int parse_time(
 		return refuse(err, text, reason);
 	}
 	uint64_t age;
-	int rc = parse_duration(text, &age, err);
-	if (rc == 0) {
+	int code = parse_duration(text, &age, err);
+	if (code == 0) {
 		*when = before(now, age);
 	}
-	return rc;
+	return code;
 }
 
 void format_size(struct buf *out, u128 bytes)

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/parse.h"
 #include "base/uri.h"
 
@@ -44,18 +45,11 @@ struct redis {
 	char trouble[512];
 };
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* 0, or ETIMEDOUT, or another errno. */
 static int wait_for(int fd, short events, uint64_t deadline)
 {
 	for (;;) {
-		uint64_t now = now_ms();
+		uint64_t now = monotonic_ms();
 		struct pollfd poll_fd = {.fd = fd, .events = events};
 		int ready = poll(&poll_fd, 1, now < deadline ? (int)(deadline - now) : 0);
 		if (ready > 0) {
@@ -91,7 +85,7 @@ __attribute__((format(printf, 2, 3))) static void trip(struct redis *r, const ch
 	va_start(args, format);
 	vsnprintf(r->trouble, sizeof r->trouble, format, args);
 	va_end(args);
-	r->retry_ms = now_ms() + BREAK_MS;
+	r->retry_ms = monotonic_ms() + BREAK_MS;
 	disconnect(r);
 }
 
@@ -114,7 +108,7 @@ static int connect_to(int family, const struct sockaddr *address, socklen_t len)
 	int failure = connect(fd, address, len) == 0 ? 0 : errno;
 	if (failure == EINPROGRESS || failure == EINTR) {
 		socklen_t size = sizeof failure;
-		failure = wait_for(fd, POLLOUT, now_ms() + CONNECT_MS);
+		failure = wait_for(fd, POLLOUT, monotonic_ms() + CONNECT_MS);
 		if (!failure && getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0) {
 			failure = errno;
 		}
@@ -177,7 +171,7 @@ static redisReply *next_reply(struct redis *r)
 			continue;
 		}
 		short events = written ? POLLIN : POLLIN | POLLOUT;
-		int failure = wait_for(c->fd, events, now_ms() + ANSWER_MS);
+		int failure = wait_for(c->fd, events, monotonic_ms() + ANSWER_MS);
 		if (failure == ETIMEDOUT) {
 			trip(r, "%s gave no answer in %d ms", r->where, ANSWER_MS);
 			return NULL;
@@ -244,7 +238,7 @@ static bool ready(struct redis *r)
 	if (r->context) {
 		return true;
 	}
-	if (now_ms() < r->retry_ms) {
+	if (monotonic_ms() < r->retry_ms) {
 		return false;
 	}
 	const char *reason = NULL;
@@ -342,7 +336,7 @@ bool redis_answer(struct redis *r, struct buf *value)
 		return false;
 	}
 	if (refused(r, r->answer)) {
-		r->retry_ms = now_ms() + BREAK_MS;
+		r->retry_ms = monotonic_ms() + BREAK_MS;
 		disconnect(r);
 		return false;
 	}

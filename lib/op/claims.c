@@ -242,11 +242,11 @@ int claims_check(struct claims *claims, const struct spec *spec, struct vega_err
 		        (unsigned long long)claims->refused - 1);
 	}
 	const char *slash = spec->out[strlen(spec->out) - 1] == '/' ? "" : "/";
-	int rc = vega_fail(err, VEGA_FATAL,
+	int code = vega_fail(err, VEGA_FATAL,
 	        "%s and %s would both be written to %s%s%s%s; transform them in two runs",
 	        first ? first : "another input", second, spec->out, slash, claims->output,
 	        more.len ? buf_cstr(&more) : "");
 	buf_release(&more);
 	buf_release(&holder);
-	return rc;
+	return code;
 }

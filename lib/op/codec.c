@@ -39,11 +39,11 @@ struct codec {
 static bool gzip_init(struct codec *codec, int level)
 {
 	/* 15: the full window; + 16: with gzip's header and trailer. */
-	int rc = codec->kind == SPEC_GZIP
-	                 ? deflateInit2(&codec->gzip, level ? level : Z_DEFAULT_COMPRESSION,
-	                           Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY)
-	                 : inflateInit2(&codec->gzip, 15 + 16);
-	codec->gzip_ready = rc == Z_OK;
+	int code = codec->kind == SPEC_GZIP
+	                   ? deflateInit2(&codec->gzip, level ? level : Z_DEFAULT_COMPRESSION,
+	                             Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY)
+	                   : inflateInit2(&codec->gzip, 15 + 16);
+	codec->gzip_ready = code == Z_OK;
 	return codec->gzip_ready;
 }
 
@@ -129,21 +129,21 @@ uint64_t codec_written(const struct codec *codec)
 static int flush(struct codec *codec, size_t len, struct vega_error *err)
 {
 	bool may = quota_take(codec->quota, (int64_t)len);
-	int rc = may ? fd_write_all(codec->fd, codec->out, len) : -EDQUOT;
-	if (rc) {
-		return vega_fail_errno(err, VEGA_FATAL, -rc, "writing");
+	int code = may ? fd_write_all(codec->fd, codec->out, len) : -EDQUOT;
+	if (code) {
+		return vega_fail_errno(err, VEGA_FATAL, -code, "writing");
 	}
 	codec->written += len;
 	return 0;
 }
 
-static int zstd_failed(const char *what, size_t code, struct vega_error *err)
+static int zstd_failed(const char *what, size_t result, struct vega_error *err)
 {
-	int rc = vega_fail(err, VEGA_FATAL, "%s: %s", what, ZSTD_getErrorName(code));
-	if (err && ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation) {
+	int code = vega_fail(err, VEGA_FATAL, "%s: %s", what, ZSTD_getErrorName(result));
+	if (err && ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation) {
 		err->sys = ENOMEM;
 	}
-	return rc;
+	return code;
 }
 
 static int compress_zstd(struct codec *codec, const void *bytes, size_t len, ZSTD_EndDirective mode,
@@ -157,9 +157,9 @@ static int compress_zstd(struct codec *codec, const void *bytes, size_t len, ZST
 		if (ZSTD_isError(left)) {
 			return zstd_failed("zstd", left, err);
 		}
-		int rc = flush(codec, out.pos, err);
-		if (rc) {
-			return rc;
+		int code = flush(codec, out.pos, err);
+		if (code) {
+			return code;
 		}
 	} while (mode == ZSTD_e_end ? left != 0 : in.pos < in.size);
 	return 0;
@@ -169,20 +169,20 @@ static int compress_gzip(
         struct codec *codec, const void *bytes, size_t len, int mode, struct vega_error *err)
 {
 	z_stream *z = &codec->gzip;
-	int rc;
+	int code;
 	z->next_in = (unsigned char *)(uintptr_t)bytes;
 	z->avail_in = (unsigned)len;
 	do {
 		z->next_out = codec->out;
 		z->avail_out = OUT_SIZE;
-		rc = deflate(z, mode);
+		code = deflate(z, mode);
 		int failed = flush(codec, OUT_SIZE - z->avail_out, err);
 		if (failed) {
 			return failed;
 		}
-	} while (mode == Z_FINISH ? rc == Z_OK : z->avail_out == 0);
-	if (rc == Z_STREAM_ERROR || (mode == Z_FINISH && rc != Z_STREAM_END)) {
-		return vega_fail(err, VEGA_FATAL, "gzip: %s", zError(rc));
+	} while (mode == Z_FINISH ? code == Z_OK : z->avail_out == 0);
+	if (code == Z_STREAM_ERROR || (mode == Z_FINISH && code != Z_STREAM_END)) {
+		return vega_fail(err, VEGA_FATAL, "gzip: %s", zError(code));
 	}
 	return 0;
 }
@@ -197,9 +197,9 @@ static int expand_zstd(struct codec *codec, const void *bytes, size_t len, struc
 		if (ZSTD_isError(left)) {
 			return zstd_failed("not valid zstd data", left, err);
 		}
-		int rc = flush(codec, out.pos, err);
-		if (rc) {
-			return rc;
+		int code = flush(codec, out.pos, err);
+		if (code) {
+			return code;
 		}
 		codec->at_end = left == 0;
 		more = in.pos < in.size || (!codec->at_end && out.pos == out.size);
@@ -237,19 +237,19 @@ static int expand_gzip(struct codec *codec, const void *bytes, size_t len, struc
 		}
 		z->next_out = codec->out;
 		z->avail_out = OUT_SIZE;
-		int rc = inflate(z, Z_NO_FLUSH);
-		if (rc == Z_MEM_ERROR) {
+		int code = inflate(z, Z_NO_FLUSH);
+		if (code == Z_MEM_ERROR) {
 			return vega_fail_errno(err, VEGA_FATAL, ENOMEM, "gzip");
 		}
-		if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR) {
+		if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) {
 			return vega_fail(err, VEGA_FATAL, "not valid gzip data: %s",
-			        z->msg ? z->msg : zError(rc));
+			        z->msg ? z->msg : zError(code));
 		}
 		int failed = flush(codec, OUT_SIZE - z->avail_out, err);
 		if (failed) {
 			return failed;
 		}
-		codec->at_end = rc == Z_STREAM_END;
+		codec->at_end = code == Z_STREAM_END;
 	} while (z->avail_in || (!codec->at_end && z->avail_out == 0));
 	return 0;
 }
@@ -293,8 +293,8 @@ static int expand_first(struct codec *codec, const unsigned char *bytes, size_t 
 	if (!detect(codec)) {
 		return vega_fail(err, VEGA_FATAL, "neither zstd nor gzip data");
 	}
-	int rc = expand(codec, codec->magic, codec->magic_len, err);
-	return rc || len == take ? rc : expand(codec, bytes + take, len - take, err);
+	int code = expand(codec, codec->magic, codec->magic_len, err);
+	return code || len == take ? code : expand(codec, bytes + take, len - take, err);
 }
 
 static int feed(struct codec *codec, const void *bytes, size_t len, struct vega_error *err)
@@ -315,35 +315,35 @@ int codec_feed(struct codec *codec, const void *bytes, size_t len, struct vega_e
 {
 	const size_t step_max = (size_t)1 << 30; /* zlib counts in unsigned */
 	const char *from = bytes;
-	int rc = 0;
-	while (len && rc == 0) {
+	int code = 0;
+	while (len && code == 0) {
 		size_t step = len < step_max ? len : step_max;
-		rc = feed(codec, from, step, err);
+		code = feed(codec, from, step, err);
 		from += step;
 		len -= step;
 	}
-	return rc;
+	return code;
 }
 
 int codec_end(struct codec *codec, struct vega_error *err)
 {
-	int rc = 0;
+	int code = 0;
 	switch (codec->stage) {
 	case COMPRESS_ZSTD:
 		return compress_zstd(codec, NULL, 0, ZSTD_e_end, err);
 	case COMPRESS_GZIP:
 		return compress_gzip(codec, NULL, 0, Z_FINISH, err);
 	case DETECT:
-		rc = expand_first(codec, NULL, 0, true, err);
+		code = expand_first(codec, NULL, 0, true, err);
 		break;
 	default:
 		break;
 	}
-	if (rc == 0 && !codec->at_end) {
-		rc = vega_fail(err, VEGA_FATAL, "truncated %s data",
+	if (code == 0 && !codec->at_end) {
+		code = vega_fail(err, VEGA_FATAL, "truncated %s data",
 		        codec->stage == EXPAND_ZSTD ? "zstd" : "gzip");
 	}
-	return rc;
+	return code;
 }
 
 /* RFC 8878, 3.1.1.1: the longest header of a frame. RFC 1952, 2.3: a member ends in its input's

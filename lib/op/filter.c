@@ -558,9 +558,9 @@ int filter_feed(struct filter *filter, const void *bytes, size_t len, struct veg
 			from += put;
 			len -= (size_t)put;
 		} else if (errno == EAGAIN) {
-			int rc = turn(filter, true, err);
-			if (rc) {
-				return rc;
+			int code = turn(filter, true, err);
+			if (code) {
+				return code;
 			}
 		} else if (errno == EPIPE) {
 			shut(&filter->in);
@@ -573,17 +573,17 @@ int filter_feed(struct filter *filter, const void *bytes, size_t len, struct veg
 
 int filter_end(struct filter *filter, struct vega_error *err)
 {
-	int rc = 0;
+	int code = 0;
 	shut(&filter->in);
-	while (rc == 0 && filter->out >= 0) {
-		rc = turn(filter, false, err);
+	while (code == 0 && filter->out >= 0) {
+		code = turn(filter, false, err);
 	}
-	while (rc == 0 && !exited(filter)) {
+	while (code == 0 && !exited(filter)) {
 		watch_exit(filter);
-		rc = turn(filter, false, err);
+		code = turn(filter, false, err);
 	}
-	if (rc) {
-		return rc;
+	if (code) {
+		return code;
 	}
 	take_last_errors(filter);
 	return judge(filter, reap(filter), err);

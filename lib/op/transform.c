@@ -237,25 +237,25 @@ static int transform_open(const struct spec *spec, const struct op_output *outpu
 	}
 	transform->spec = spec;
 	transform->quota = output->quota;
-	int rc = spec->command.count ? filter_check(&spec->command, err) : 0;
-	if (rc == 0) {
-		rc = output_root_open(spec->out, output->allowed, &transform->root, err);
+	int code = spec->command.count ? filter_check(&spec->command, err) : 0;
+	if (code == 0) {
+		code = output_root_open(spec->out, output->allowed, &transform->root, err);
 		transform->target = transform->root;
 	}
-	if (rc == 0) {
-		rc = check_apart(transform, err);
+	if (code == 0) {
+		code = check_apart(transform, err);
 	}
-	if (rc == 0 && output->stage) {
-		rc = enter_stage(transform, output->stage, err);
+	if (code == 0 && output->stage) {
+		code = enter_stage(transform, output->stage, err);
 	}
-	transform->claims = rc ? NULL : claims_new();
-	transform->pending = rc ? NULL : pending_new();
-	if (rc == 0 && (!transform->claims || !transform->pending)) {
-		rc = vega_fail_nomem(err);
+	transform->claims = code ? NULL : claims_new();
+	transform->pending = code ? NULL : pending_new();
+	if (code == 0 && (!transform->claims || !transform->pending)) {
+		code = vega_fail_nomem(err);
 	}
-	if (rc) {
+	if (code) {
 		transform_close(transform);
-		return rc;
+		return code;
 	}
 	*self = transform;
 	return 0;
@@ -328,10 +328,10 @@ static void transform_plan(void *accumulator, const struct walk_entry *entry)
 static int transform_plan_end(void *self, struct vega_error *err)
 {
 	struct transform *transform = self;
-	int rc = claims_check(transform->claims, transform->spec, err);
+	int code = claims_check(transform->claims, transform->spec, err);
 	claims_free(transform->claims);
 	transform->claims = NULL;
-	return rc;
+	return code;
 }
 
 /* --- Reports ---------------------------------------------------------------------------------- */
@@ -426,10 +426,10 @@ static int made_from(const struct transform_thread *t, struct output_root *root,
 static enum existing look_at_output(const struct transform_thread *t, struct output_root *root,
         const char *relative, const struct file_meta *input, struct file_meta *there, int *error)
 {
-	int rc = output_stat(root, relative, there);
-	if (rc) {
-		*error = -rc;
-		return rc == -ENOENT ? ABSENT : UNREADABLE;
+	int code = output_stat(root, relative, there);
+	if (code) {
+		*error = -code;
+		return code == -ENOENT ? ABSENT : UNREADABLE;
 	}
 	if (there->dev == input->dev && there->ino == input->ino) {
 		return SAME_FILE;
@@ -437,12 +437,12 @@ static enum existing look_at_output(const struct transform_thread *t, struct out
 	if (!S_ISREG(there->mode) || vega_time_compare(there->mtime, input->mtime) != 0) {
 		return DIFFERENT;
 	}
-	rc = made_from(t, root, relative, input->size);
-	if (rc < 0) {
-		*error = -rc;
+	code = made_from(t, root, relative, input->size);
+	if (code < 0) {
+		*error = -code;
 		return UNREADABLE;
 	}
-	return rc ? CURRENT : DIFFERENT;
+	return code ? CURRENT : DIFFERENT;
 }
 
 static const char exists_and_differs[] = ": exists and differs; use --overwrite";

@@ -46,8 +46,8 @@ static int read_named(
         const char *option, const char *path, struct buf *text, struct vega_error *err)
 {
 	struct vega_error why;
-	int rc = file_read_all(path, text, &why);
-	return rc ? vega_fail(err, rc, "--%s: %s", option, why.text) : 0;
+	int code = file_read_all(path, text, &why);
+	return code ? vega_fail(err, code, "--%s: %s", option, why.text) : 0;
 }
 
 /* The lines of a gitignore file that say something, as git reads them: CRLF and a leading byte
@@ -55,12 +55,12 @@ static int read_named(
 static int add_pattern_lines(struct strlist *list, const char *path, struct vega_error *err)
 {
 	struct buf text = {.max = SPEC_JSON_MAX};
-	int rc = read_named("exclude-from", path, &text, err);
-	if (rc != 0) {
+	int code = read_named("exclude-from", path, &text, err);
+	if (code != 0) {
 		goto out;
 	}
 	if (text.len && memchr(text.data, '\0', text.len)) {
-		rc = vega_fail(err, VEGA_USAGE,
+		code = vega_fail(err, VEGA_USAGE,
 		        "--exclude-from %s: not a list of patterns; it holds a NUL byte", path);
 		goto out;
 	}
@@ -74,13 +74,13 @@ static int add_pattern_lines(struct strlist *list, const char *path, struct vega
 			len--;
 		}
 		if (len && *line != '#' && !strlist_add_len(list, line, len)) {
-			rc = vega_fail_nomem(err);
+			code = vega_fail_nomem(err);
 			goto out;
 		}
 	}
 out:
 	buf_release(&text);
-	return rc;
+	return code;
 }
 
 /* Later patterns win over earlier ones, so those of files and those of --exclude keep the order in
@@ -90,54 +90,55 @@ static int merge_excludes(
 {
 	struct strlist merged = {0};
 	size_t pattern = 0, file = 0;
-	int rc = 0;
+	int code = 0;
 	if (spec->exclude_from.count == 0) {
 		return 0;
 	}
-	for (size_t i = 0; rc == 0 && i < given->count; i++) {
+	for (size_t i = 0; code == 0 && i < given->count; i++) {
 		size_t offset = given->rows[i]->offset;
 		if (given->rows[i] < spec_option_rows ||
 		        given->rows[i] >= spec_option_rows + spec_option_count) {
 			continue;
 		}
 		if (offset == offsetof(struct spec, exclude)) {
-			rc = add_all(&merged, &spec->exclude.items[pattern++], 1, err);
+			code = add_all(&merged, &spec->exclude.items[pattern++], 1, err);
 		} else if (offset == offsetof(struct spec, exclude_from)) {
-			rc = add_pattern_lines(&merged, spec->exclude_from.items[file++], err);
+			code = add_pattern_lines(&merged, spec->exclude_from.items[file++], err);
 		}
 	}
-	if (rc == 0) {
+	if (code == 0) {
 		strlist_release(&spec->exclude_from);
 		strlist_release(&spec->exclude);
 		spec->exclude = merged;
 	} else {
 		strlist_release(&merged);
 	}
-	return rc;
+	return code;
 }
 
 static int read_roots(struct spec *spec, const char *path, struct vega_error *err)
 {
 	struct buf text = BUF_INIT;
-	int rc = read_named("files0-from", path, &text, err);
-	if (rc == 0 && text.len == 0) {
-		rc = vega_fail(err, VEGA_USAGE, "--files0-from %s: empty; it names no root", path);
+	int code = read_named("files0-from", path, &text, err);
+	if (code == 0 && text.len == 0) {
+		code = vega_fail(
+		        err, VEGA_USAGE, "--files0-from %s: empty; it names no root", path);
 	}
-	for (size_t at = 0; rc == 0 && at < text.len;) {
+	for (size_t at = 0; code == 0 && at < text.len;) {
 		const char *root = text.data + at;
 		size_t len = strnlen(root, text.len - at);
 		if (len == 0) {
-			rc = vega_fail(err, VEGA_USAGE,
+			code = vega_fail(err, VEGA_USAGE,
 			        "--files0-from %s: root number %zu is empty; separate the roots by "
 			        "single NUL bytes",
 			        path, spec->roots.count + 1);
 		} else if (!strlist_add_len(&spec->roots, root, len)) {
-			rc = vega_fail_nomem(err);
+			code = vega_fail_nomem(err);
 		}
 		at += len + 1;
 	}
 	buf_release(&text);
-	return rc;
+	return code;
 }
 
 static int check_given(
@@ -146,9 +147,9 @@ static int check_given(
 	for (size_t i = 0; i < given->count; i++) {
 		const struct option_row *row = given->rows[i];
 		if (row >= spec_option_rows && row < spec_option_rows + spec_option_count) {
-			int rc = spec_check_row(row, spec->operations, err);
-			if (rc != 0) {
-				return rc;
+			int code = spec_check_row(row, spec->operations, err);
+			if (code != 0) {
+				return code;
 			}
 		}
 	}
@@ -171,13 +172,13 @@ static int take_words(struct spec *spec, const struct words *words, const char *
         struct vega_error *err)
 {
 	bool filter = spec->operations & SPEC_TRANSFORM;
-	int rc = add_all(&spec->roots, words->operands, words->count, err);
-	if (rc == 0) {
-		rc = add_all(filter ? &spec->command : &spec->roots, words->rest, words->rest_count,
-		        err);
+	int code = add_all(&spec->roots, words->operands, words->count, err);
+	if (code == 0) {
+		code = add_all(filter ? &spec->command : &spec->roots, words->rest,
+		        words->rest_count, err);
 	}
-	if (rc != 0) {
-		return rc;
+	if (code != 0) {
+		return code;
 	}
 	if (!files0_from) {
 		return spec->roots.count || strlist_add(&spec->roots, ".") ? 0
@@ -205,24 +206,24 @@ int spec_parse_argv(struct spec *spec, const struct option_table *tables, size_t
 	char **operands = NULL;
 	size_t count = 0;
 	int rest = argc;
-	int rc = option_parse(
+	int code = option_parse(
 	        tables, table_count, argc, argv, &operands, &count, &rest, &given, err);
-	if (rc == 0) {
+	if (code == 0) {
 		struct words words = {operands, count, argv + rest, (size_t)(argc - rest)};
 		take_operations(spec, &words);
-		rc = check_given(spec, &given, err);
-		if (rc == 0) {
-			rc = take_words(spec, &words, files0_from ? *files0_from : NULL, err);
+		code = check_given(spec, &given, err);
+		if (code == 0) {
+			code = take_words(spec, &words, files0_from ? *files0_from : NULL, err);
 		}
 	}
-	if (rc == 0) {
-		rc = merge_excludes(spec, &given, err);
+	if (code == 0) {
+		code = merge_excludes(spec, &given, err);
 	}
-	if (rc == 0) {
+	if (code == 0) {
 		spec_normalize(spec);
-		rc = spec_check(spec, err);
+		code = spec_check(spec, err);
 	}
 	free(operands);
 	free(given.rows);
-	return rc;
+	return code;
 }

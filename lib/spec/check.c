@@ -24,13 +24,13 @@ int spec_check_row(const struct option_row *row, uint32_t operations, struct veg
 	spec_operation_names(operations, &given);
 	const char *owner_text = buf_cstr(&owner);
 	const char *given_text = buf_cstr(&given);
-	int rc = owner_text && given_text
-	                 ? vega_fail(err, VEGA_USAGE, "--%s belongs to the operation %s, not to %s",
-	                           row->name, owner_text, given_text)
-	                 : vega_fail_nomem(err);
+	int code = owner_text && given_text ? vega_fail(err, VEGA_USAGE,
+	                                              "--%s belongs to the operation %s, not to %s",
+	                                              row->name, owner_text, given_text)
+	                                    : vega_fail_nomem(err);
 	buf_release(&owner);
 	buf_release(&given);
-	return rc;
+	return code;
 }
 
 static int check_operations(const struct spec *spec, struct vega_error *err)
@@ -52,9 +52,9 @@ static int check_operations(const struct spec *spec, struct vega_error *err)
 	for (size_t i = 0; i < spec_option_count; i++) {
 		const struct option_row *row = &spec_option_rows[i];
 		if (spec_row_is_set(row, spec)) {
-			int rc = spec_check_row(row, spec->operations, err);
-			if (rc != 0) {
-				return rc;
+			int code = spec_check_row(row, spec->operations, err);
+			if (code != 0) {
+				return code;
 			}
 		}
 	}
@@ -73,10 +73,10 @@ static int check_glob_list(const char *option, const struct strlist *list, unsig
 			        option, list->items[i]);
 		}
 		struct vega_error why;
-		int rc = glob_compile(list->items[i], flags, &glob, &why);
+		int code = glob_compile(list->items[i], flags, &glob, &why);
 		glob_free(glob);
-		if (rc != 0) {
-			return vega_fail(err, rc, "--%s %s", option, why.text);
+		if (code != 0) {
+			return vega_fail(err, code, "--%s %s", option, why.text);
 		}
 	}
 	return 0;
@@ -88,16 +88,16 @@ static int check_excludes(const struct strlist *list, struct vega_error *err)
 		return 0;
 	}
 	struct ignore *ignore = ignore_new();
-	int rc = ignore ? 0 : vega_fail_nomem(err);
-	for (size_t i = 0; rc == 0 && i < list->count; i++) {
+	int code = ignore ? 0 : vega_fail_nomem(err);
+	for (size_t i = 0; code == 0 && i < list->count; i++) {
 		struct vega_error why;
-		rc = ignore_add(ignore, list->items[i], &why);
-		if (rc != 0) {
-			vega_fail(err, rc, "--exclude %s", why.text);
+		code = ignore_add(ignore, list->items[i], &why);
+		if (code != 0) {
+			vega_fail(err, code, "--exclude %s", why.text);
 		}
 	}
 	ignore_free(ignore);
-	return rc;
+	return code;
 }
 
 static int check_extensions(const struct strlist *list, struct vega_error *err)
@@ -143,26 +143,26 @@ static int check_predicates(const struct spec *spec, struct vega_error *err)
 {
 	char kind;
 	uint32_t mode;
-	int rc = check_glob_list("name", &spec->name, 0, true, err);
-	if (rc == 0) {
-		rc = check_glob_list("iname", &spec->iname, GLOB_FOLD, true, err);
+	int code = check_glob_list("name", &spec->name, 0, true, err);
+	if (code == 0) {
+		code = check_glob_list("iname", &spec->iname, GLOB_FOLD, true, err);
 	}
-	if (rc == 0) {
-		rc = check_glob_list("path", &spec->path, 0, false, err);
+	if (code == 0) {
+		code = check_glob_list("path", &spec->path, 0, false, err);
 	}
-	if (rc == 0) {
-		rc = check_extensions(&spec->extension, err);
+	if (code == 0) {
+		code = check_extensions(&spec->extension, err);
 	}
-	if (rc == 0) {
-		rc = check_excludes(&spec->exclude, err);
+	if (code == 0) {
+		code = check_excludes(&spec->exclude, err);
 	}
-	if (rc == 0) {
-		rc = check_owners(spec, err);
+	if (code == 0) {
+		code = check_owners(spec, err);
 	}
-	if (rc == 0 && spec->perm) {
-		rc = spec_parse_perm(spec->perm, &kind, &mode, err);
+	if (code == 0 && spec->perm) {
+		code = spec_parse_perm(spec->perm, &kind, &mode, err);
 	}
-	return rc;
+	return code;
 }
 
 static int check_interval(const char *after_name, const struct option_time *after,
@@ -201,26 +201,26 @@ static int check_ranges(const struct spec *spec, struct vega_error *err)
 		        "--min-depth (%" PRIu64 ") is above --max-depth (%" PRIu64 ")",
 		        spec->min_depth.value, spec->max_depth.value);
 	}
-	int rc = check_interval(
+	int code = check_interval(
 	        "newer-than", &spec->newer_than, "older-than", &spec->older_than, err);
-	if (rc == 0) {
-		rc = check_interval("changed-after", &spec->changed_after, "changed-before",
+	if (code == 0) {
+		code = check_interval("changed-after", &spec->changed_after, "changed-before",
 		        &spec->changed_before, err);
 	}
-	if (rc == 0) {
-		rc = check_interval("accessed-after", &spec->accessed_after, "accessed-before",
+	if (code == 0) {
+		code = check_interval("accessed-after", &spec->accessed_after, "accessed-before",
 		        &spec->accessed_before, err);
 	}
-	if (rc == 0) {
-		rc = check_range("threads", &spec->threads, 1, THREADS_MAX, err);
+	if (code == 0) {
+		code = check_range("threads", &spec->threads, 1, THREADS_MAX, err);
 	}
-	if (rc == 0) {
-		rc = check_range("max-iops", &spec->max_iops, 1, RATE_MAX, err);
+	if (code == 0) {
+		code = check_range("max-iops", &spec->max_iops, 1, RATE_MAX, err);
 	}
-	if (rc == 0) {
-		rc = check_range("top", &spec->top, 0, TOP_MAX, err);
+	if (code == 0) {
+		code = check_range("top", &spec->top, 0, TOP_MAX, err);
 	}
-	return rc;
+	return code;
 }
 
 static int check_level(const struct spec *spec, struct vega_error *err)
@@ -300,21 +300,21 @@ static int check_transform(const struct spec *spec, struct vega_error *err)
 	if (spec->timeout.set && spec->timeout.value == 0) {
 		return vega_fail(err, VEGA_USAGE, "--timeout 0: leaves a filter no time at all");
 	}
-	int rc = check_level(spec, err);
-	return rc == 0 && spec->output_name ? check_output_name(spec->output_name, err) : rc;
+	int code = check_level(spec, err);
+	return code == 0 && spec->output_name ? check_output_name(spec->output_name, err) : code;
 }
 
 int spec_check(const struct spec *spec, struct vega_error *err)
 {
-	int rc = check_operations(spec, err);
-	if (rc == 0) {
-		rc = check_predicates(spec, err);
+	int code = check_operations(spec, err);
+	if (code == 0) {
+		code = check_predicates(spec, err);
 	}
-	if (rc == 0) {
-		rc = check_ranges(spec, err);
+	if (code == 0) {
+		code = check_ranges(spec, err);
 	}
-	if (rc == 0) {
-		rc = check_transform(spec, err);
+	if (code == 0) {
+		code = check_transform(spec, err);
 	}
-	return rc;
+	return code;
 }

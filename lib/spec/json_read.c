@@ -64,9 +64,9 @@ static int scan(const char *json, size_t len, struct vega_error *err)
 static int parse_text(const char *text, size_t len, cJSON **out, struct vega_error *err)
 {
 	const char *end = text;
-	int rc = scan(text, len, err);
-	if (rc != 0) {
-		return rc;
+	int code = scan(text, len, err);
+	if (code != 0) {
+		return code;
 	}
 	*out = cJSON_ParseWithLengthOpts(text, len, &end, 0);
 	while (*out && end < text + len && strchr(" \t\r\n", *end)) {
@@ -158,29 +158,29 @@ static int read_text(const cJSON *item, const char *name, char **text, struct ve
 {
 	struct buf scratch = BUF_INIT;
 	const char *bytes;
-	int rc = read_bytes(item, name, &scratch, &bytes, err);
-	if (rc == 0) {
+	int code = read_bytes(item, name, &scratch, &bytes, err);
+	if (code == 0) {
 		*text = strdup(bytes);
-		rc = *text ? 0 : vega_fail_nomem(err);
+		code = *text ? 0 : vega_fail_nomem(err);
 	}
 	buf_release(&scratch);
-	return rc;
+	return code;
 }
 
 static int read_list(
         const cJSON *item, const char *name, struct strlist *list, struct vega_error *err)
 {
 	struct buf scratch = BUF_INIT;
-	int rc = cJSON_IsArray(item) ? 0 : wrong_type(name, "an array of strings", err);
-	for (const cJSON *each = item->child; rc == 0 && each; each = each->next) {
+	int code = cJSON_IsArray(item) ? 0 : wrong_type(name, "an array of strings", err);
+	for (const cJSON *each = item->child; code == 0 && each; each = each->next) {
 		const char *bytes;
-		rc = read_bytes(each, name, &scratch, &bytes, err);
-		if (rc == 0 && !strlist_add(list, bytes)) {
-			rc = vega_fail_nomem(err);
+		code = read_bytes(each, name, &scratch, &bytes, err);
+		if (code == 0 && !strlist_add(list, bytes)) {
+			code = vega_fail_nomem(err);
 		}
 	}
 	buf_release(&scratch);
-	return rc;
+	return code;
 }
 
 /* Sets *exact: the item is a number, not a text. */
@@ -206,28 +206,29 @@ static int read_number(const cJSON *item, const char *name, const struct option_
 {
 	struct option_number *field = spec_field(row, spec);
 	bool exact;
-	int rc = read_exact(item, name, &field->value, &exact, err);
-	if (rc != 0) {
-		return rc;
+	int code = read_exact(item, name, &field->value, &exact, err);
+	if (code != 0) {
+		return code;
 	}
 	const char *text = item->valuestring;
 	if (!exact && row->type == OPT_DURATION && *text && !text[strspn(text, "0123456789")]) {
-		rc = parse_u64(text, &field->value, err); /* nanoseconds; argv would want a unit */
+		code = parse_u64(
+		        text, &field->value, err); /* nanoseconds; argv would want a unit */
 		exact = true;
 	}
-	field->set = exact && rc == 0;
-	return exact ? rc : option_set(row, spec, text, err);
+	field->set = exact && code == 0;
+	return exact ? code : option_set(row, spec, text, err);
 }
 
 static int read_choices(const cJSON *item, const char *name, const struct option_row *row,
         struct spec *spec, struct vega_error *err)
 {
-	int rc = cJSON_IsArray(item) ? 0 : wrong_type(name, "an array of strings", err);
-	for (const cJSON *each = item->child; rc == 0 && each; each = each->next) {
-		rc = cJSON_IsString(each) ? option_set(row, spec, each->valuestring, err)
-		                          : wrong_type(name, "an array of strings", err);
+	int code = cJSON_IsArray(item) ? 0 : wrong_type(name, "an array of strings", err);
+	for (const cJSON *each = item->child; code == 0 && each; each = each->next) {
+		code = cJSON_IsString(each) ? option_set(row, spec, each->valuestring, err)
+		                            : wrong_type(name, "an array of strings", err);
 	}
-	return rc;
+	return code;
 }
 
 static int read_value(
@@ -295,9 +296,9 @@ static int read_options(const cJSON *options, struct spec *spec, struct vega_err
 			        item->string);
 		}
 		uint64_t bit = UINT64_C(1) << (row - spec_option_rows);
-		int rc = seen & bit ? twice(item->string, err) : read_value(item, row, spec, err);
-		if (rc != 0) {
-			return rc;
+		int code = seen & bit ? twice(item->string, err) : read_value(item, row, spec, err);
+		if (code != 0) {
+			return code;
 		}
 		seen |= bit;
 	}
@@ -327,17 +328,17 @@ static int read_version(const cJSON *item, struct vega_error *err)
 {
 	uint64_t version = 0;
 	bool exact;
-	int rc = read_exact(item, item->string, &version, &exact, err);
-	if (rc == 0 && (!exact || version < 1)) {
-		rc = wrong_type(item->string, "a version, 1 or above", err);
+	int code = read_exact(item, item->string, &version, &exact, err);
+	if (code == 0 && (!exact || version < 1)) {
+		code = wrong_type(item->string, "a version, 1 or above", err);
 	}
-	if (rc == 0 && version > SPEC_VERSION) {
-		rc = vega_fail(err, VEGA_USAGE,
+	if (code == 0 && version > SPEC_VERSION) {
+		code = vega_fail(err, VEGA_USAGE,
 		        "the specification has version %" PRIu64
 		        ", made by a newer VegaFS; upgrade this one",
 		        version);
 	}
-	return rc;
+	return code;
 }
 
 enum member { MEMBER_V, MEMBER_OPERATIONS, MEMBER_ROOTS, MEMBER_OPTIONS, MEMBER_COMMAND, MEMBERS };
@@ -367,38 +368,38 @@ static int find_members(const cJSON *object, const cJSON *members[MEMBERS], stru
 			        member_names[i]);
 		}
 	}
-	int rc = read_version(members[MEMBER_V], err);
-	if (rc == 0 && unknown) {
-		rc = vega_fail(err, VEGA_USAGE,
+	int code = read_version(members[MEMBER_V], err);
+	if (code == 0 && unknown) {
+		code = vega_fail(err, VEGA_USAGE,
 		        "the specification has a member \"%s\", which this VegaFS does not know",
 		        unknown->string);
 	}
-	return rc;
+	return code;
 }
 
 int spec_parse_json(struct spec *spec, const char *json, size_t len, struct vega_error *err)
 {
 	cJSON *object = NULL;
 	const cJSON *members[MEMBERS] = {0};
-	int rc = parse_text(json, len, &object, err);
-	if (rc == 0) {
-		rc = find_members(object, members, err);
+	int code = parse_text(json, len, &object, err);
+	if (code == 0) {
+		code = find_members(object, members, err);
 	}
-	if (rc == 0) {
-		rc = read_operations(members[MEMBER_OPERATIONS], spec, err);
+	if (code == 0) {
+		code = read_operations(members[MEMBER_OPERATIONS], spec, err);
 	}
-	if (rc == 0) {
-		rc = read_list(members[MEMBER_ROOTS], "roots", &spec->roots, err);
+	if (code == 0) {
+		code = read_list(members[MEMBER_ROOTS], "roots", &spec->roots, err);
 	}
-	if (rc == 0 && members[MEMBER_OPTIONS]) {
-		rc = read_options(members[MEMBER_OPTIONS], spec, err);
+	if (code == 0 && members[MEMBER_OPTIONS]) {
+		code = read_options(members[MEMBER_OPTIONS], spec, err);
 	}
-	if (rc == 0 && members[MEMBER_COMMAND]) {
-		rc = read_list(members[MEMBER_COMMAND], "command", &spec->command, err);
+	if (code == 0 && members[MEMBER_COMMAND]) {
+		code = read_list(members[MEMBER_COMMAND], "command", &spec->command, err);
 	}
 	cJSON_Delete(object);
-	if (rc != 0) {
-		return rc;
+	if (code != 0) {
+		return code;
 	}
 	spec_normalize(spec);
 	return spec_check(spec, err);

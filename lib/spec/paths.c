@@ -58,27 +58,27 @@ static int resolve_future(char **path, struct vega_error *err)
 	struct stat st;
 	char *whole = NULL;
 	char *real = NULL;
-	int rc = make_absolute(*path, &whole, err);
-	while (rc == 0 && !(real = realpath(*whole ? whole : "/", NULL))) {
+	int code = make_absolute(*path, &whole, err);
+	while (code == 0 && !(real = realpath(*whole ? whole : "/", NULL))) {
 		if (errno != ENOENT) {
-			rc = vega_fail_errno(err, VEGA_USAGE, errno, "--out %s", *path);
+			code = vega_fail_errno(err, VEGA_USAGE, errno, "--out %s", *path);
 		} else if (lstat(whole, &st) == 0 && S_ISLNK(st.st_mode)) {
-			rc = vega_fail(err, VEGA_USAGE,
+			code = vega_fail(err, VEGA_USAGE,
 			        "--out %s: leads through %s, a link to nothing", *path, whole);
 		} else {
 			const char *name = cut_component(whole);
 			if (strcmp(name, "..") == 0) {
-				rc = vega_fail(err, VEGA_USAGE,
+				code = vega_fail(err, VEGA_USAGE,
 				        "--out %s: goes through '..' of a directory that does not "
 				        "exist",
 				        *path);
 			} else if (strcmp(name, ".") != 0 && !strlist_add(&missing, name)) {
-				rc = vega_fail_nomem(err);
+				code = vega_fail_nomem(err);
 			}
 		}
 	}
 	struct buf joined = BUF_INIT;
-	if (rc == 0) {
+	if (code == 0) {
 		buf_add_str(&joined, strcmp(real, "/") == 0 && missing.count ? "" : real);
 		while (missing.count > 0) {
 			buf_add_char(&joined, '/');
@@ -90,13 +90,13 @@ static int resolve_future(char **path, struct vega_error *err)
 			free(*path);
 			*path = result;
 		} else {
-			rc = vega_fail_nomem(err);
+			code = vega_fail_nomem(err);
 		}
 	}
 	strlist_release(&missing);
 	free(whole);
 	free(real);
-	return rc;
+	return code;
 }
 
 /* Is there such a program in PATH? */
@@ -132,12 +132,12 @@ static int resolve_program(char **program, struct vega_error *err)
 	if (access(*program, X_OK) != 0) {
 		return vega_fail_errno(err, VEGA_USAGE, errno, "filter %s", *program);
 	}
-	int rc = make_absolute(*program, &whole, err);
-	if (rc == 0) {
+	int code = make_absolute(*program, &whole, err);
+	if (code == 0) {
 		free(*program);
 		*program = whole;
 	}
-	return rc;
+	return code;
 }
 
 static bool is_beneath(const char *path, const char *top)
@@ -174,20 +174,20 @@ static int check_apart(const struct spec *spec, struct vega_error *err)
 
 int spec_resolve_paths(struct spec *spec, struct vega_error *err)
 {
-	int rc = 0;
-	for (size_t i = 0; rc == 0 && i < spec->roots.count; i++) {
-		rc = resolve_existing(&spec->roots.items[i], "", err);
+	int code = 0;
+	for (size_t i = 0; code == 0 && i < spec->roots.count; i++) {
+		code = resolve_existing(&spec->roots.items[i], "", err);
 	}
-	if (rc == 0 && spec->out) {
-		rc = resolve_future(&spec->out, err);
+	if (code == 0 && spec->out) {
+		code = resolve_future(&spec->out, err);
 	}
-	if (rc == 0 && spec->out) {
-		rc = check_apart(spec, err);
+	if (code == 0 && spec->out) {
+		code = check_apart(spec, err);
 	}
-	if (rc == 0 && spec->command.count) {
-		rc = resolve_program(&spec->command.items[0], err);
+	if (code == 0 && spec->command.count) {
+		code = resolve_program(&spec->command.items[0], err);
 	}
-	return rc;
+	return code;
 }
 
 int spec_allowed_roots(const struct strlist *given, const char *environment,
@@ -202,17 +202,17 @@ int spec_allowed_roots(const struct strlist *given, const char *environment,
 		ok = len == 0 || strlist_add_len(allowed, at, len);
 		at += len + (at[len] == ':');
 	}
-	int rc = ok ? 0 : vega_fail_nomem(err);
+	int code = ok ? 0 : vega_fail_nomem(err);
 	if (ok && !allowed->count && environment && *environment) {
-		rc = vega_fail(err, VEGA_USAGE,
+		code = vega_fail(err, VEGA_USAGE,
 		        "VEGA_ROOTS is '%s' and names no directory; unset it to allow any",
 		        environment);
 	}
-	for (size_t i = 0; rc == 0 && i < allowed->count; i++) {
-		rc = resolve_existing(
+	for (size_t i = 0; code == 0 && i < allowed->count; i++) {
+		code = resolve_existing(
 		        &allowed->items[i], given->count ? "--root " : "VEGA_ROOTS: ", err);
 	}
-	return rc;
+	return code;
 }
 
 static int check_path(
@@ -229,19 +229,19 @@ static int check_path(
 		buf_add_str(&list, allowed->items[i]);
 	}
 	const char *text = buf_cstr(&list);
-	int rc = vega_fail(err, VEGA_USAGE, "%s%s lies outside of what is allowed (%s)", what, path,
-	        text && *text ? text : "nothing");
+	int code = vega_fail(err, VEGA_USAGE, "%s%s lies outside of what is allowed (%s)", what,
+	        path, text && *text ? text : "nothing");
 	buf_release(&list);
-	return rc;
+	return code;
 }
 
 int spec_check_beneath(
         const struct spec *spec, const struct strlist *allowed, struct vega_error *err)
 {
 	for (size_t i = 0; i < spec->roots.count; i++) {
-		int rc = check_path("", spec->roots.items[i], allowed, err);
-		if (rc != 0) {
-			return rc;
+		int code = check_path("", spec->roots.items[i], allowed, err);
+		if (code != 0) {
+			return code;
 		}
 	}
 	return spec->out ? check_path("--out ", spec->out, allowed, err) : 0;

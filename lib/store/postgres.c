@@ -53,11 +53,11 @@ static int postgres_open(
 	store->timeout_ms = store_timeout(timeout_ms);
 	store->url = strdup(url);
 	store->label = strdup("the PostgreSQL database");
-	int rc =
+	int code =
 	        store->url && store->label ? postgres_begin_call(store, err) : vega_fail_nomem(err);
-	if (rc) {
+	if (code) {
 		store_postgres.close(&store->base);
-		return rc;
+		return code;
 	}
 	*out = &store->base;
 	return 0;
@@ -98,12 +98,12 @@ int postgres_read_jobs(
 {
 	int count = PQntuples(result);
 	for (int i = 0; i < count; i++) {
-		int rc = postgres_read_job(result, i, parts, &jobs[i], err);
-		if (rc) {
+		int code = postgres_read_job(result, i, parts, &jobs[i], err);
+		if (code) {
 			while (i > 0) {
 				job_release(&jobs[--i]);
 			}
-			return rc;
+			return code;
 		}
 	}
 	return count;
@@ -131,34 +131,34 @@ static int postgres_cancel(
 	struct postgres_parameters p = {0};
 	PGresult *reply = NULL;
 	char canonical[UUID_TEXT];
-	int rc = store_id(id, canonical, err);
-	rc = rc ? rc : postgres_begin_call(store, err);
-	if (rc == 0) {
+	int code = store_id(id, canonical, err);
+	code = code ? code : postgres_begin_call(store, err);
+	if (code == 0) {
 		postgres_add_text(&p, canonical);
-		rc = postgres_query(store, CANCEL, ask, &p, &reply, err);
+		code = postgres_query(store, CANCEL, ask, &p, &reply, err);
 	}
-	bool asked = rc == 0 && PQntuples(reply) > 0;
-	if (rc == 0 && !asked) {
+	bool asked = code == 0 && PQntuples(reply) > 0;
+	if (code == 0 && !asked) {
 		PQclear(reply);
-		rc = postgres_query(store, FIND_STATE, find, &p, &reply, err);
+		code = postgres_query(store, FIND_STATE, find, &p, &reply, err);
 	}
-	if (rc == 0 && PQntuples(reply) == 0) {
-		rc = vega_fail(err, VEGA_NO, "no job %s", id);
-	} else if (rc == 0) {
+	if (code == 0 && PQntuples(reply) == 0) {
+		code = vega_fail(err, VEGA_NO, "no job %s", id);
+	} else if (code == 0) {
 		job_state_parse(PQgetvalue(reply, 0, 0), &after);
 	}
-	if (rc == 0 && !asked && !job_state_terminal(after) && !postgres_integer(reply, 0, 1)) {
-		rc = vega_fail(err, VEGA_FATAL,
+	if (code == 0 && !asked && !job_state_terminal(after) && !postgres_integer(reply, 0, 1)) {
+		code = vega_fail(err, VEGA_FATAL,
 		        "job %s is not yours: to cancel it needs the role vega_admin", id);
-	} else if (rc == 0 && !asked && !job_state_terminal(after)) {
-		rc = vega_fail(err, VEGA_NO,
+	} else if (code == 0 && !asked && !job_state_terminal(after)) {
+		code = vega_fail(err, VEGA_NO,
 		        "job %s is publishing its files; it is too late to cancel it", id);
 	}
-	if (rc == 0 && state) {
+	if (code == 0 && state) {
 		*state = after;
 	}
 	PQclear(reply);
-	return rc;
+	return code;
 }
 
 /* The records are bytea: PostgreSQL sends them in hexadecimal. */
@@ -188,30 +188,30 @@ static int postgres_get(
 	char canonical[UUID_TEXT];
 	bool records = parts & STORE_PART_RECORDS;
 	*job = (struct job){0};
-	int rc = store_id(id, canonical, err);
-	rc = rc ? rc : postgres_begin_call(store, err);
-	if (rc) {
-		return rc;
+	int code = store_id(id, canonical, err);
+	code = code ? code : postgres_begin_call(store, err);
+	if (code) {
+		return code;
 	}
 	postgres_watch(store, canonical);
 	postgres_add_text(&p, canonical);
-	rc = records ? postgres_query(store, GET_RECORDS,
-	                       "SELECT " JOB_COLUMNS RESULT_COLUMNS RECORDS_COLUMN JOB_TABLES
-	                       " WHERE j.id = $1::uuid",
-	                       &p, &reply, err)
-	             : postgres_query(store, GET,
-	                       "SELECT " JOB_COLUMNS RESULT_COLUMNS JOB_TABLES
-	                       " WHERE j.id = $1::uuid",
-	                       &p, &reply, err);
-	if (rc == 0 && PQntuples(reply) == 0) {
-		rc = vega_fail(err, VEGA_NO, "no job %s", id);
-	} else if (rc == 0) {
-		rc = postgres_read_job(
+	code = records ? postgres_query(store, GET_RECORDS,
+	                         "SELECT " JOB_COLUMNS RESULT_COLUMNS RECORDS_COLUMN JOB_TABLES
+	                         " WHERE j.id = $1::uuid",
+	                         &p, &reply, err)
+	               : postgres_query(store, GET,
+	                         "SELECT " JOB_COLUMNS RESULT_COLUMNS JOB_TABLES
+	                         " WHERE j.id = $1::uuid",
+	                         &p, &reply, err);
+	if (code == 0 && PQntuples(reply) == 0) {
+		code = vega_fail(err, VEGA_NO, "no job %s", id);
+	} else if (code == 0) {
+		code = postgres_read_job(
 		        reply, 0, STORE_PART_REST | (parts & STORE_PART_RESULT), job, err);
-		rc = rc || !records ? rc : read_records(reply, job, err);
+		code = code || !records ? code : read_records(reply, job, err);
 	}
 	PQclear(reply);
-	return rc;
+	return code;
 }
 
 const char *postgres_state_array(uint32_t states, struct buf *out)
@@ -259,13 +259,13 @@ static int list_page(
 	struct postgres_parameters p = {0};
 	struct buf states = BUF_INIT;
 	PGresult *reply = NULL;
-	int rc = postgres_state_array(filter->states, &states) ? postgres_begin_call(store, err)
-	                                                       : vega_fail_nomem(err);
-	if (rc == 0) {
+	int code = postgres_state_array(filter->states, &states) ? postgres_begin_call(store, err)
+	                                                         : vega_fail_nomem(err);
+	if (code == 0) {
 		postgres_watch(store, NULL);
-		rc = postgres_search(store, err);
+		code = postgres_search(store, err);
 	}
-	if (rc == 0) {
+	if (code == 0) {
 		postgres_add_integer(&p, page->before);
 		postgres_add_text(&p, filter->states ? states.data : NULL);
 		postgres_add_text(&p, filter->queue);
@@ -275,21 +275,21 @@ static int list_page(
 		postgres_add_integer(&p, store_span_us(filter->younger_ms) / 1000);
 		postgres_add_integer(&p, store_span_us(filter->older_ms) / 1000);
 		postgres_add_integer(&p, page->limit);
-		rc = specs ? postgres_query(store, LIST_SPECS,
-		                     PAGE_OF(LIST_SQL("j.spec", SPEC_SIZE), "DESC"), &p, &reply,
-		                     err)
-		           : postgres_query(store, LIST, LIST_SQL("NULL", ""), &p, &reply, err);
+		code = specs ? postgres_query(store, LIST_SPECS,
+		                       PAGE_OF(LIST_SQL("j.spec", SPEC_SIZE), "DESC"), &p, &reply,
+		                       err)
+		             : postgres_query(store, LIST, LIST_SQL("NULL", ""), &p, &reply, err);
 	}
-	rc = rc ? rc : postgres_read_jobs(reply, STORE_PART_REST, jobs, err);
-	if (rc >= 0) {
-		page->more = rc == (int)page->limit || (specs && postgres_page_full(reply));
+	code = code ? code : postgres_read_jobs(reply, STORE_PART_REST, jobs, err);
+	if (code >= 0) {
+		page->more = code == (int)page->limit || (specs && postgres_page_full(reply));
 	}
-	if (rc > 0) {
-		page->before = postgres_integer(reply, rc - 1, COLUMN_NR);
+	if (code > 0) {
+		page->before = postgres_integer(reply, code - 1, COLUMN_NR);
 	}
 	PQclear(reply);
 	buf_release(&states);
-	return rc;
+	return code;
 }
 
 static int postgres_list(struct store *base, const struct store_filter *filter,
@@ -323,24 +323,24 @@ static int postgres_next_due(struct store *base, const struct strlist *queues, u
 	PGresult *reply = NULL;
 	enum store_queues kind = store_queues(queues, &parameter);
 	const char *names = buf_cstr(&parameter);
-	int rc = names ? postgres_begin_call(store, err) : vega_fail_nomem(err);
+	int code = names ? postgres_begin_call(store, err) : vega_fail_nomem(err);
 	store->claims = true;
-	if (rc == 0) {
+	if (code == 0) {
 		postgres_add_integer(&p, store_span_us(limit_ms) / 1000);
 		if (kind != QUEUES_ANY) {
 			postgres_add_text(&p, names);
 		}
-		rc = postgres_query(
+		code = postgres_query(
 		        store, NEXT_DUE + (unsigned)kind, next_due_sql[kind], &p, &reply, err);
 	}
-	if (rc == 0) {
+	if (code == 0) {
 		int64_t left = postgres_integer(reply, 0, 0);
 		*due_ms = left > 0 ? (uint64_t)left : 0;
 		*due_ms = *due_ms < limit_ms ? *due_ms : limit_ms;
 	}
 	PQclear(reply);
 	buf_release(&parameter);
-	return rc;
+	return code;
 }
 
 const struct store_driver store_postgres = {

@@ -35,10 +35,10 @@ int postgres_announce(struct store *base, const struct store_worker *worker, str
 	struct postgres_parameters p = {0};
 	PGresult *reply = NULL;
 	const char *name = worker->name, *host = worker->host;
-	int rc = store_clean(&arena, &name) && store_clean(&arena, &host)
-	                 ? postgres_begin_call(store, err)
-	                 : vega_fail_nomem(err);
-	if (rc == 0) {
+	int code = store_clean(&arena, &name) && store_clean(&arena, &host)
+	                   ? postgres_begin_call(store, err)
+	                   : vega_fail_nomem(err);
+	if (code == 0) {
 		postgres_add_text(&p, name);
 		postgres_add_text(&p, host);
 		postgres_add_integer(&p, worker->pid);
@@ -47,11 +47,11 @@ int postgres_announce(struct store *base, const struct store_worker *worker, str
 		postgres_add_integer(&p, worker->jobs);
 		postgres_add_integer(&p, worker->running);
 		postgres_add_text(&p, worker->queues);
-		rc = postgres_query(store, ANNOUNCE, sql, &p, &reply, err);
+		code = postgres_query(store, ANNOUNCE, sql, &p, &reply, err);
 	}
 	PQclear(reply);
 	arena_release(&arena);
-	return rc;
+	return code;
 }
 
 int postgres_leave(struct store *base, const char *name, struct vega_error *err)
@@ -60,16 +60,16 @@ int postgres_leave(struct store *base, const char *name, struct vega_error *err)
 	struct arena arena = {0};
 	struct postgres_parameters p = {0};
 	PGresult *reply = NULL;
-	int rc =
+	int code =
 	        store_clean(&arena, &name) ? postgres_begin_call(store, err) : vega_fail_nomem(err);
-	if (rc == 0) {
+	if (code == 0) {
 		postgres_add_text(&p, name);
-		rc = postgres_query(
+		code = postgres_query(
 		        store, LEAVE, "DELETE FROM vega.worker WHERE name = $1", &p, &reply, err);
 	}
 	PQclear(reply);
 	arena_release(&arena);
-	return rc;
+	return code;
 }
 
 int postgres_workers(struct store *base,
@@ -84,9 +84,9 @@ int postgres_workers(struct store *base,
 	struct postgres_store *store = handle(base);
 	const struct postgres_parameters none = {0};
 	PGresult *reply = NULL;
-	int rc = postgres_begin_call(store, err);
-	rc = rc ? rc : postgres_query(store, WORKERS, sql, &none, &reply, err);
-	for (int i = 0; rc == 0 && i < PQntuples(reply); i++) {
+	int code = postgres_begin_call(store, err);
+	code = code ? code : postgres_query(store, WORKERS, sql, &none, &reply, err);
+	for (int i = 0; code == 0 && i < PQntuples(reply); i++) {
 		struct postgres_row context_row = {.result = reply, .number = i};
 		const struct store_row row = {.text = postgres_row_text, .context = &context_row};
 		const struct store_worker worker = store_read_worker(&row);
@@ -95,7 +95,7 @@ int postgres_workers(struct store *base,
 		}
 	}
 	PQclear(reply);
-	return rc;
+	return code;
 }
 
 #define AGE(time) "(extract(epoch FROM now() - " time ") * 1000)::bigint"
@@ -109,10 +109,10 @@ int postgres_stats(struct store *base, int (*each)(const struct store_stats *sta
 	struct postgres_store *store = handle(base);
 	const struct postgres_parameters none = {0};
 	PGresult *reply = NULL;
-	int rc = postgres_begin_call(store, err);
-	rc = rc ? rc : postgres_search(store, err);
-	rc = rc ? rc : postgres_query(store, STATS, sql, &none, &reply, err);
-	for (int i = 0; rc == 0 && i < PQntuples(reply); i++) {
+	int code = postgres_begin_call(store, err);
+	code = code ? code : postgres_search(store, err);
+	code = code ? code : postgres_query(store, STATS, sql, &none, &reply, err);
+	for (int i = 0; code == 0 && i < PQntuples(reply); i++) {
 		struct postgres_row context_row = {.result = reply, .number = i};
 		const struct store_row row = {.text = postgres_row_text, .context = &context_row};
 		const struct store_stats stats = store_read_stats(&row);
@@ -121,7 +121,7 @@ int postgres_stats(struct store *base, int (*each)(const struct store_stats *sta
 		}
 	}
 	PQclear(reply);
-	return rc;
+	return code;
 }
 
 /* The job is locked, not its state: an administrator may lock any, and change none. */
@@ -142,8 +142,9 @@ static int select_batch(struct postgres_store *store, const struct store_prune *
 	const char *queue = prune->queue, *label = prune->label, *key, *value;
 	bool clean = store_clean(&arena, &queue) && store_clean(&arena, &label) &&
 	             postgres_state_array(store_prunable(prune), &states);
-	int rc = clean ? store_split_label(label, &arena, &key, &value, err) : vega_fail_nomem(err);
-	if (rc == 0) {
+	int code =
+	        clean ? store_split_label(label, &arena, &key, &value, err) : vega_fail_nomem(err);
+	if (code == 0) {
 		postgres_add_integer(&p, prune->after);
 		postgres_add_text(&p, states.data);
 		postgres_add_integer(&p, store_span_us(prune->older_ms) / 1000);
@@ -151,17 +152,17 @@ static int select_batch(struct postgres_store *store, const struct store_prune *
 		postgres_add_text(&p, key);
 		postgres_add_text(&p, value);
 		postgres_add_integer(&p, prune->dry_run ? prune->batch : prune->page);
-		rc = prune->dry_run ? postgres_query(store, PRUNE_DRY, PRUNE_SQL("NULL", "", ""),
-		                              &p, reply, err)
-		                    : postgres_query(store, PRUNE,
-		                              PAGE_OF(PRUNE_SQL("j.spec", SPEC_SIZE,
-		                                              " FOR UPDATE OF j SKIP LOCKED"),
-		                                      ""),
-		                              &p, reply, err);
+		code = prune->dry_run ? postgres_query(store, PRUNE_DRY, PRUNE_SQL("NULL", "", ""),
+		                                &p, reply, err)
+		                      : postgres_query(store, PRUNE,
+		                                PAGE_OF(PRUNE_SQL("j.spec", SPEC_SIZE,
+		                                                " FOR UPDATE OF j SKIP LOCKED"),
+		                                        ""),
+		                                &p, reply, err);
 	}
 	buf_release(&states);
 	arena_release(&arena);
-	return rc;
+	return code;
 }
 
 static int prune_batch(
@@ -172,8 +173,8 @@ static int prune_batch(
 	PGresult *reply = NULL;
 	unsigned first = prune->batch < STORE_PAGE_FIRST ? prune->batch : STORE_PAGE_FIRST;
 	prune->page = prune->page ? prune->page : first;
-	int seen = 0, rc = select_batch(store, prune, &reply, err);
-	for (; rc == 0 && seen < PQntuples(reply); seen++) {
+	int seen = 0, code = select_batch(store, prune, &reply, err);
+	for (; code == 0 && seen < PQntuples(reply); seen++) {
 		struct postgres_row context = {.result = reply, .number = seen};
 		const struct store_row row = {.text = postgres_row_text, .context = &context};
 		if (store_prune_row(prune, &row)) {
@@ -183,34 +184,34 @@ static int prune_batch(
 	PQclear(reply);
 	reply = NULL;
 	prune->page = store_next_page((unsigned)seen, prune->batch);
-	if (rc == 0 && numbers.count) {
-		rc = postgres_add_arrays(&p, &numbers, 1)
-		             ? postgres_query(store, DELETE,
-		                       "DELETE FROM vega.job WHERE nr = ANY ($1::bigint[])", &p,
-		                       &reply, err)
-		             : vega_fail_nomem(err);
+	if (code == 0 && numbers.count) {
+		code = postgres_add_arrays(&p, &numbers, 1)
+		               ? postgres_query(store, DELETE,
+		                         "DELETE FROM vega.job WHERE nr = ANY ($1::bigint[])", &p,
+		                         &reply, err)
+		               : vega_fail_nomem(err);
 	}
 	PQclear(reply);
 	postgres_arrays_release(&numbers, 1);
-	return rc ? rc : seen;
+	return code ? code : seen;
 }
 
 int postgres_prune(struct store *base, struct store_prune *prune, struct vega_error *err)
 {
 	struct postgres_store *store = handle(base);
-	int rc = postgres_begin_call(store, err);
-	rc = rc ? rc : postgres_search(store, err);
-	if (rc || prune->dry_run) {
-		return rc ? rc : prune_batch(store, prune, err);
+	int code = postgres_begin_call(store, err);
+	code = code ? code : postgres_search(store, err);
+	if (code || prune->dry_run) {
+		return code ? code : prune_batch(store, prune, err);
 	}
-	rc = postgres_run(store, "BEGIN", err);
-	rc = rc ? rc : prune_batch(store, prune, err);
-	if (rc >= 0) {
+	code = postgres_run(store, "BEGIN", err);
+	code = code ? code : prune_batch(store, prune, err);
+	if (code >= 0) {
 		int failed = postgres_run(store, "COMMIT", err);
-		rc = failed ? failed : rc;
+		code = failed ? failed : code;
 	} else if (store->conn) {
 		struct vega_error ignored;
 		postgres_run(store, "ROLLBACK", &ignored);
 	}
-	return rc;
+	return code;
 }

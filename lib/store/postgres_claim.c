@@ -89,24 +89,24 @@ int postgres_claim(struct store *base, const struct store_claim *claim, struct j
 	struct postgres_parameters p = {0};
 	PGresult *result = NULL;
 	enum store_queues kind;
-	int rc = postgres_add_claim(&p, &arena, claim, &kind) ? postgres_begin_call(store, err)
-	                                                      : vega_fail_nomem(err);
+	int code = postgres_add_claim(&p, &arena, claim, &kind) ? postgres_begin_call(store, err)
+	                                                        : vega_fail_nomem(err);
 	memset(jobs, 0, claim->max * sizeof *jobs);
 	store->claims = true;
-	if (rc == 0) {
-		rc = postgres_query(store, CLAIM_READY + (unsigned)kind, claim_ready_sql[kind], &p,
-		        &result, err);
+	if (code == 0) {
+		code = postgres_query(store, CLAIM_READY + (unsigned)kind, claim_ready_sql[kind],
+		        &p, &result, err);
 	}
-	if (rc == 0 && PQntuples(result) == 0) {
+	if (code == 0 && PQntuples(result) == 0) {
 		PQclear(result);
-		rc = postgres_query(
+		code = postgres_query(
 		        store, CLAIM + (unsigned)kind, claim_sql[kind], &p, &result, err);
 	}
-	rc = rc ? rc : postgres_read_jobs(result, 0, jobs, err);
-	store->look_again = store->look_again || rc > 0;
+	code = code ? code : postgres_read_jobs(result, 0, jobs, err);
+	store->look_again = store->look_again || code > 0;
 	PQclear(result);
 	arena_release(&arena);
-	return rc;
+	return code;
 }
 
 static int lease_json(
@@ -157,20 +157,20 @@ int postgres_heartbeat(struct store *base, const char *worker, struct store_leas
 	struct buf json = BUF_INIT;
 	struct postgres_parameters p = {0};
 	PGresult *result = NULL;
-	int rc = store_clean(&arena, &worker) ? lease_json(leases, count, &json, err)
-	                                      : vega_fail_nomem(err);
-	rc = rc ? rc : postgres_begin_call(store, err);
-	if (rc == 0) {
+	int code = store_clean(&arena, &worker) ? lease_json(leases, count, &json, err)
+	                                        : vega_fail_nomem(err);
+	code = code ? code : postgres_begin_call(store, err);
+	if (code == 0) {
 		postgres_add_text(&p, worker);
 		postgres_add_integer(&p, store_span_us(lease_ms) / 1000);
 		postgres_add_text(&p, json.data);
-		rc = postgres_query(store, HEARTBEAT, heartbeat_sql, &p, &result, err);
+		code = postgres_query(store, HEARTBEAT, heartbeat_sql, &p, &result, err);
 	}
-	for (size_t i = 0; rc == 0 && i < count; i++) {
+	for (size_t i = 0; code == 0 && i < count; i++) {
 		leases[i].lost = true;
 		leases[i].kept = leases[i].cancel = false;
 	}
-	for (int i = 0; rc == 0 && i < PQntuples(result); i++) {
+	for (int i = 0; code == 0 && i < PQntuples(result); i++) {
 		struct store_lease *lease = &leases[postgres_integer(result, i, 0) - 1];
 		lease->lost = false;
 		lease->kept = PQgetisnull(result, i, 1);
@@ -179,5 +179,5 @@ int postgres_heartbeat(struct store *base, const char *worker, struct store_leas
 	PQclear(result);
 	buf_release(&json);
 	arena_release(&arena);
-	return rc;
+	return code;
 }

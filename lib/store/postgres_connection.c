@@ -83,11 +83,11 @@ static bool ready(const struct postgres_store *store, short events, uint64_t dea
 {
 	for (;;) {
 		struct pollfd fd = {.fd = PQsocket(store->conn), .events = events};
-		int rc = poll(&fd, 1, store_left_ms(deadline));
-		if (rc > 0) {
+		int code = poll(&fd, 1, store_left_ms(deadline));
+		if (code > 0) {
 			return true;
 		}
-		if (rc == 0 || errno != EINTR) {
+		if (code == 0 || errno != EINTR) {
 			return false;
 		}
 	}
@@ -162,7 +162,7 @@ static uint64_t connect_deadline(const struct postgres_store *store)
 		}
 	}
 	PQconninfoFree(options);
-	uint64_t limit = store_clock_ms() + seconds * 1000 * hosts;
+	uint64_t limit = monotonic_ms() + seconds * 1000 * hosts;
 	return seconds && limit < store->deadline ? limit : store->deadline;
 }
 
@@ -363,12 +363,12 @@ int postgres_run(struct postgres_store *store, const char *sql, struct vega_erro
 {
 	PGresult *result;
 	enum verdict verdict = run_script(store, sql, &result);
-	int rc = explain(store, verdict, result, err);
+	int code = explain(store, verdict, result, err);
 	PQclear(result);
 	if (verdict == RECONNECT || verdict == TIMEOUT) {
 		postgres_disconnect(store);
 	}
-	return rc;
+	return code;
 }
 
 /* Says which role has the privilege. */
@@ -378,12 +378,13 @@ static int explain_denied(
 	const char *for_all, *role = postgres_role(number, &for_all);
 	char *user =
 	        PQescapeIdentifier(store->conn, PQuser(store->conn), strlen(PQuser(store->conn)));
-	int rc = user ? vega_fail(err, VEGA_FATAL, "%s: %s; have it granted: GRANT %s TO %s%s%s%s",
-	                        store->label, why, role, user, for_all ? " (for all jobs: " : "",
-	                        for_all ? for_all : "", for_all ? ")" : "")
-	              : vega_fail_nomem(err);
+	int code =
+	        user ? vega_fail(err, VEGA_FATAL, "%s: %s; have it granted: GRANT %s TO %s%s%s%s",
+	                       store->label, why, role, user, for_all ? " (for all jobs: " : "",
+	                       for_all ? for_all : "", for_all ? ")" : "")
+	             : vega_fail_nomem(err);
 	PQfreemem(user);
-	return rc;
+	return code;
 }
 
 /* What every session needs, and the version of the schema. */
@@ -414,13 +415,13 @@ static enum verdict set_up(struct postgres_store *store, int *version)
 
 int postgres_search(struct postgres_store *store, struct vega_error *err)
 {
-	int rc = store->searches ? 0
-	                         : postgres_run(store,
-	                                   "RESET plan_cache_mode; RESET enable_seqscan;"
-	                                   " RESET enable_bitmapscan; RESET enable_sort",
-	                                   err);
-	store->searches = rc == 0;
-	return rc;
+	int code = store->searches ? 0
+	                           : postgres_run(store,
+	                                     "RESET plan_cache_mode; RESET enable_seqscan;"
+	                                     " RESET enable_bitmapscan; RESET enable_sort",
+	                                     err);
+	store->searches = code == 0;
+	return code;
 }
 
 void postgres_hurry(struct postgres_store *store)
@@ -452,7 +453,7 @@ static int check_version(struct postgres_store *store, int version, struct vega_
 static int connect_now(struct postgres_store *store, bool patient, struct vega_error *err)
 {
 	unsigned nap_ms = 40;
-	int rc = 0;
+	int code = 0;
 	for (;;) {
 		int version = 0;
 		enum verdict verdict = handshake(store);
@@ -460,27 +461,27 @@ static int connect_now(struct postgres_store *store, bool patient, struct vega_e
 			verdict = set_up(store, &version);
 		}
 		if (verdict == DONE) {
-			rc = check_version(store, version, err);
+			code = check_version(store, version, err);
 		} else if (verdict == DENIED) {
-			return 0;                           /* the first statement says for what */
-		} else if (verdict != TIMEOUT || rc == 0) { /* an earlier reason says more */
-			rc = explain(store, verdict, NULL, err);
+			return 0; /* the first statement says for what */
+		} else if (verdict != TIMEOUT || code == 0) { /* an earlier reason says more */
+			code = explain(store, verdict, NULL, err);
 		}
-		if (rc == 0) {
+		if (code == 0) {
 			return 0;
 		}
 		postgres_disconnect(store);
 		bool again = verdict == PATIENCE || verdict == RECONNECT ||
 		             (patient && verdict == UNAVAILABLE);
 		if (!again || !back_off(store, &nap_ms)) {
-			return rc;
+			return code;
 		}
 	}
 }
 
 int postgres_begin_call(struct postgres_store *store, struct vega_error *err)
 {
-	store->deadline = store_clock_ms() + store->timeout_ms;
+	store->deadline = monotonic_ms() + store->timeout_ms;
 	store->locked = store->known = false;
 	if (store->denied) {
 		postgres_disconnect(store); /* it may have been granted since */
@@ -540,12 +541,12 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
 	bool in_doubt = false;
 	*result = NULL;
 	for (;;) {
-		int rc = store->conn ? 0 : connect_now(store, true, err);
-		if (rc == 0 && store->denied) {
-			rc = explain_denied(store, number, store->denied, err);
+		int code = store->conn ? 0 : connect_now(store, true, err);
+		if (code == 0 && store->denied) {
+			code = explain_denied(store, number, store->denied, err);
 		}
-		if (rc) {
-			return in_doubt && rc == VEGA_FATAL ? doubtful(store, err) : rc;
+		if (code) {
+			return in_doubt && code == VEGA_FATAL ? doubtful(store, err) : code;
 		}
 		enum verdict verdict = exchange(store, number, sql, parameters, result);
 		const char *state = PQresultErrorField(*result, PG_DIAG_SQLSTATE);
@@ -556,10 +557,10 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
 		if (verdict == DONE) {
 			return 0;
 		}
-		rc = verdict == DENIED
-		             ? explain_denied(store, number,
-		                       PQresultErrorField(*result, PG_DIAG_MESSAGE_PRIMARY), err)
-		             : explain(store, verdict, *result, err);
+		code = verdict == DENIED
+		               ? explain_denied(store, number,
+		                         PQresultErrorField(*result, PG_DIAG_MESSAGE_PRIMARY), err)
+		               : explain(store, verdict, *result, err);
 		PQclear(*result);
 		*result = NULL;
 		if (verdict == RECONNECT || verdict == TIMEOUT) {
@@ -567,7 +568,8 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
 		}
 		bool again = !once && (verdict == AGAIN || verdict == RECONNECT);
 		if (!again || !back_off(store, &nap_ms)) {
-			return in_doubt && (locked || rc == VEGA_FATAL) ? doubtful(store, err) : rc;
+			return in_doubt && (locked || code == VEGA_FATAL) ? doubtful(store, err)
+			                                                  : code;
 		}
 		in_doubt = in_doubt || verdict == RECONNECT;
 	}

@@ -200,14 +200,14 @@ static int settle_commit(
 	PGresult *reply = NULL;
 	postgres_add_text(&p, lease->id);
 	postgres_add_integer(&p, (int64_t)lease->lease_seq);
-	int rc = postgres_query(store, FIND_COMMIT, sql, &p, &reply, err);
-	if (rc == 0 && PQntuples(reply) == 0) {
-		rc = lease_lost(lease, err);
-	} else if (rc == 0 && !postgres_integer(reply, 0, 0)) {
-		rc = vega_fail(err, VEGA_NO, "cancellation of job %s was asked for", lease->id);
+	int code = postgres_query(store, FIND_COMMIT, sql, &p, &reply, err);
+	if (code == 0 && PQntuples(reply) == 0) {
+		code = lease_lost(lease, err);
+	} else if (code == 0 && !postgres_integer(reply, 0, 0)) {
+		code = vega_fail(err, VEGA_NO, "cancellation of job %s was asked for", lease->id);
 	}
 	PQclear(reply);
-	return rc;
+	return code;
 }
 
 int postgres_commit(struct store *base, const struct store_lease *lease,
@@ -218,24 +218,24 @@ int postgres_commit(struct store *base, const struct store_lease *lease,
 	struct postgres_array columns[ENDING_COLUMNS] = {0};
 	struct postgres_parameters p = {0};
 	PGresult *reply = NULL;
-	int rc = postgres_begin_call(store, err);
-	if (rc == 0 && (!add_ending(columns, &arena, lease, result) ||
-	                       !postgres_add_arrays(&p, columns, ENDING_COLUMNS))) {
-		rc = vega_fail_nomem(err);
+	int code = postgres_begin_call(store, err);
+	if (code == 0 && (!add_ending(columns, &arena, lease, result) ||
+	                         !postgres_add_arrays(&p, columns, ENDING_COLUMNS))) {
+		code = vega_fail_nomem(err);
 	}
-	if (rc == 0) {
+	if (code == 0) {
 		postgres_hurry(store);
-		rc = postgres_query(store, COMMIT, commit_sql, &p, &reply, err);
+		code = postgres_query(store, COMMIT, commit_sql, &p, &reply, err);
 	}
-	if (rc == 0 && PQntuples(reply) == 0) {
-		rc = settle_commit(store, lease, err);
-	} else if (rc && store->locked) {
-		rc = vega_fail(err, VEGA_LOCKED, "the row of job %s is locked", lease->id);
+	if (code == 0 && PQntuples(reply) == 0) {
+		code = settle_commit(store, lease, err);
+	} else if (code && store->locked) {
+		code = vega_fail(err, VEGA_LOCKED, "the row of job %s is locked", lease->id);
 	}
 	PQclear(reply);
 	postgres_arrays_release(columns, ENDING_COLUMNS);
 	arena_release(&arena);
-	return rc;
+	return code;
 }
 
 /*
@@ -257,8 +257,8 @@ static int settle(struct postgres_store *store, const struct postgres_parameters
 	struct postgres_parameters leases = *p;
 	PGresult *reply = NULL;
 	leases.count = ENDING_OUTCOME;
-	int rc = postgres_query(store, FIND_LEASE, sql, &leases, &reply, err);
-	for (size_t i = 0; rc == 0 && i < count; i++) {
+	int code = postgres_query(store, FIND_LEASE, sql, &leases, &reply, err);
+	for (size_t i = 0; code == 0 && i < count; i++) {
 		struct store_ending *ending = &endings[i];
 		if (!ending->code || PQgetisnull(reply, (int)i, 0)) {
 			continue;
@@ -272,7 +272,7 @@ static int settle(struct postgres_store *store, const struct postgres_parameters
 		ending->code = 0;
 	}
 	PQclear(reply);
-	return rc;
+	return code;
 }
 
 /* Notes those that were ended, by the columns with their numbers and state. Returns how many. */
@@ -303,12 +303,12 @@ static int end_by(struct postgres_store *store, enum postgres_statement number, 
         struct vega_error *err)
 {
 	PGresult *reply = NULL;
-	int rc = postgres_query(store, number, sql, p, &reply, err);
-	if (rc == 0 && note_ended(reply, 0, 1, endings, count) < count) {
-		rc = settle(store, p, endings, count, err);
+	int code = postgres_query(store, number, sql, p, &reply, err);
+	if (code == 0 && note_ended(reply, 0, 1, endings, count) < count) {
+		code = settle(store, p, endings, count, err);
 	}
 	PQclear(reply);
-	return rc;
+	return code;
 }
 
 static int end_free(struct postgres_store *store, const struct postgres_parameters *p,
@@ -320,8 +320,8 @@ static int end_free(struct postgres_store *store, const struct postgres_paramete
 static int end_attempts(struct postgres_store *store, const struct postgres_parameters *p,
         struct store_ending *endings, size_t count, struct vega_error *err)
 {
-	int rc = end_by(store, FINISH, finish_sql, p, endings, count, err);
-	return rc && store->locked ? end_free(store, p, endings, count, err) : rc;
+	int code = end_by(store, FINISH, finish_sql, p, endings, count, err);
+	return code && store->locked ? end_free(store, p, endings, count, err) : code;
 }
 
 /* The same, with a claim. Jobs that there is no memory for are left to the end of their leases: the
@@ -335,17 +335,17 @@ static int end_and_claim(struct postgres_store *store, const struct postgres_par
 	PGresult *reply = NULL;
 	enum store_queues kind;
 	int claimed = 0;
-	int rc = postgres_add_claim(&both, &arena, claim, &kind)
-	                 ? postgres_query(store, FINISH_CLAIM + (unsigned)kind,
-	                           finish_claim_sql[kind], &both, &reply, err)
-	                 : vega_fail_nomem(err);
+	int code = postgres_add_claim(&both, &arena, claim, &kind)
+	                   ? postgres_query(store, FINISH_CLAIM + (unsigned)kind,
+	                             finish_claim_sql[kind], &both, &reply, err)
+	                   : vega_fail_nomem(err);
 	memset(jobs, 0, claim->max * sizeof *jobs);
 	store->claims = true;
-	if (rc && store->locked) {
-		rc = end_free(store, p, endings, count, err);
-	} else if (rc == 0 &&
+	if (code && store->locked) {
+		code = end_free(store, p, endings, count, err);
+	} else if (code == 0 &&
 	           note_ended(reply, CLAIMED_ENDING, CLAIMED_STATE, endings, count) < count) {
-		rc = settle(store, p, endings, count, err);
+		code = settle(store, p, endings, count, err);
 	}
 	for (int i = 0; i < PQntuples(reply); i++) {
 		if (PQgetisnull(reply, i, CLAIMED_ENDING) &&
@@ -353,13 +353,13 @@ static int end_and_claim(struct postgres_store *store, const struct postgres_par
 			claimed++;
 		}
 	}
-	while (rc && claimed > 0) {
+	while (code && claimed > 0) {
 		job_release(&jobs[--claimed]);
 	}
 	store->look_again = store->look_again || claimed > 0;
 	PQclear(reply);
 	arena_release(&arena);
-	return rc ? rc : claimed;
+	return code ? code : claimed;
 }
 
 int postgres_finish(struct store *base, struct store_ending *endings, size_t count,
@@ -378,15 +378,15 @@ int postgres_finish(struct store *base, struct store_ending *endings, size_t cou
 		good = add_ending(columns, &arena, endings[i].lease, endings[i].result);
 	}
 	good = good && retry_delays(&delays) && postgres_add_arrays(&p, columns, ENDING_COLUMNS);
-	int rc = good ? postgres_begin_call(store, err) : vega_fail_nomem(err);
-	if (rc == 0) {
+	int code = good ? postgres_begin_call(store, err) : vega_fail_nomem(err);
+	if (code == 0) {
 		postgres_add_text(&p, delays.data);
 		postgres_hurry(store);
-		rc = claim ? end_and_claim(store, &p, endings, count, claim, jobs, err)
-		           : end_attempts(store, &p, endings, count, err);
+		code = claim ? end_and_claim(store, &p, endings, count, claim, jobs, err)
+		             : end_attempts(store, &p, endings, count, err);
 	}
 	buf_release(&delays);
 	postgres_arrays_release(columns, ENDING_COLUMNS);
 	arena_release(&arena);
-	return rc;
+	return code;
 }

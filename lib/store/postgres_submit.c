@@ -96,7 +96,7 @@ static int add_request(struct postgres_array *columns, struct arena *arena,
 	const struct job_limits *limits = &request->limits;
 	const char *key = request->idempotency_key;
 	const char *queue = request->queue;
-	int rc = store_id(request->id, request->stored_id, err);
+	int code = store_id(request->id, request->stored_id, err);
 	if (!store_clean(arena, &key) || !store_clean(arena, &queue)) {
 		return vega_fail_nomem(err);
 	}
@@ -112,7 +112,7 @@ static int add_request(struct postgres_array *columns, struct arena *arena,
 	postgres_array_nonzero(&columns[REQUEST_MEMORY_BYTES], store_limit(limits->memory_bytes));
 	postgres_array_nonzero(&columns[REQUEST_OUTPUT_BYTES], store_limit(limits->output_bytes));
 	request->existed = false;
-	return rc;
+	return code;
 }
 
 /*
@@ -155,10 +155,10 @@ static int find_first(struct postgres_store *store, const struct postgres_parame
 	struct postgres_parameters found = *p;
 	PGresult *result = NULL;
 	found.count = REQUEST_QUEUE;
-	int rc = postgres_query(store, FIND_FIRST, sql, &found, &result, err);
-	rc = rc ? rc : note_ids(result, requests, count, unknown, err);
+	int code = postgres_query(store, FIND_FIRST, sql, &found, &result, err);
+	code = code ? code : note_ids(result, requests, count, unknown, err);
 	PQclear(result);
-	return rc;
+	return code;
 }
 
 /* `fresh`: none is expected to be there. *unknown is how many are not stored by it; the others are.
@@ -167,22 +167,22 @@ static int submit(struct postgres_store *store, const struct postgres_parameters
         struct store_request *requests, size_t count, size_t *unknown, struct vega_error *err)
 {
 	PGresult *result = NULL;
-	int rc = 0;
+	int code = 0;
 	if (fresh) {
-		rc = postgres_query(store, SUBMIT_NEW, submit_new_sql, p, &result, err);
-		fresh = rc == 0 || !store->known;
+		code = postgres_query(store, SUBMIT_NEW, submit_new_sql, p, &result, err);
+		fresh = code == 0 || !store->known;
 	}
 	if (!fresh) {
-		rc = postgres_query(store, SUBMIT, submit_sql, p, &result, err);
+		code = postgres_query(store, SUBMIT, submit_sql, p, &result, err);
 	}
-	if (rc == 0 && !fresh && !PQgetisnull(result, 0, 2)) {
+	if (code == 0 && !fresh && !PQgetisnull(result, 0, 2)) {
 		size_t n = (size_t)postgres_integer(result, 0, 2) - 1;
-		rc = store_key_taken(&requests[n], PQgetvalue(result, 0, 3), err);
-	} else if (rc == 0) {
+		code = store_key_taken(&requests[n], PQgetvalue(result, 0, 3), err);
+	} else if (code == 0) {
 		*unknown = count - (size_t)postgres_integer(result, 0, 0);
 	}
 	PQclear(result);
-	return rc;
+	return code;
 }
 
 /*
@@ -199,27 +199,27 @@ int postgres_submit(
 	struct arena arena = {0};
 	size_t unknown = count;
 	bool keys = false;
-	int rc = 0;
-	for (size_t i = 0; rc == 0 && i < count; i++) {
-		rc = add_request(columns, &arena, &requests[i], err);
+	int code = 0;
+	for (size_t i = 0; code == 0 && i < count; i++) {
+		code = add_request(columns, &arena, &requests[i], err);
 		keys = keys || requests[i].idempotency_key;
 	}
-	if (rc == 0 && count && !postgres_add_arrays(&p, columns, REQUEST_COLUMNS)) {
-		rc = vega_fail_nomem(err);
+	if (code == 0 && count && !postgres_add_arrays(&p, columns, REQUEST_COLUMNS)) {
+		code = vega_fail_nomem(err);
 	}
 	postgres_add_integer(&p, JOB_MAX_ATTEMPTS_DEFAULT);
-	rc = rc ? rc : postgres_begin_call(store, err);
-	for (int tries = 0; rc == 0 && unknown > 0; tries++) {
-		rc = submit(store, &p, !keys && tries == 0, requests, count, &unknown, err);
-		if (rc == 0 && unknown > 0 && tries == TRIES) {
-			rc = vega_fail(err, VEGA_FATAL,
+	code = code ? code : postgres_begin_call(store, err);
+	for (int tries = 0; code == 0 && unknown > 0; tries++) {
+		code = submit(store, &p, !keys && tries == 0, requests, count, &unknown, err);
+		if (code == 0 && unknown > 0 && tries == TRIES) {
+			code = vega_fail(err, VEGA_FATAL,
 			        "%s has a job with this id already, of another submitter",
 			        store->label);
-		} else if (rc == 0 && unknown > 0) {
-			rc = find_first(store, &p, requests, count, &unknown, err);
+		} else if (code == 0 && unknown > 0) {
+			code = find_first(store, &p, requests, count, &unknown, err);
 		}
 	}
 	postgres_arrays_release(columns, REQUEST_COLUMNS);
 	arena_release(&arena);
-	return rc;
+	return code;
 }

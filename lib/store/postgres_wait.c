@@ -34,16 +34,16 @@ static void watch_ends(struct postgres_store *store)
 
 static int listen_now(struct postgres_store *store, struct vega_error *err)
 {
-	int rc = postgres_run(store,
+	int code = postgres_run(store,
 	        store->claims ? "LISTEN " READY_CHANNEL
 	                      : "LISTEN " READY_CHANNEL "; LISTEN " DONE_CHANNEL,
 	        err);
-	if (rc == 0 && !store->claims) {
+	if (code == 0 && !store->claims) {
 		watch_ends(store);
 	}
-	store->listening = rc == 0 && store->conn;
+	store->listening = code == 0 && store->conn;
 	store->nap_ms = store->claims ? LAST_NAP_MS : FIRST_NAP_MS;
-	return rc;
+	return code;
 }
 
 /* Takes what has arrived; was there anything that the caller looks for? */
@@ -77,9 +77,9 @@ static int listen_for(struct postgres_store *store, int wake_fd, int left, struc
 		return 1;
 	}
 	if (fds[1].revents && !PQconsumeInput(store->conn)) {
-		int rc = postgres_lost(store, err);
+		int code = postgres_lost(store, err);
 		postgres_disconnect(store);
-		return rc;
+		return code;
 	}
 	return heard(store);
 }
@@ -87,24 +87,24 @@ static int listen_for(struct postgres_store *store, int wake_fd, int left, struc
 int postgres_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct vega_error *err)
 {
 	struct postgres_store *store = (struct postgres_store *)base;
-	uint64_t now = store_clock_ms();
+	uint64_t now = monotonic_ms();
 	uint64_t until = timeout_ms < UINT64_MAX - now ? now + timeout_ms : UINT64_MAX;
-	int rc = postgres_begin_call(store, err);
-	if (rc == 0 && store->denied) {
-		rc = vega_fail(err, VEGA_FATAL, "%s: %s", store->label, store->denied);
-	} else if (rc == 0 && !store->listening) {
+	int code = postgres_begin_call(store, err);
+	if (code == 0 && store->denied) {
+		code = vega_fail(err, VEGA_FATAL, "%s: %s", store->label, store->denied);
+	} else if (code == 0 && !store->listening) {
 		/* What changed before this cannot be heard: the caller looks once more. */
-		rc = listen_now(store, err);
-	} else if (rc == 0) {
+		code = listen_now(store, err);
+	} else if (code == 0) {
 		store->nap_ms = store->look_again ? FIRST_NAP_MS : store->nap_ms;
 		store->look_again = false;
-		rc = heard(store);
+		code = heard(store);
 		int left;
-		while (rc == 0 && (left = store_left_ms(until)) > 0) {
-			rc = listen_for(store, wake_fd, left, err);
+		while (code == 0 && (left = store_left_ms(until)) > 0) {
+			code = listen_for(store, wake_fd, left, err);
 		}
 	}
 	store->watch_all = false;
 	store->watched[0] = '\0';
-	return rc < 0 ? rc : 0;
+	return code < 0 ? code : 0;
 }

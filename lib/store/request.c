@@ -19,18 +19,19 @@ static int check_text(const char *what, const char *text, struct vega_error *err
 
 int request_check(const struct store_request *request, struct vega_error *err)
 {
-	int rc = request->queue ? check_text("queue", request->queue, err) : 0;
-	if (rc == 0 && request->idempotency_key) {
-		rc = check_text("idempotency key", request->idempotency_key, err);
+	int code = request->queue ? check_text("queue", request->queue, err) : 0;
+	if (code == 0 && request->idempotency_key) {
+		code = check_text("idempotency key", request->idempotency_key, err);
 	}
-	if (rc == 0 && request->max_attempts > REQUEST_ATTEMPTS_MAX) {
-		rc = vega_fail(err, VEGA_USAGE, "%u attempts: the most is %d",
+	if (code == 0 && request->max_attempts > REQUEST_ATTEMPTS_MAX) {
+		code = vega_fail(err, VEGA_USAGE, "%u attempts: the most is %d",
 		        request->max_attempts, REQUEST_ATTEMPTS_MAX);
 	}
-	if (rc == 0 && (request->not_before.sec < 0 || request->not_before.sec >= YEAR_10000)) {
-		rc = vega_fail(err, VEGA_USAGE, "a job can wait for a time from 1970 to 9999 only");
+	if (code == 0 && (request->not_before.sec < 0 || request->not_before.sec >= YEAR_10000)) {
+		code = vega_fail(
+		        err, VEGA_USAGE, "a job can wait for a time from 1970 to 9999 only");
 	}
-	return rc;
+	return code;
 }
 
 int request_limits(const struct option_number *time, const struct option_number *memory,
@@ -70,15 +71,15 @@ int request_labels(const struct strlist *labels, struct buf *out, struct vega_er
 	for (size_t i = 0; i < labels->count; i++) {
 		const char *label = labels->items[i];
 		size_t len = strcspn(label, "=");
-		int rc = check_text("label", label, err);
-		if (rc == 0 && (len == 0 || !label[len])) {
-			rc = vega_fail(err, VEGA_USAGE, "label %s: not of the form K=V", label);
-		} else if (rc == 0 && repeats(labels, i, len)) {
-			rc = vega_fail(err, VEGA_USAGE, "label %s: %.*s is given twice", label,
+		int code = check_text("label", label, err);
+		if (code == 0 && (len == 0 || !label[len])) {
+			code = vega_fail(err, VEGA_USAGE, "label %s: not of the form K=V", label);
+		} else if (code == 0 && repeats(labels, i, len)) {
+			code = vega_fail(err, VEGA_USAGE, "label %s: %.*s is given twice", label,
 			        (int)len, label);
 		}
-		if (rc != 0) {
-			return rc;
+		if (code != 0) {
+			return code;
 		}
 		char key[REQUEST_TEXT_MAX + 1] = "";
 		memcpy(key, label, len);

@@ -45,14 +45,14 @@ static int sqlite_open(
 	store->base.driver = &store_sqlite;
 	store->timeout_ms = store_timeout(timeout_ms);
 	store->inotify = -1;
-	store->deadline = store_clock_ms() + store->timeout_ms;
-	int rc = sqlite_file_open(store, path, err);
-	if (rc == 0) {
-		rc = sqlite_integer(store, "PRAGMA data_version", &store->data_version, err);
+	store->deadline = monotonic_ms() + store->timeout_ms;
+	int code = sqlite_file_open(store, path, err);
+	if (code == 0) {
+		code = sqlite_integer(store, "PRAGMA data_version", &store->data_version, err);
 	}
-	if (rc) {
+	if (code) {
 		store_sqlite.close(&store->base);
-		return rc;
+		return code;
 	}
 	*out = &store->base;
 	return 0;
@@ -75,22 +75,23 @@ static int prepare_submission(
         struct sqlite_store *store, struct submission *s, struct vega_error *err)
 {
 	s->now = sqlite_now_us();
-	int rc = sqlite_prepare(store, &s->job, err,
+	int code = sqlite_prepare(store, &s->job, err,
 	        "INSERT INTO job (id, spec, submitter, queue, priority, max_attempts,"
 	        " idempotency_key, labels, created, not_before, timeout_ms, memory_bytes,"
 	        " output_bytes)"
 	        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 	        "");
-	rc = rc ? rc
-	        : sqlite_prepare(store, &s->state, err,
-	                  "INSERT INTO job_state (nr, queue, priority, due) VALUES (?, ?, ?, ?)",
-	                  "");
-	return rc ? rc
-	          : sqlite_prepare(store, &s->first, err,
-	                    "SELECT id, 1 FROM job WHERE id = ?1 UNION ALL"
-	                    " SELECT id, spec = ?4 FROM job"
-	                    " WHERE submitter = ?2 AND idempotency_key = ?3 LIMIT 1",
-	                    "");
+	code = code ? code
+	            : sqlite_prepare(store, &s->state, err,
+	                      "INSERT INTO job_state (nr, queue, priority, due) VALUES (?, ?, ?, "
+	                      "?)",
+	                      "");
+	return code ? code
+	            : sqlite_prepare(store, &s->first, err,
+	                      "SELECT id, 1 FROM job WHERE id = ?1 UNION ALL"
+	                      " SELECT id, spec = ?4 FROM job"
+	                      " WHERE submitter = ?2 AND idempotency_key = ?3 LIMIT 1",
+	                      "");
 }
 
 static int submit_one(struct sqlite_store *store, struct submission *s, struct arena *arena,
@@ -104,41 +105,41 @@ static int submit_one(struct sqlite_store *store, struct submission *s, struct a
 	int64_t priority = request->priority;
 	int64_t attempts = request->max_attempts ? request->max_attempts : JOB_MAX_ATTEMPTS_DEFAULT;
 	int64_t not_before = store_time_us(request->not_before);
-	int rc = store_id(request->id, id, err);
-	if (rc) {
-		return rc;
+	int code = store_id(request->id, id, err);
+	if (code) {
+		return code;
 	}
 	if (!store_clean(arena, &submitter) || !store_clean(arena, &key) ||
 	        !store_clean(arena, &queue)) {
 		return vega_fail_nomem(err);
 	}
-	rc = sqlite_rebind(store, s->job, err, "ssssiissitttt", id, request->spec, submitter, queue,
-	        priority, attempts, key, labels, s->now, not_before,
+	code = sqlite_rebind(store, s->job, err, "ssssiissitttt", id, request->spec, submitter,
+	        queue, priority, attempts, key, labels, s->now, not_before,
 	        store_limit(request->limits.timeout_ms), store_limit(request->limits.memory_bytes),
 	        store_limit(request->limits.output_bytes));
-	rc = rc ? rc : sqlite_execute(store, s->job, err);
-	if (rc) {
-		return rc;
+	code = code ? code : sqlite_execute(store, s->job, err);
+	if (code) {
+		return code;
 	}
 	if (sqlite3_changes(store->db) == 1) {
 		memcpy(request->stored_id, id, UUID_TEXT);
 		request->existed = false;
-		rc = sqlite_rebind(store, s->state, err, "isii",
+		code = sqlite_rebind(store, s->state, err, "isii",
 		        (int64_t)sqlite3_last_insert_rowid(store->db), queue, priority,
 		        not_before ? not_before : s->now);
-		return rc ? rc : sqlite_execute(store, s->state, err);
+		return code ? code : sqlite_execute(store, s->state, err);
 	}
-	rc = sqlite_rebind(store, s->first, err, "ssss", id, submitter, key, request->spec);
-	rc = rc ? rc : sqlite_step(store, s->first, err);
-	if (rc == 1) {
+	code = sqlite_rebind(store, s->first, err, "ssss", id, submitter, key, request->spec);
+	code = code ? code : sqlite_step(store, s->first, err);
+	if (code == 1) {
 		const char *first = (const char *)sqlite3_column_text(s->first, 0);
 		snprintf(request->stored_id, UUID_TEXT, "%s", first);
 		request->existed = strcmp(first, id) != 0;
 		bool same_spec = sqlite3_column_int(s->first, 1);
 		sqlite3_reset(s->first);
-		rc = same_spec ? 0 : store_key_taken(request, request->stored_id, err);
+		code = same_spec ? 0 : store_key_taken(request, request->stored_id, err);
 	}
-	return rc;
+	return code;
 }
 
 static int sqlite_submit(
@@ -147,26 +148,26 @@ static int sqlite_submit(
 	struct sqlite_store *store = handle(base);
 	struct submission s = {0};
 	struct arena arena = {0};
-	int rc = sqlite_begin(store, err);
-	if (rc) {
-		return rc;
+	int code = sqlite_begin(store, err);
+	if (code) {
+		return code;
 	}
-	rc = prepare_submission(store, &s, err);
-	for (size_t i = 0; rc == 0 && i < count; i++) {
-		rc = submit_one(store, &s, &arena, &requests[i], err);
+	code = prepare_submission(store, &s, err);
+	for (size_t i = 0; code == 0 && i < count; i++) {
+		code = submit_one(store, &s, &arena, &requests[i], err);
 	}
 	sqlite_release(s.job);
 	sqlite_release(s.state);
 	sqlite_release(s.first);
 	arena_release(&arena);
-	return sqlite_end(store, rc, err);
+	return sqlite_end(store, code, err);
 }
 
 /* Jobs whose worker was lost and that are not tried again. */
 static int bury(struct sqlite_store *store, int64_t now, struct vega_error *err)
 {
 	sqlite3_stmt *statement;
-	int rc = sqlite_prepare(store, &statement, err,
+	int code = sqlite_prepare(store, &statement, err,
 	        "UPDATE job_state AS s SET"
 	        " state = CASE WHEN s.cancel_requested THEN 'CANCELLED' ELSE 'FAILED' END,"
 	        " error = printf('worker %s was lost in attempt %d of %d', s.worker, s.attempt,"
@@ -176,9 +177,9 @@ static int bury(struct sqlite_store *store, int64_t now, struct vega_error *err)
 	        " AND (s.cancel_requested OR s.attempt >= j.max_attempts)"
 	        " AND s.committed_seq = 0",
 	        "i", now);
-	rc = rc ? rc : sqlite_execute(store, statement, err);
+	code = code ? code : sqlite_execute(store, statement, err);
 	sqlite_release(statement);
-	return rc;
+	return code;
 }
 
 #define CLAIMABLE(condition, queues) \
@@ -204,27 +205,28 @@ static int pick(struct sqlite_store *store, const struct store_claim *claim, int
 	struct buf queues = BUF_INIT;
 	enum store_queues kind = store_queues(claim->queues, &queues);
 	const char *parameter = buf_cstr(&queues);
-	int count = 0, rc = parameter ? 0 : vega_fail_nomem(err);
-	rc = rc ? rc
-	        : sqlite_prepare(store, &statement, err, picks[kind],
-	                  kind == QUEUES_ANY ? "ii" : "iis", now, (int64_t)claim->max, parameter);
-	while (sqlite_next(store, statement, &rc, err)) {
+	int count = 0, code = parameter ? 0 : vega_fail_nomem(err);
+	code = code ? code
+	            : sqlite_prepare(store, &statement, err, picks[kind],
+	                      kind == QUEUES_ANY ? "ii" : "iis", now, (int64_t)claim->max,
+	                      parameter);
+	while (sqlite_next(store, statement, &code, err)) {
 		numbers[count++] = sqlite3_column_int64(statement, 0);
 	}
 	sqlite_release(statement);
 	buf_release(&queues);
-	return rc ? rc : count;
+	return code ? code : count;
 }
 
 /* All that is left of a job that another program removed. */
 static int drop_state(struct sqlite_store *store, int64_t number, struct vega_error *err)
 {
 	sqlite3_stmt *statement;
-	int rc = sqlite_prepare(
+	int code = sqlite_prepare(
 	        store, &statement, err, "DELETE FROM job_state WHERE nr = ?", "i", number);
-	rc = rc ? rc : sqlite_execute(store, statement, err);
+	code = code ? code : sqlite_execute(store, statement, err);
 	sqlite_release(statement);
-	return rc;
+	return code;
 }
 
 /* Takes the picked jobs and reads them. */
@@ -234,40 +236,41 @@ static int take(struct sqlite_store *store, const struct store_claim *claim, int
 	sqlite3_stmt *update = NULL, *load = NULL;
 	struct arena arena = {0};
 	const char *worker = claim->worker;
-	int done = 0, rc = store_clean(&arena, &worker) ? 0 : vega_fail_nomem(err);
-	rc = rc ? rc
-	        : sqlite_prepare(store, &update, err,
-	                  "UPDATE job_state SET"
-	                  " error = CASE WHEN state = 'PROCESSING' THEN"
-	                  "  printf('worker %s was lost in attempt %d', worker, attempt)"
-	                  "  ELSE error END,"
-	                  " state = 'PROCESSING', attempt = attempt + 1, lease_seq = lease_seq + 1,"
-	                  " worker = ?1, lease_until = ?2, started = ?3, progress = NULL"
-	                  " WHERE nr = ?4",
-	                  "");
-	rc = rc ? rc
-	        : sqlite_prepare(store, &load, err,
-	                  "SELECT " STORE_CLAIM_COLUMNS JOB_TABLES " WHERE j.nr = ?", "");
-	for (int i = 0; rc == 0 && i < count; i++) {
-		rc = sqlite_rebind(store, update, err, "siii", worker,
+	int done = 0, code = store_clean(&arena, &worker) ? 0 : vega_fail_nomem(err);
+	code = code ? code
+	            : sqlite_prepare(store, &update, err,
+	                      "UPDATE job_state SET"
+	                      " error = CASE WHEN state = 'PROCESSING' THEN"
+	                      "  printf('worker %s was lost in attempt %d', worker, attempt)"
+	                      "  ELSE error END,"
+	                      " state = 'PROCESSING', attempt = attempt + 1, lease_seq = lease_seq "
+	                      "+ 1,"
+	                      " worker = ?1, lease_until = ?2, started = ?3, progress = NULL"
+	                      " WHERE nr = ?4",
+	                      "");
+	code = code ? code
+	            : sqlite_prepare(store, &load, err,
+	                      "SELECT " STORE_CLAIM_COLUMNS JOB_TABLES " WHERE j.nr = ?", "");
+	for (int i = 0; code == 0 && i < count; i++) {
+		code = sqlite_rebind(store, update, err, "siii", worker,
 		        now + store_span_us(claim->lease_ms), now, numbers[i]);
-		rc = rc ? rc : sqlite_execute(store, update, err);
-		rc = rc ? rc : sqlite_rebind(store, load, err, "i", numbers[i]);
-		rc = rc ? rc : sqlite_step(store, load, err);
-		if (rc == 1) {
-			rc = read_job(load, 0, &jobs[done], err);
-			done += rc == 0;
-		} else if (rc == 0) {
-			rc = drop_state(store, numbers[i], err);
+		code = code ? code : sqlite_execute(store, update, err);
+		code = code ? code : sqlite_rebind(store, load, err, "i", numbers[i]);
+		code = code ? code : sqlite_step(store, load, err);
+		if (code == 1) {
+			code = read_job(load, 0, &jobs[done], err);
+			done += code == 0;
+		} else if (code == 0) {
+			code = drop_state(store, numbers[i], err);
 		}
 	}
 	sqlite_release(update);
 	sqlite_release(load);
 	arena_release(&arena);
-	while (rc && done > 0) {
+	while (code && done > 0) {
 		job_release(&jobs[--done]);
 	}
-	return rc ? rc : done;
+	return code ? code : done;
 }
 
 /* Claims within a transaction. */
@@ -279,39 +282,39 @@ static int claim_now(struct sqlite_store *store, const struct store_claim *claim
 	if (!numbers) {
 		return vega_fail_nomem(err);
 	}
-	int rc = bury(store, now, err);
-	rc = rc ? rc : pick(store, claim, now, numbers, err);
-	rc = rc > 0 ? take(store, claim, now, numbers, rc, jobs, err) : rc;
+	int code = bury(store, now, err);
+	code = code ? code : pick(store, claim, now, numbers, err);
+	code = code > 0 ? take(store, claim, now, numbers, code, jobs, err) : code;
 	free(numbers);
-	return rc;
+	return code;
 }
 
-/* As sqlite_end(), for a call that claimed as many jobs as rc says. */
-static int end_claim(struct sqlite_store *store, int rc, struct job *jobs, struct vega_error *err)
+/* As sqlite_end(), for a call that claimed as many jobs as code says. */
+static int end_claim(struct sqlite_store *store, int code, struct job *jobs, struct vega_error *err)
 {
-	int claimed = rc > 0 ? rc : 0;
-	rc = sqlite_end(store, rc < 0 ? rc : 0, err);
-	for (int i = 0; rc && i < claimed; i++) {
+	int claimed = code > 0 ? code : 0;
+	code = sqlite_end(store, code < 0 ? code : 0, err);
+	for (int i = 0; code && i < claimed; i++) {
 		job_release(&jobs[i]);
 	}
-	return rc ? rc : claimed;
+	return code ? code : claimed;
 }
 
 /* Looks before it locks, so that idle workers do not keep others from writing. */
 static int any_claimable(struct sqlite_store *store, int64_t now, struct vega_error *err)
 {
 	sqlite3_stmt *statement;
-	int rc = sqlite_prepare(store, &statement, err,
+	int code = sqlite_prepare(store, &statement, err,
 	        "SELECT EXISTS (SELECT 1 FROM job_state WHERE state = 'PENDING' AND due <= ?1) OR"
 	        " EXISTS (SELECT 1 FROM job_state WHERE state = 'PROCESSING' AND lease_until <= "
 	        "?1)",
 	        "i", now);
-	rc = rc ? rc : sqlite_step(store, statement, err);
-	if (rc == 1) {
-		rc = sqlite3_column_int(statement, 0);
+	code = code ? code : sqlite_step(store, statement, err);
+	if (code == 1) {
+		code = sqlite3_column_int(statement, 0);
 	}
 	sqlite_release(statement);
-	return rc;
+	return code;
 }
 
 static int sqlite_claim(struct store *base, const struct store_claim *claim, struct job *jobs,
@@ -319,17 +322,17 @@ static int sqlite_claim(struct store *base, const struct store_claim *claim, str
 {
 	struct sqlite_store *store = handle(base);
 	memset(jobs, 0, claim->max * sizeof *jobs);
-	int rc = sqlite_begin_call(store, err);
-	rc = rc ? rc : any_claimable(store, sqlite_now_us(), err);
-	if (rc <= 0) {
-		return rc;
+	int code = sqlite_begin_call(store, err);
+	code = code ? code : any_claimable(store, sqlite_now_us(), err);
+	if (code <= 0) {
+		return code;
 	}
-	rc = sqlite_run(store, "BEGIN IMMEDIATE", err);
-	if (rc == 0) {
+	code = sqlite_run(store, "BEGIN IMMEDIATE", err);
+	if (code == 0) {
 		KILL_POINT(sqlite_begun);
-		rc = end_claim(store, claim_now(store, claim, jobs, err), jobs, err);
+		code = end_claim(store, claim_now(store, claim, jobs, err), jobs, err);
 	}
-	return rc;
+	return code;
 }
 
 static int sqlite_heartbeat(struct store *base, const char *worker, struct store_lease *leases,
@@ -338,31 +341,34 @@ static int sqlite_heartbeat(struct store *base, const char *worker, struct store
 	struct sqlite_store *store = handle(base);
 	sqlite3_stmt *update = NULL;
 	struct arena arena = {0};
-	int rc = sqlite_begin(store, err);
-	if (rc) {
-		return rc;
+	int code = sqlite_begin(store, err);
+	if (code) {
+		return code;
 	}
-	rc = store_clean(&arena, &worker) ? 0 : vega_fail_nomem(err);
-	rc = rc ? rc
-	        : sqlite_prepare(store, &update, err,
-	                  "UPDATE job_state SET lease_until = ?1, progress = coalesce(?2, progress)"
-	                  " WHERE nr = (SELECT nr FROM job WHERE id = lower(?3)) AND lease_seq = ?4"
-	                  " AND state = 'PROCESSING' AND worker = ?5 RETURNING cancel_requested",
-	                  "");
+	code = store_clean(&arena, &worker) ? 0 : vega_fail_nomem(err);
+	code = code ? code
+	            : sqlite_prepare(store, &update, err,
+	                      "UPDATE job_state SET lease_until = ?1, progress = coalesce(?2, "
+	                      "progress)"
+	                      " WHERE nr = (SELECT nr FROM job WHERE id = lower(?3)) AND lease_seq "
+	                      "= ?4"
+	                      " AND state = 'PROCESSING' AND worker = ?5 RETURNING "
+	                      "cancel_requested",
+	                      "");
 	int64_t until = sqlite_now_us() + store_span_us(lease_ms);
-	for (size_t i = 0; rc == 0 && i < count; i++) {
-		rc = sqlite_rebind(store, update, err, "issis", until, leases[i].progress,
+	for (size_t i = 0; code == 0 && i < count; i++) {
+		code = sqlite_rebind(store, update, err, "issis", until, leases[i].progress,
 		        leases[i].id, (int64_t)leases[i].lease_seq, worker);
-		rc = rc ? rc : sqlite_step(store, update, err);
-		if (rc >= 0) {
-			leases[i].lost = rc == 0;
-			leases[i].cancel = rc == 1 && sqlite3_column_int(update, 0);
-			rc = 0;
+		code = code ? code : sqlite_step(store, update, err);
+		if (code >= 0) {
+			leases[i].lost = code == 0;
+			leases[i].cancel = code == 1 && sqlite3_column_int(update, 0);
+			code = 0;
 		}
 	}
 	sqlite_release(update);
 	arena_release(&arena);
-	return sqlite_end(store, rc, err);
+	return sqlite_end(store, code, err);
 }
 
 /* A job that commit(), finish() or cancel() is about. */
@@ -377,12 +383,12 @@ static int find_job(
 {
 	sqlite3_stmt *statement;
 	struct store_hot *hot = &job->hot;
-	int rc = sqlite_prepare(store, &statement, err,
+	int code = sqlite_prepare(store, &statement, err,
 	        "SELECT s.nr, s.lease_seq, s.finished_seq, s.attempt, j.max_attempts, s.state,"
 	        " s.cancel_requested, s.committed_seq" JOB_TABLES " WHERE j.id = lower(?)",
 	        "s", id);
-	rc = rc ? rc : sqlite_step(store, statement, err);
-	if (rc == 1) {
+	code = code ? code : sqlite_step(store, statement, err);
+	if (code == 1) {
 		job->nr = sqlite3_column_int64(statement, 0);
 		hot->lease_seq = (uint64_t)sqlite3_column_int64(statement, 1);
 		hot->finished_seq = (uint64_t)sqlite3_column_int64(statement, 2);
@@ -393,7 +399,7 @@ static int find_job(
 		hot->committed_seq = (uint64_t)sqlite3_column_int64(statement, 7);
 	}
 	sqlite_release(statement);
-	return rc;
+	return code;
 }
 
 static int store_result(struct sqlite_store *store, struct arena *arena, const struct subject *job,
@@ -404,16 +410,16 @@ static int store_result(struct sqlite_store *store, struct arena *arena, const s
 	if (!store_clean(arena, &uri) || !store_clean(arena, &tail)) {
 		return vega_fail_nomem(err);
 	}
-	int rc = sqlite_prepare(store, &statement, err,
+	int code = sqlite_prepare(store, &statement, err,
 	        "INSERT OR REPLACE INTO job_result (nr, lease_seq, summary, records, records_uri,"
 	        " records_size, records_digest, stderr_tail, exit_code)"
 	        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	        "iisssissi", job->nr, (int64_t)job->hot.lease_seq, result->summary, result->records,
 	        uri, (int64_t)result->records_size, result->records_digest, tail,
 	        (int64_t)result->exit_code);
-	rc = rc ? rc : sqlite_execute(store, statement, err);
+	code = code ? code : sqlite_execute(store, statement, err);
 	sqlite_release(statement);
-	return rc;
+	return code;
 }
 
 /* Adds what publishing left to the result that was committed. */
@@ -425,13 +431,13 @@ static int add_to_result(struct sqlite_store *store, struct arena *arena, const 
 	if (!store_clean(arena, &tail)) {
 		return vega_fail_nomem(err);
 	}
-	int rc = sqlite_prepare(store, &statement, err,
+	int code = sqlite_prepare(store, &statement, err,
 	        "UPDATE job_result SET exit_code = max(exit_code, ?1),"
 	        " stderr_tail = coalesce(?2, stderr_tail) WHERE nr = ?3",
 	        "isi", (int64_t)result->exit_code, tail, job->nr);
-	rc = rc ? rc : sqlite_execute(store, statement, err);
+	code = code ? code : sqlite_execute(store, statement, err);
 	sqlite_release(statement);
-	return rc;
+	return code;
 }
 
 static int store_end(struct sqlite_store *store, const struct subject *job,
@@ -444,27 +450,27 @@ static int store_end(struct sqlite_store *store, const struct subject *job,
 	bool released = result->outcome == STORE_RELEASED;
 	int64_t now = sqlite_now_us();
 	int64_t delay = released ? 0 : store_span_us(rule_delay_ms(&job->hot));
-	int rc = store_clean(&arena, &error) ? 0 : vega_fail_nomem(err);
-	rc = rc ? rc
-	        : sqlite_prepare(store, &statement, err,
-	                  "UPDATE job_state SET state = ?1, finished_seq = lease_seq,"
-	                  " lease_until = NULL, finished = ?2, due = ?3, attempt = ?7,"
-	                  " error = CASE WHEN ?4 THEN error ELSE ?5 END WHERE nr = ?6",
-	                  "stiisii", job_state_name(state), job_state_terminal(state) ? now : 0,
-	                  now + delay, (int64_t)released, error, job->nr,
-	                  (int64_t)job->hot.attempt);
-	rc = rc ? rc : sqlite_execute(store, statement, err);
-	if (rc == 0 && job->hot.committed_seq && state == JOB_COMPLETED) {
-		rc = add_to_result(store, &arena, job, result, err);
-	} else if (rc == 0 && !job->hot.committed_seq && !released) {
+	int code = store_clean(&arena, &error) ? 0 : vega_fail_nomem(err);
+	code = code ? code
+	            : sqlite_prepare(store, &statement, err,
+	                      "UPDATE job_state SET state = ?1, finished_seq = lease_seq,"
+	                      " lease_until = NULL, finished = ?2, due = ?3, attempt = ?7,"
+	                      " error = CASE WHEN ?4 THEN error ELSE ?5 END WHERE nr = ?6",
+	                      "stiisii", job_state_name(state), job_state_terminal(state) ? now : 0,
+	                      now + delay, (int64_t)released, error, job->nr,
+	                      (int64_t)job->hot.attempt);
+	code = code ? code : sqlite_execute(store, statement, err);
+	if (code == 0 && job->hot.committed_seq && state == JOB_COMPLETED) {
+		code = add_to_result(store, &arena, job, result, err);
+	} else if (code == 0 && !job->hot.committed_seq && !released) {
 		struct store_result left = {
 		        .stderr_tail = result->stderr_tail, .exit_code = result->exit_code};
-		rc = store_result(
+		code = store_result(
 		        store, &arena, job, job->hot.cancel_requested ? &left : result, err);
 	}
 	sqlite_release(statement);
 	arena_release(&arena);
-	return rc;
+	return code;
 }
 
 static int lease_lost(const struct store_lease *lease, struct vega_error *err)
@@ -479,13 +485,13 @@ static int store_commit(struct sqlite_store *store, const struct subject *job,
 {
 	sqlite3_stmt *statement = NULL;
 	struct arena arena = {0};
-	int rc = sqlite_prepare(store, &statement, err,
+	int code = sqlite_prepare(store, &statement, err,
 	        "UPDATE job_state SET committed_seq = lease_seq WHERE nr = ?", "i", job->nr);
-	rc = rc ? rc : sqlite_execute(store, statement, err);
-	rc = rc ? rc : store_result(store, &arena, job, result, err);
+	code = code ? code : sqlite_execute(store, statement, err);
+	code = code ? code : store_result(store, &arena, job, result, err);
 	sqlite_release(statement);
 	arena_release(&arena);
-	return rc;
+	return code;
 }
 
 static int sqlite_commit(struct store *base, const struct store_lease *lease,
@@ -493,23 +499,23 @@ static int sqlite_commit(struct store *base, const struct store_lease *lease,
 {
 	struct sqlite_store *store = handle(base);
 	struct subject job = {0};
-	int rc = sqlite_begin(store, err);
-	if (rc) {
-		return rc;
+	int code = sqlite_begin(store, err);
+	if (code) {
+		return code;
 	}
-	rc = find_job(store, lease->id, &job, err);
-	if (rc < 0) {
-		return sqlite_end(store, rc, err);
+	code = find_job(store, lease->id, &job, err);
+	if (code < 0) {
+		return sqlite_end(store, code, err);
 	}
-	rc = rc ? rule_commit(&job.hot, lease->lease_seq) : VEGA_LEASE_LOST;
-	if (rc == VEGA_LEASE_LOST) {
-		rc = lease_lost(lease, err);
-	} else if (rc == VEGA_NO) {
-		rc = vega_fail(err, VEGA_NO, "cancellation of job %s was asked for", lease->id);
-	} else if (rc == 1) {
-		rc = store_commit(store, &job, result, err);
+	code = code ? rule_commit(&job.hot, lease->lease_seq) : VEGA_LEASE_LOST;
+	if (code == VEGA_LEASE_LOST) {
+		code = lease_lost(lease, err);
+	} else if (code == VEGA_NO) {
+		code = vega_fail(err, VEGA_NO, "cancellation of job %s was asked for", lease->id);
+	} else if (code == 1) {
+		code = store_commit(store, &job, result, err);
 	}
-	return sqlite_end(store, rc, err);
+	return sqlite_end(store, code, err);
 }
 
 static int finish_one(
@@ -518,32 +524,32 @@ static int finish_one(
 	const struct store_lease *lease = ending->lease;
 	const struct store_result *result = ending->result;
 	struct subject job = {0};
-	int rc = find_job(store, lease->id, &job, err);
-	if (rc < 0) {
-		return rc;
+	int code = find_job(store, lease->id, &job, err);
+	if (code < 0) {
+		return code;
 	}
-	rc = rc ? rule_finish(&job.hot, lease->lease_seq, result->outcome) : VEGA_LEASE_LOST;
-	ending->code = rc == VEGA_LEASE_LOST ? rc : 0;
+	code = code ? rule_finish(&job.hot, lease->lease_seq, result->outcome) : VEGA_LEASE_LOST;
+	ending->code = code == VEGA_LEASE_LOST ? code : 0;
 	ending->state = job_state_terminal(job.hot.state) ? job.hot.state : JOB_PENDING;
-	return rc > 0 ? store_end(store, &job, result, err) : 0;
+	return code > 0 ? store_end(store, &job, result, err) : 0;
 }
 
 static int sqlite_finish(struct store *base, struct store_ending *endings, size_t count,
         const struct store_claim *claim, struct job *jobs, struct vega_error *err)
 {
 	struct sqlite_store *store = handle(base);
-	int rc = sqlite_begin(store, err);
-	if (rc) {
-		return rc;
+	int code = sqlite_begin(store, err);
+	if (code) {
+		return code;
 	}
-	for (size_t i = 0; rc == 0 && i < count; i++) {
-		rc = finish_one(store, &endings[i], err);
+	for (size_t i = 0; code == 0 && i < count; i++) {
+		code = finish_one(store, &endings[i], err);
 	}
-	if (rc == 0 && claim) {
+	if (code == 0 && claim) {
 		memset(jobs, 0, claim->max * sizeof *jobs);
-		rc = claim_now(store, claim, jobs, err);
+		code = claim_now(store, claim, jobs, err);
 	}
-	return end_claim(store, rc, jobs, err);
+	return end_claim(store, code, jobs, err);
 }
 
 static int sqlite_cancel(
@@ -553,32 +559,32 @@ static int sqlite_cancel(
 	sqlite3_stmt *statement = NULL;
 	struct subject job = {0};
 	char canonical[UUID_TEXT];
-	int rc = store_id(id, canonical, err);
-	rc = rc ? rc : sqlite_begin(store, err);
-	if (rc) {
-		return rc;
+	int code = store_id(id, canonical, err);
+	code = code ? code : sqlite_begin(store, err);
+	if (code) {
+		return code;
 	}
-	rc = find_job(store, canonical, &job, err);
-	if (rc == 0) {
-		rc = vega_fail(err, VEGA_NO, "no job %s", id);
-	} else if (rc == 1 && rule_cancel(&job.hot) == VEGA_NO) {
-		rc = vega_fail(err, VEGA_NO,
+	code = find_job(store, canonical, &job, err);
+	if (code == 0) {
+		code = vega_fail(err, VEGA_NO, "no job %s", id);
+	} else if (code == 1 && rule_cancel(&job.hot) == VEGA_NO) {
+		code = vega_fail(err, VEGA_NO,
 		        "job %s is publishing its files; it is too late to cancel it", id);
-	} else if (rc == 1) {
-		rc = sqlite_prepare(store, &statement, err,
+	} else if (code == 1) {
+		code = sqlite_prepare(store, &statement, err,
 		        "UPDATE job_state SET cancel_requested = 1,"
 		        " finished = CASE WHEN state = 'PENDING' THEN ?1 END,"
 		        " state = CASE WHEN state = 'PENDING' THEN 'CANCELLED' ELSE state END"
 		        " WHERE nr = ?2 AND state IN ('PENDING', 'PROCESSING')",
 		        "ii", sqlite_now_us(), job.nr);
-		rc = rc ? rc : sqlite_execute(store, statement, err);
+		code = code ? code : sqlite_execute(store, statement, err);
 	}
 	sqlite_release(statement);
-	rc = sqlite_end(store, rc, err);
-	if (rc == 0 && state) {
+	code = sqlite_end(store, code, err);
+	if (code == 0 && state) {
 		*state = job.hot.state;
 	}
-	return rc;
+	return code;
 }
 
 static int sqlite_get(
@@ -588,10 +594,10 @@ static int sqlite_get(
 	sqlite3_stmt *statement = NULL;
 	char canonical[UUID_TEXT];
 	*job = (struct job){0};
-	int rc = store_id(id, canonical, err);
-	rc = rc ? rc : sqlite_begin_call(store, err);
-	if (rc) {
-		return rc;
+	int code = store_id(id, canonical, err);
+	code = code ? code : sqlite_begin_call(store, err);
+	if (code) {
+		return code;
 	}
 	/* Not to read a large stream for nothing, it is named only when it is wanted. */
 	const char *sql = parts & STORE_PART_RECORDS
@@ -599,15 +605,15 @@ static int sqlite_get(
 	                                    RESULT_TABLE " WHERE j.id = ?"
 	                          : "SELECT " JOB_COLUMNS RESULT_COLUMNS JOB_TABLES RESULT_TABLE
 	                            " WHERE j.id = ?";
-	rc = sqlite_prepare(store, &statement, err, sql, "s", canonical);
-	rc = rc ? rc : sqlite_step(store, statement, err);
-	if (rc == 1) {
-		rc = read_job(statement, STORE_PART_REST | parts, job, err);
-	} else if (rc == 0) {
-		rc = vega_fail(err, VEGA_NO, "no job %s", id);
+	code = sqlite_prepare(store, &statement, err, sql, "s", canonical);
+	code = code ? code : sqlite_step(store, statement, err);
+	if (code == 1) {
+		code = read_job(statement, STORE_PART_REST | parts, job, err);
+	} else if (code == 0) {
+		code = vega_fail(err, VEGA_NO, "no job %s", id);
 	}
 	sqlite_release(statement);
-	return rc;
+	return code;
 }
 
 /* The index of times only tells where to end: a page is read by number, not sorted. */
@@ -631,26 +637,26 @@ static int list_page(
 	int64_t now = sqlite_now_us();
 	const char *sql = filter->parts & STORE_PART_SPEC ? LIST("j.spec") : LIST("NULL");
 	size_t bytes = 0;
-	int count = 0, rc = sqlite_begin_call(store, err);
-	rc = rc ? rc
-	        : sqlite_prepare(store, &statement, err, sql, "iisssstii", page->before,
-	                  (int64_t)(filter->states ? filter->states : UINT32_MAX), filter->queue,
-	                  filter->submitter, page->label_key, page->label_value,
-	                  filter->younger_ms ? now - store_span_us(filter->younger_ms) : 0,
-	                  filter->older_ms ? now - store_span_us(filter->older_ms) : INT64_MAX,
-	                  (int64_t)page->limit);
-	while (bytes < STORE_PAGE_BYTES && sqlite_next(store, statement, &rc, err)) {
+	int count = 0, code = sqlite_begin_call(store, err);
+	code = code ? code
+	            : sqlite_prepare(store, &statement, err, sql, "iisssstii", page->before,
+	                      (int64_t)(filter->states ? filter->states : UINT32_MAX),
+	                      filter->queue, filter->submitter, page->label_key, page->label_value,
+	                      filter->younger_ms ? now - store_span_us(filter->younger_ms) : 0,
+	                      filter->older_ms ? now - store_span_us(filter->older_ms) : INT64_MAX,
+	                      (int64_t)page->limit);
+	while (bytes < STORE_PAGE_BYTES && sqlite_next(store, statement, &code, err)) {
 		page->before = sqlite3_column_int64(statement, COLUMN_NR);
 		bytes += (size_t)sqlite3_column_bytes(statement, COLUMN_SPEC);
-		rc = read_job(statement, STORE_PART_REST, &jobs[count], err);
-		count += rc == 0;
+		code = read_job(statement, STORE_PART_REST, &jobs[count], err);
+		count += code == 0;
 	}
 	page->more = count == (int)page->limit || bytes >= STORE_PAGE_BYTES;
 	sqlite_release(statement);
-	while (rc && count > 0) {
+	while (code && count > 0) {
 		job_release(&jobs[--count]);
 	}
-	return rc ? rc : count;
+	return code ? code : count;
 }
 
 static int sqlite_list(struct store *base, const struct store_filter *filter,
@@ -681,20 +687,20 @@ static int sqlite_next_due(struct store *base, const struct strlist *queues, uin
 	enum store_queues kind = store_queues(queues, &names);
 	const char *parameter = buf_cstr(&names);
 	int64_t now = sqlite_now_us(), latest = now + store_span_us(limit_ms);
-	int rc = parameter ? sqlite_begin_call(store, err) : vega_fail_nomem(err);
-	rc = rc ? rc
-	        : sqlite_prepare(store, &statement, err, earliest[kind],
-	                  kind == QUEUES_ANY ? "ii" : "iis", now, latest, parameter);
-	rc = rc ? rc : sqlite_step(store, statement, err);
-	if (rc == 1) {
+	int code = parameter ? sqlite_begin_call(store, err) : vega_fail_nomem(err);
+	code = code ? code
+	            : sqlite_prepare(store, &statement, err, earliest[kind],
+	                      kind == QUEUES_ANY ? "ii" : "iis", now, latest, parameter);
+	code = code ? code : sqlite_step(store, statement, err);
+	if (code == 1) {
 		int64_t when = sqlite3_column_int64(statement, 0);
 		*due_ms = when <= now ? 0 : (uint64_t)(when - now + 999) / 1000;
 		*due_ms = *due_ms < limit_ms ? *due_ms : limit_ms;
-		rc = 0;
+		code = 0;
 	}
 	sqlite_release(statement);
 	buf_release(&names);
-	return rc;
+	return code;
 }
 
 const struct store_driver store_sqlite = {

@@ -137,11 +137,11 @@ static bool no_space(int errnum)
 	return errnum == ENOSPC || errnum == EDQUOT;
 }
 
-static int fail_code(struct sqlite_store *store, int rc, struct vega_error *err)
+static int fail_code(struct sqlite_store *store, int code, struct vega_error *err)
 {
 	int errnum = sqlite3_system_errno(store->db);
 	const char *path = store->path;
-	switch (rc & 0xff) {
+	switch (code & 0xff) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 	case SQLITE_PROTOCOL:
@@ -218,9 +218,9 @@ int sqlite_integer(
 	sqlite3_stmt *statement = NULL;
 	if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK ||
 	        sqlite3_step(statement) != SQLITE_ROW) {
-		int rc = sqlite_fail(store, err);
+		int code = sqlite_fail(store, err);
 		sqlite3_finalize(statement);
-		return rc;
+		return code;
 	}
 	*value = sqlite3_column_int64(statement, 0);
 	sqlite3_finalize(statement);
@@ -265,9 +265,9 @@ static int sync_directory(const char *directory)
 	if (fd < 0) {
 		return -errno;
 	}
-	int rc = fsync(fd) == 0 ? 0 : -errno;
+	int code = fsync(fd) == 0 ? 0 : -errno;
 	close(fd);
-	return rc;
+	return code;
 }
 
 /* Never replaces: of two that create the same store, one wins and both go on. */
@@ -291,27 +291,27 @@ static int create(const char *path, const char *directory, struct vega_error *er
 {
 	char *temporary = NULL;
 	size_t size = 0;
-	int fd = -1, rc = 0;
+	int fd = -1, error = 0;
 	unsigned char *bytes = empty_store(&size);
 	if (!bytes || asprintf(&temporary, "%s.XXXXXX", path) < 0) {
 		temporary = NULL;
-		rc = -ENOMEM;
+		error = -ENOMEM;
 		goto out;
 	}
 	fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
 	if (fd < 0) {
-		rc = -errno;
+		error = -errno;
 		goto out;
 	}
-	rc = fd_write_all(fd, bytes, size);
-	if (rc == 0 && fsync(fd) != 0) {
-		rc = -errno;
+	error = fd_write_all(fd, bytes, size);
+	if (error == 0 && fsync(fd) != 0) {
+		error = -errno;
 	}
-	if (rc == 0) {
-		rc = move_into_place(temporary, path);
+	if (error == 0) {
+		error = move_into_place(temporary, path);
 	}
-	if (rc == 0) {
-		rc = sync_directory(directory);
+	if (error == 0) {
+		error = sync_directory(directory);
 	} else {
 		unlink(temporary);
 	}
@@ -321,9 +321,9 @@ out:
 	}
 	free(temporary);
 	sqlite3_free(bytes);
-	if (rc && rc != -EEXIST) {
-		int code = no_space(-rc) ? VEGA_UNAVAILABLE : VEGA_FATAL;
-		return vega_fail_errno(err, code, -rc, "cannot create the job store '%s'", path);
+	if (error && error != -EEXIST) {
+		int code = no_space(-error) ? VEGA_UNAVAILABLE : VEGA_FATAL;
+		return vega_fail_errno(err, code, -error, "cannot create the job store '%s'", path);
 	}
 	return 0;
 }
@@ -333,9 +333,9 @@ static int resolve(const char *path, char **out, struct vega_error *err)
 {
 	char *directory = NULL, *whole = NULL;
 	char *copy = strdup(path), *name = strdup(path);
-	int rc = 0;
+	int code = 0;
 	if (!copy || !name) {
-		rc = vega_fail_nomem(err);
+		code = vega_fail_nomem(err);
 		goto done;
 	}
 	const char *parent = dirname(copy);
@@ -343,14 +343,14 @@ static int resolve(const char *path, char **out, struct vega_error *err)
 	directory = errnum ? NULL : realpath(parent, NULL);
 	if (!directory) {
 		errnum = errnum ? errnum : errno;
-		rc = vega_fail_errno(err, no_space(errnum) ? VEGA_UNAVAILABLE : VEGA_FATAL, errnum,
-		        "cannot make the directory '%s' for the job store", parent);
+		code = vega_fail_errno(err, no_space(errnum) ? VEGA_UNAVAILABLE : VEGA_FATAL,
+		        errnum, "cannot make the directory '%s' for the job store", parent);
 		goto done;
 	}
 	const char *root = strcmp(directory, "/") == 0 ? "" : directory;
 	if (asprintf(&whole, "%s/%s", root, basename(name)) < 0) {
 		whole = NULL;
-		rc = vega_fail_nomem(err);
+		code = vega_fail_nomem(err);
 		goto done;
 	}
 	struct stat st;
@@ -359,7 +359,7 @@ static int resolve(const char *path, char **out, struct vega_error *err)
 		*out = whole;
 		whole = NULL;
 	} else if (!*out) {
-		rc = vega_fail_errno(
+		code = vega_fail_errno(
 		        err, VEGA_FATAL, errno, "cannot follow '%s' to a job store", path);
 	}
 done:
@@ -367,7 +367,7 @@ done:
 	free(name);
 	free(directory);
 	free(whole);
-	return rc;
+	return code;
 }
 
 static int check_file(struct sqlite_store *store, struct vega_error *err)
@@ -400,25 +400,25 @@ static int upgrade(struct sqlite_store *store, struct vega_error *err)
 {
 	char mark[48];
 	int64_t version = 0;
-	int rc = sqlite_run(store, "BEGIN IMMEDIATE", err);
-	rc = rc ? rc : sqlite_integer(store, "PRAGMA user_version", &version, err);
-	for (; rc == 0 && version < SQLITE_SCHEMA_VERSION; version++) {
-		rc = sqlite_run(store, sqlite_upgrades[version], err);
+	int code = sqlite_run(store, "BEGIN IMMEDIATE", err);
+	code = code ? code : sqlite_integer(store, "PRAGMA user_version", &version, err);
+	for (; code == 0 && version < SQLITE_SCHEMA_VERSION; version++) {
+		code = sqlite_run(store, sqlite_upgrades[version], err);
 	}
 	snprintf(mark, sizeof mark, "PRAGMA user_version = %d", SQLITE_SCHEMA_VERSION);
-	rc = rc ? rc : sqlite_run(store, mark, err);
-	return rc ? rc : sqlite_run(store, "COMMIT", err);
+	code = code ? code : sqlite_run(store, mark, err);
+	return code ? code : sqlite_run(store, "COMMIT", err);
 }
 
 static int check_identity(struct sqlite_store *store, struct vega_error *err)
 {
 	int64_t application, version;
-	int rc = sqlite_integer(store, "PRAGMA application_id", &application, err);
-	if (rc == 0) {
-		rc = sqlite_integer(store, "PRAGMA user_version", &version, err);
+	int code = sqlite_integer(store, "PRAGMA application_id", &application, err);
+	if (code == 0) {
+		code = sqlite_integer(store, "PRAGMA user_version", &version, err);
 	}
-	if (rc) {
-		return rc;
+	if (code) {
+		return code;
 	}
 	if (application != APPLICATION_ID) {
 		return vega_fail(err, VEGA_FATAL,
@@ -442,35 +442,35 @@ static int check_identity(struct sqlite_store *store, struct vega_error *err)
 /* Durable when it returns: FULL also syncs the truncation of the rollback journal. */
 static int configure(struct sqlite_store *store, struct vega_error *err)
 {
-	int rc = sqlite_run(store,
+	int code = sqlite_run(store,
 	        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
 	        "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON",
 	        err);
-	if (rc) {
-		return rc;
+	if (code) {
+		return code;
 	}
 	sqlite3_stmt *statement = NULL;
 	const char *sql =
 	        wal_is_safe() ? "PRAGMA journal_mode = WAL" : "PRAGMA journal_mode = TRUNCATE";
 	if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK ||
 	        sqlite3_step(statement) != SQLITE_ROW) {
-		rc = sqlite_fail(store, err);
+		code = sqlite_fail(store, err);
 	} else if (!wal_is_safe() &&
 	           strcmp((const char *)sqlite3_column_text(statement, 0), "wal") == 0) {
-		rc = vega_fail(err, VEGA_UNAVAILABLE,
+		code = vega_fail(err, VEGA_UNAVAILABLE,
 		        "sqlite:%s is in use by a newer SQLite in WAL mode, which SQLite %s cannot "
 		        "share safely; stop the others, or use one SQLite for all",
 		        store->path, sqlite3_libversion());
 	}
 	sqlite3_finalize(statement);
-	return rc;
+	return code;
 }
 
 static int open_database(struct sqlite_store *store, struct vega_error *err)
 {
-	int rc = check_file(store, err);
-	if (rc) {
-		return rc;
+	int code = check_file(store, err);
+	if (code) {
+		return code;
 	}
 	int opened = sqlite3_open_v2(
 	        store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
@@ -485,31 +485,31 @@ static int open_database(struct sqlite_store *store, struct vega_error *err)
 	if (sqlite3_db_readonly(store->db, "main") == 1) {
 		return fail_code(store, SQLITE_READONLY, err);
 	}
-	rc = check_identity(store, err);
-	return rc ? rc : configure(store, err);
+	code = check_identity(store, err);
+	return code ? code : configure(store, err);
 }
 
 int sqlite_file_open(struct sqlite_store *store, const char *path, struct vega_error *err)
 {
-	int rc = resolve(path, &store->path, err);
-	if (rc) {
-		return rc;
+	int code = resolve(path, &store->path, err);
+	if (code) {
+		return code;
 	}
 	char *copy = strdup(store->path);
 	if (!copy) {
 		return vega_fail_nomem(err);
 	}
 	const char *directory = dirname(copy);
-	rc = refuse_network(directory, store->path, err);
-	if (rc == 0 && access(store->path, F_OK) != 0 && errno == ENOENT) {
-		rc = create(store->path, directory, err);
+	code = refuse_network(directory, store->path, err);
+	if (code == 0 && access(store->path, F_OK) != 0 && errno == ENOENT) {
+		code = create(store->path, directory, err);
 	}
-	if (rc == 0 && faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) != 0) {
-		rc = vega_fail_errno(err, VEGA_FATAL, errno,
+	if (code == 0 && faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) != 0) {
+		code = vega_fail_errno(err, VEGA_FATAL, errno,
 		        "cannot write beside sqlite:%s, where its journal must be", store->path);
 	}
 	free(copy);
-	return rc ? rc : open_database(store, err);
+	return code ? code : open_database(store, err);
 }
 
 void sqlite_file_close(struct sqlite_store *store)
@@ -529,16 +529,16 @@ void sqlite_file_close(struct sqlite_store *store)
 int sqlite_begin_call(struct sqlite_store *store, struct vega_error *err)
 {
 	struct stat st;
-	store->deadline = store_clock_ms() + store->timeout_ms;
+	store->deadline = monotonic_ms() + store->timeout_ms;
 	if (store->db && stat(store->path, &st) == 0 && st.st_dev == store->dev &&
 	        st.st_ino == store->ino) {
 		return 0;
 	}
 	sqlite_file_close(store);
-	int rc = open_database(store, err);
-	if (rc) {
+	int code = open_database(store, err);
+	if (code) {
 		sqlite_file_close(
 		        store); /* or the next call would take it for one that was checked */
 	}
-	return rc;
+	return code;
 }

@@ -73,10 +73,11 @@ int sqlite_rebind(struct sqlite_store *store, sqlite3_stmt *statement, struct ve
 /* 1: a row; 0: the end; negative: failed. */
 int sqlite_step(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err);
 
-/* Goes through the rows while *rc is 0: true with one at hand. False: at their end, or *rc tells.
+/* Goes through the rows while *code is 0: true with one at hand. False: at their end, or *code
+ * tells.
  */
 bool sqlite_next(
-        struct sqlite_store *store, sqlite3_stmt *statement, int *rc, struct vega_error *err);
+        struct sqlite_store *store, sqlite3_stmt *statement, int *code, struct vega_error *err);
 
 /* Steps a statement that returns no rows, once. */
 int sqlite_execute(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err);
@@ -84,8 +85,8 @@ int sqlite_execute(struct sqlite_store *store, sqlite3_stmt *statement, struct v
 /* Begins a call that writes. */
 int sqlite_begin(struct sqlite_store *store, struct vega_error *err);
 
-/* Commits when rc is 0, else rolls back what is left to roll back. */
-int sqlite_end(struct sqlite_store *store, int rc, struct vega_error *err);
+/* Commits when code is 0, else rolls back what is left to roll back. */
+int sqlite_end(struct sqlite_store *store, int code, struct vega_error *err);
 
 /* A row of a statement: the text of a struct store_row. */
 const char *sqlite_row_text(void *statement, int column);

@@ -11,19 +11,19 @@ int64_t sqlite_now_us(void)
 
 static int bind_all(sqlite3_stmt *statement, const char *letters, va_list args)
 {
-	int rc = SQLITE_OK;
-	for (int i = 1; *letters && rc == SQLITE_OK; letters++, i++) {
+	int code = SQLITE_OK;
+	for (int i = 1; *letters && code == SQLITE_OK; letters++, i++) {
 		if (*letters == 's') {
 			const char *text = va_arg(args, const char *);
-			rc = sqlite3_bind_text64(statement, i, text, text ? strlen(text) : 0,
+			code = sqlite3_bind_text64(statement, i, text, text ? strlen(text) : 0,
 			        SQLITE_STATIC, SQLITE_UTF8);
 			continue;
 		}
 		int64_t value = va_arg(args, int64_t);
-		rc = *letters == 't' && value == 0 ? sqlite3_bind_null(statement, i)
-		                                   : sqlite3_bind_int64(statement, i, value);
+		code = *letters == 't' && value == 0 ? sqlite3_bind_null(statement, i)
+		                                     : sqlite3_bind_int64(statement, i, value);
 	}
-	return rc;
+	return code;
 }
 
 /* One with this text that is not in use, or NULL. SQLite keeps the list. */
@@ -42,20 +42,20 @@ int sqlite_prepare(struct sqlite_store *store, sqlite3_stmt **statement, struct 
         const char *sql, const char *letters, ...)
 {
 	*statement = find_prepared(store, sql);
-	int rc = *statement ? SQLITE_OK
-	                    : sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
-	                              statement, NULL);
-	if (rc == SQLITE_OK) {
+	int code = *statement ? SQLITE_OK
+	                      : sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
+	                                statement, NULL);
+	if (code == SQLITE_OK) {
 		va_list args;
 		va_start(args, letters);
-		rc = bind_all(*statement, letters, args);
+		code = bind_all(*statement, letters, args);
 		va_end(args);
 	}
-	if (rc != SQLITE_OK) {
-		rc = sqlite_fail(store, err);
+	if (code != SQLITE_OK) {
+		code = sqlite_fail(store, err);
 		sqlite_release(*statement);
 		*statement = NULL;
-		return rc;
+		return code;
 	}
 	return 0;
 }
@@ -74,61 +74,61 @@ int sqlite_rebind(struct sqlite_store *store, sqlite3_stmt *statement, struct ve
 	va_list args;
 	va_start(args, letters);
 	sqlite3_reset(statement);
-	int rc = bind_all(statement, letters, args);
+	int code = bind_all(statement, letters, args);
 	va_end(args);
-	return rc == SQLITE_OK ? 0 : sqlite_fail(store, err);
+	return code == SQLITE_OK ? 0 : sqlite_fail(store, err);
 }
 
 int sqlite_step(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err)
 {
-	int rc = sqlite3_step(statement);
-	if (rc == SQLITE_ROW) {
+	int code = sqlite3_step(statement);
+	if (code == SQLITE_ROW) {
 		return 1;
 	}
-	if (rc == SQLITE_DONE) {
+	if (code == SQLITE_DONE) {
 		return 0;
 	}
-	rc = sqlite_fail(store, err);
+	code = sqlite_fail(store, err);
 	sqlite3_reset(statement);
-	return rc;
+	return code;
 }
 
 bool sqlite_next(
-        struct sqlite_store *store, sqlite3_stmt *statement, int *rc, struct vega_error *err)
+        struct sqlite_store *store, sqlite3_stmt *statement, int *code, struct vega_error *err)
 {
-	int step = *rc ? *rc : sqlite_step(store, statement, err);
+	int step = *code ? *code : sqlite_step(store, statement, err);
 	bool row = step == 1;
-	*rc = row ? 0 : step;
+	*code = row ? 0 : step;
 	return row;
 }
 
 int sqlite_begin(struct sqlite_store *store, struct vega_error *err)
 {
-	int rc = sqlite_begin_call(store, err);
-	rc = rc ? rc : sqlite_run(store, "BEGIN IMMEDIATE", err);
+	int code = sqlite_begin_call(store, err);
+	code = code ? code : sqlite_run(store, "BEGIN IMMEDIATE", err);
 	KILL_POINT(sqlite_begun);
-	return rc;
+	return code;
 }
 
-int sqlite_end(struct sqlite_store *store, int rc, struct vega_error *err)
+int sqlite_end(struct sqlite_store *store, int code, struct vega_error *err)
 {
-	if (rc == 0) {
+	if (code == 0) {
 		KILL_POINT(sqlite_commit);
-		rc = sqlite_run(store, "COMMIT", err);
+		code = sqlite_run(store, "COMMIT", err);
 		KILL_POINT(sqlite_committed);
-		return rc;
+		return code;
 	}
 	if (!sqlite3_get_autocommit(store->db)) {
 		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
 	}
-	return rc;
+	return code;
 }
 
 int sqlite_execute(struct sqlite_store *store, sqlite3_stmt *statement, struct vega_error *err)
 {
-	int rc = sqlite_step(store, statement, err);
+	int code = sqlite_step(store, statement, err);
 	sqlite3_reset(statement);
-	return rc;
+	return code;
 }
 
 const char *sqlite_row_text(void *statement, int column)

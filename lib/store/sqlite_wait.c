@@ -42,14 +42,14 @@ static void drain(int fd)
 static int look(struct sqlite_store *store, struct vega_error *err)
 {
 	int64_t version;
-	int rc = sqlite_begin_call(store, err);
-	if (rc) {
-		return rc;
+	int code = sqlite_begin_call(store, err);
+	if (code) {
+		return code;
 	}
-	store->deadline = store_clock_ms() + BUSY_MS;
-	rc = sqlite_integer(store, "PRAGMA data_version", &version, err);
-	if (rc) {
-		return (sqlite3_errcode(store->db) & 0xff) == SQLITE_BUSY ? 0 : rc;
+	store->deadline = monotonic_ms() + BUSY_MS;
+	code = sqlite_integer(store, "PRAGMA data_version", &version, err);
+	if (code) {
+		return (sqlite3_errcode(store->db) & 0xff) == SQLITE_BUSY ? 0 : code;
 	}
 	bool changed = version != store->data_version;
 	store->data_version = version;
@@ -59,13 +59,13 @@ static int look(struct sqlite_store *store, struct vega_error *err)
 int sqlite_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct vega_error *err)
 {
 	struct sqlite_store *store = (struct sqlite_store *)base;
-	uint64_t now = store_clock_ms();
+	uint64_t now = monotonic_ms();
 	uint64_t until = timeout_ms < UINT64_MAX - now ? now + timeout_ms : UINT64_MAX;
 	for (;;) {
-		int rc = look(store, err);
+		int code = look(store, err);
 		int left = store_left_ms(until);
-		if (rc || left == 0) {
-			return rc < 0 ? rc : 0;
+		if (code || left == 0) {
+			return code < 0 ? code : 0;
 		}
 		if (store->inotify < 0) {
 			store->inotify = watch(store->path);

@@ -42,12 +42,12 @@ int store_open(const char *url, unsigned timeout_ms, struct store **out, struct 
 	}
 	const struct store_driver *driver = driver_for(url);
 	/* Of what is not understood only the scheme is shown: a password may follow. */
-	int rc = driver ? driver->open(url, timeout_ms, out, err)
-	                : vega_fail(err, VEGA_USAGE,
-	                          "'%.*s' is no store; say sqlite:PATH or postgresql://…",
-	                          (int)strcspn(url, ":"), url);
+	int code = driver ? driver->open(url, timeout_ms, out, err)
+	                  : vega_fail(err, VEGA_USAGE,
+	                            "'%.*s' is no store; say sqlite:PATH or postgresql://…",
+	                            (int)strcspn(url, ":"), url);
 	free(fallback);
-	return rc;
+	return code;
 }
 
 char *store_state_path(const char *below)
@@ -239,16 +239,9 @@ unsigned store_timeout(unsigned timeout_ms)
 	return timeout_ms == 0 ? 15000 : timeout_ms < INT32_MAX ? timeout_ms : INT32_MAX;
 }
 
-uint64_t store_clock_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 int store_left_ms(uint64_t deadline)
 {
-	uint64_t now = store_clock_ms();
+	uint64_t now = monotonic_ms();
 	uint64_t left = deadline > now ? deadline - now : 0;
 	return left > INT32_MAX ? INT32_MAX : (int)left;
 }
@@ -320,13 +313,13 @@ int store_list(struct store *store, const struct store_filter *filter, store_pag
 	struct job *jobs = calloc(STORE_PAGE, sizeof *jobs);
 	bool copied = jobs && store_clean(&arena, &clean.queue) &&
 	              store_clean(&arena, &clean.submitter) && store_clean(&arena, &clean.label);
-	int rc = copied ? store_split_label(
-	                          clean.label, &arena, &page.label_key, &page.label_value, err)
-	                : vega_fail_nomem(err);
-	rc = rc ? rc : list_pages(store, &page, read, jobs, each, context, err);
+	int code = copied ? store_split_label(
+	                            clean.label, &arena, &page.label_key, &page.label_value, err)
+	                  : vega_fail_nomem(err);
+	code = code ? code : list_pages(store, &page, read, jobs, each, context, err);
 	free(jobs);
 	arena_release(&arena);
-	return rc;
+	return code;
 }
 
 struct store_worker store_read_worker(const struct store_row *row)

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "store/store.h"
 
 /*
@@ -98,9 +99,6 @@ int64_t store_span_us(uint64_t ms);
 
 /* The timeout_ms of open(): 15 s by default, and no more than PostgreSQL can hold. */
 unsigned store_timeout(unsigned timeout_ms);
-
-/* Milliseconds of CLOCK_MONOTONIC, for deadlines. */
-uint64_t store_clock_ms(void);
 
 /* What is left until a deadline, as poll() takes it. */
 int store_left_ms(uint64_t deadline);

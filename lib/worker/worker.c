@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define BLOCK_SIZE ((size_t)256 * 1024)
 #define EVENTS 64
 #define WAIT_MAX_MS 10000 /* on the store, when nothing is planned */
@@ -20,9 +22,7 @@
 
 uint64_t worker_now(void)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return boot_ms();
 }
 
 uint64_t worker_random(uint64_t limit)

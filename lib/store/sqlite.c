@@ -83,8 +83,8 @@ static int prepare_submission(
 	        "");
 	code = code ? code
 	            : sqlite_prepare(store, &s->state, err,
-	                      "INSERT INTO job_state (nr, queue, priority, due) VALUES (?, ?, ?, "
-	                      "?)",
+	                      "INSERT INTO job_state (nr, queue, priority, due)"
+	                      " VALUES (?, ?, ?, ?)",
 	                      "");
 	return code ? code
 	            : sqlite_prepare(store, &s->first, err,
@@ -243,8 +243,8 @@ static int take(struct sqlite_store *store, const struct store_claim *claim, int
 	                      " error = CASE WHEN state = 'PROCESSING' THEN"
 	                      "  printf('worker %s was lost in attempt %d', worker, attempt)"
 	                      "  ELSE error END,"
-	                      " state = 'PROCESSING', attempt = attempt + 1, lease_seq = lease_seq "
-	                      "+ 1,"
+	                      " state = 'PROCESSING', attempt = attempt + 1,"
+	                      " lease_seq = lease_seq + 1,"
 	                      " worker = ?1, lease_until = ?2, started = ?3, progress = NULL"
 	                      " WHERE nr = ?4",
 	                      "");
@@ -348,12 +348,11 @@ static int sqlite_heartbeat(struct store *base, const char *worker, struct store
 	code = store_clean(&arena, &worker) ? 0 : vega_fail_nomem(err);
 	code = code ? code
 	            : sqlite_prepare(store, &update, err,
-	                      "UPDATE job_state SET lease_until = ?1, progress = coalesce(?2, "
-	                      "progress)"
-	                      " WHERE nr = (SELECT nr FROM job WHERE id = lower(?3)) AND lease_seq "
-	                      "= ?4"
-	                      " AND state = 'PROCESSING' AND worker = ?5 RETURNING "
-	                      "cancel_requested",
+	                      "UPDATE job_state SET lease_until = ?1,"
+	                      " progress = coalesce(?2, progress)"
+	                      " WHERE nr = (SELECT nr FROM job WHERE id = lower(?3))"
+	                      " AND lease_seq = ?4 AND state = 'PROCESSING' AND worker = ?5"
+	                      " RETURNING cancel_requested",
 	                      "");
 	int64_t until = sqlite_now_us() + store_span_us(lease_ms);
 	for (size_t i = 0; code == 0 && i < count; i++) {

@@ -62,9 +62,8 @@ int sqlite_workers(struct store *base,
 	int code = sqlite_begin_call(store, err);
 	code = code ? code
 	            : sqlite_prepare(store, &statement, err,
-	                      "SELECT name, host, pid, version, started, seen, lease_ms, jobs, "
-	                      "running,"
-	                      " queues, ? FROM worker ORDER BY name",
+	                      "SELECT name, host, pid, version, started, seen, lease_ms,"
+	                      " jobs, running, queues, ? FROM worker ORDER BY name",
 	                      "i", sqlite_now_us());
 	while (!stopped && sqlite_next(store, statement, &code, err)) {
 		const struct store_row row = {.text = sqlite_row_text, .context = statement};
@@ -111,8 +110,8 @@ static int look(struct sqlite_store *store, struct store_prune *prune, int64_t *
 	code = code ? code
 	            : sqlite_prepare(store, &statement, err,
 	                      "SELECT s.nr, j.id, s.lease_seq, j.spec, r.records_uri,"
-	                      " coalesce(r.records_size, 0) FROM job_state s JOIN job j ON j.nr = "
-	                      "s.nr"
+	                      " coalesce(r.records_size, 0) FROM job_state s"
+	                      " JOIN job j ON j.nr = s.nr"
 	                      " LEFT JOIN job_result r ON r.nr = s.nr"
 	                      " WHERE s.nr > ?1 AND " SQLITE_STATE_IN(
 	                              "?2") " AND s.finished <= ?3"

@@ -2,29 +2,88 @@
 --
 --     psql -d DATABASE -f schema.sql
 --
--- Running it again changes nothing. To upgrade, stop the workers first. From versions 1 and 2 every ended
--- job is rewritten (200,000 in a second); VACUUM gives the room back. A store made by a newer VegaFS is
--- refused. lib/store/postgres.c is what reads and writes these tables, and lib/store/store.h says what they
--- promise. The end of this file says who may do what: it makes four roles, for which whoever runs it needs
--- CREATEROLE once.
+-- Running it again changes nothing and waits for nobody. To upgrade, stop the workers first. From versions 1 and 2
+-- every ended job is rewritten (200,000 in a second); VACUUM gives the room back. A store made by a newer VegaFS is
+-- refused, and so is a schema of which anything belongs to somebody else. An upgrade that cannot have the tables
+-- within 5 s gives up and names who holds them (psql -v lock_timeout=1min waits longer). After a change by hand,
+-- COMMENT ON SCHEMA vega IS NULL lets the next run make everything again.
+--
+-- lib/store/postgres_*.c read and write these tables, and lib/store/store.h says what they promise. The end of this
+-- file says who may do what: it makes four roles, for which whoever runs it needs CREATEROLE once.
 
 \set ON_ERROR_STOP on
 \set QUIET on
 SET client_min_messages = warning;
 
+\if :{?lock_timeout}
+\else
+	\set lock_timeout 5s
+\endif
+-- To be raised with every change of this file: what the comment on the schema says when all of it was done.
+\set revision 'VegaFS 3.1'
+
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL search_path = pg_catalog;
+SET LOCAL lock_timeout = :'lock_timeout';
 
 -- Two at once: the second waits and then finds its work done.
-SELECT pg_advisory_xact_lock(hashtext('vega.schema')) \g /dev/null
+DO $$
+DECLARE
+	key constant bigint := hashtext('vega.schema');
+	holder text;
+BEGIN
+	PERFORM pg_advisory_xact_lock(key);
+EXCEPTION WHEN lock_not_available THEN
+	SELECT string_agg(format('process %s of %s', l.pid, a.usename), ', ') INTO holder
+		FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+		WHERE l.granted AND l.locktype = 'advisory' AND l.objsubid = 1
+			AND l.classid::bigint = key >> 32 & 4294967295 AND l.objid::bigint = key & 4294967295;
+	RAISE lock_not_available USING
+		MESSAGE = format('another session holds the lock of schema.sql: %s', holder),
+		HINT = 'Run it again when that has ended, or end it: SELECT pg_terminate_backend(PROCESS).';
+END
+$$;
 
 CREATE SCHEMA IF NOT EXISTS vega;
+
+-- Statements below run with the rights of whoever runs this file, and would start the triggers and defaults of
+-- tables that somebody else has made; and their owner could change them later.
+DO $$
+DECLARE
+	me constant oid := (SELECT oid FROM pg_roles WHERE rolname = current_user);
+	owner constant name := (SELECT nspowner::regrole::name FROM pg_namespace WHERE nspname = 'vega');
+	strange text;
+BEGIN
+	SELECT string_agg(what, ', ' ORDER BY what) INTO strange FROM (
+		SELECT 'the schema', nspowner FROM pg_namespace WHERE nspname = 'vega'
+		UNION ALL
+		SELECT relname, relowner FROM pg_class WHERE relnamespace = 'vega'::regnamespace
+		UNION ALL
+		SELECT proname, proowner FROM pg_proc WHERE pronamespace = 'vega'::regnamespace
+		UNION ALL
+		SELECT typname, typowner FROM pg_type WHERE typnamespace = 'vega'::regnamespace
+		UNION ALL
+		SELECT 'trigger ' || tgname, proowner FROM pg_trigger
+			JOIN pg_class c ON c.oid = tgrelid JOIN pg_proc p ON p.oid = tgfoid
+			WHERE relnamespace = 'vega'::regnamespace AND pronamespace <> 'pg_catalog'::regnamespace
+		UNION ALL
+		SELECT 'the right to create in it', a.grantee
+			FROM pg_namespace, aclexplode(nspacl) a
+			WHERE nspname = 'vega' AND a.privilege_type = 'CREATE' AND a.grantee <> nspowner
+	) thing(what, owner) WHERE thing.owner <> me;
+	IF strange IS NOT NULL THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = format('the schema vega is not only that of %s: others have %s', current_user, strange),
+			HINT = format('Run schema.sql as its owner (SET ROLE %I), or REASSIGN OWNED first; if nobody knows '
+				'where it came from, DROP SCHEMA vega.', owner);
+	END IF;
+END
+$$;
 
 CREATE TABLE IF NOT EXISTS vega.schema_version (
 	version integer NOT NULL,
 	installed timestamptz NOT NULL DEFAULT now()
 );
-CREATE UNIQUE INDEX IF NOT EXISTS schema_version_one_row ON vega.schema_version ((true));
 
 DO $$
 DECLARE
@@ -41,7 +100,51 @@ BEGIN
 		RAISE 'the schema vega was made by a newer VegaFS (version %, this is 3)', found
 			USING HINT = 'Install the schema.sql of that VegaFS.';
 	END IF;
-	IF found IS NULL THEN
+END
+$$;
+
+-- Nothing is to be done where all of this file was done by this owner, for roles that are there.
+SELECT (SELECT count(*) = 1 AND max(version) = 3 FROM vega.schema_version)
+	AND coalesce(obj_description('vega'::regnamespace, 'pg_namespace') = :'revision', false)
+	AND (SELECT count(*) = 4 FROM pg_roles
+		WHERE rolname IN ('vega_submitter', 'vega_worker', 'vega_reader', 'vega_admin'))
+	AND (SELECT count(*) = 14 FROM pg_policies WHERE schemaname = 'vega' AND policyname LIKE 'vega\_%')
+	AND (SELECT bool_and(roles = ARRAY[tableowner]) FROM pg_policies JOIN pg_tables USING (schemaname, tablename)
+		WHERE schemaname = 'vega' AND policyname = 'vega_owner') AS settled \gset
+\if :settled
+	COMMIT;
+	\quit
+\endif
+
+-- Everything that is changed below is locked before anything is changed.
+DO $$
+DECLARE
+	stored regclass;
+	holders text;
+BEGIN
+	FOR stored IN SELECT to_regclass('vega.' || name)
+		FROM unnest('{schema_version,worker,job,job_state,job_result}'::text[]) name
+		WHERE to_regclass('vega.' || name) IS NOT NULL
+	LOOP
+		EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', stored);
+	END LOOP;
+EXCEPTION WHEN lock_not_available THEN
+	SELECT string_agg(DISTINCT format('process %s (%s, %s)', a.pid, a.usename,
+			coalesce(nullif(a.application_name, ''), 'a client without a name')), ', ') INTO holders
+		FROM pg_locks l JOIN pg_stat_activity a USING (pid) JOIN pg_class c ON c.oid = l.relation
+		WHERE l.granted AND l.locktype = 'relation' AND c.relnamespace = 'vega'::regnamespace
+			AND a.pid <> pg_backend_pid() AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database());
+	RAISE lock_not_available USING
+		MESSAGE = format('others use the tables of the store, and nothing was changed: %s', holders),
+		HINT = 'Stop the workers and end open transactions: SELECT pg_terminate_backend(PROCESS).';
+END
+$$;
+
+CREATE UNIQUE INDEX IF NOT EXISTS schema_version_one_row ON vega.schema_version ((true));
+
+DO $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM vega.schema_version) THEN
 		CREATE TYPE vega.state AS ENUM
 			('PENDING', 'PROCESSING', 'COMPLETED', 'FAILED', 'CANCELLED');
 	END IF;
@@ -134,7 +237,8 @@ ALTER TABLE vega.job_state
 -- looks once a statement, for a fifth of it. It runs with the rights of whoever inserts, and so refuses the
 -- state of a job that they cannot see, or that is not there yet, which would keep the job that gets this
 -- number from being stored. The snapshot must be new, or a job that is gone looks as if it were there. A
--- job is looked up by its number in any case, whatever the planner took the tables to hold.
+-- job is looked up by its number in any case, whatever the planner took the tables to hold. Workers go by the
+-- state's queue and priority, people and limits by the job's: they are the same.
 CREATE OR REPLACE FUNCTION vega.keep_together() RETURNS trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
@@ -143,9 +247,10 @@ BEGIN
 			RAISE foreign_key_violation USING MESSAGE = 'states are made in READ COMMITTED';
 		END IF;
 		IF EXISTS (SELECT FROM made WHERE
-			(SELECT j.nr FROM vega.job j WHERE j.nr = made.nr) IS NULL)
+			(SELECT j.queue = made.queue AND j.priority = made.priority FROM vega.job j WHERE j.nr = made.nr)
+				IS NOT TRUE)
 		THEN
-			RAISE foreign_key_violation USING MESSAGE = 'a state needs a job';
+			RAISE foreign_key_violation USING MESSAGE = 'a state needs a job of its queue and priority';
 		END IF;
 	ELSIF TG_OP = 'DELETE' THEN
 		DELETE FROM vega.job_state WHERE nr = OLD.nr;
@@ -306,7 +411,8 @@ CREATE POLICY vega_submit ON vega.job FOR INSERT TO vega_submitter
 -- A number that no job of this session has yet would keep the job that gets it waiting.
 GRANT SELECT ON SEQUENCE vega.job_nr_seq TO vega_submitter;
 CREATE POLICY vega_submit ON vega.job_state FOR INSERT TO vega_submitter
-	WITH CHECK (isfinite(due) AND nr <= currval('vega.job_nr_seq'));
+	WITH CHECK (due BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00'
+		AND nr <= currval('vega.job_nr_seq'));
 
 -- Cancelling: PENDING becomes CANCELLED, and PROCESSING is asked to, unless it is committed. The lease
 -- cannot be written by them, so it tells which of the two the job was.
@@ -343,6 +449,7 @@ CREATE POLICY vega_prune ON vega.job_state FOR DELETE TO vega_admin
 	USING ((SELECT j.nr FROM vega.job j WHERE j.nr = job_state.nr) IS NULL);
 CREATE POLICY vega_lock ON vega.job FOR UPDATE TO vega_admin USING (true) WITH CHECK (false);
 
+SELECT format('COMMENT ON SCHEMA vega IS %L', :'revision') \gexec
 \endif
 
 COMMIT;

@@ -184,6 +184,8 @@ static const struct attempt forbidden[] = {
                   " ('\"' || repeat('x', 17000000) || '\"')::json)"},
         {"alice", "INSERT INTO vega.job_state (nr, queue, priority, due)"
                   " SELECT nr, 'q', 0, 'infinity' FROM vega.job"},
+        {"alice", NEW_JOB("", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"
+                                  " SELECT max(nr), 'default', 0, '4713-01-01 BC' FROM vega.job"},
         /* What would stop those whose jobs get these numbers, for as long as it runs. */
         {"alice", NEW_JOB("", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"
                                   " SELECT max(nr) + 1, 'q', 0, now() FROM vega.job"},
@@ -280,6 +282,13 @@ static const char *const without_job[] = {
                 "", "") ";"
                         " INSERT INTO vega.job_state (nr, queue, priority, due)"
                         " VALUES (-5, 'q', 0, now())",
+        /* Of a job that is in another queue, or has another priority. */
+        NEW_JOB("", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"
+                        " VALUES (currval('vega.job_nr_seq'), 'trusted', 0, now())",
+        NEW_JOB("", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"
+                        " VALUES (currval('vega.job_nr_seq'), 'default', 2147483647, now())",
+        NEW_JOB("", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"
+                        " VALUES (currval('vega.job_nr_seq'), repeat('q', 100000), 0, now())",
         /* Of a job that may be gone since the transaction began. */
         "BEGIN ISOLATION LEVEL REPEATABLE READ;" NEW_JOB(
                 "", "") "; INSERT INTO vega.job_state (nr, queue, priority, due)"

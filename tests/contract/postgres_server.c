@@ -456,6 +456,78 @@ static void schema_is_idempotent(void)
 	free(said);
 }
 
+static PGconn *session(const char *database, const char *sql)
+{
+	char url[400];
+	snprintf(url, sizeof url, "%s&dbname=%s&application_name=somebody", contract_url, database);
+	PGconn *conn = PQconnectdb(url);
+	PGresult *result = PQexec(conn, sql);
+	ExecStatusType status = PQresultStatus(result);
+	ok(status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK, "%.60s %s", sql,
+	        PQerrorMessage(conn));
+	PQclear(result);
+	return conn;
+}
+
+/* Whoever makes the schema first would otherwise own what a superuser fills, or run as them. */
+static void schema_of_others_is_refused(void)
+{
+	static const char *const made[] = {
+	        /* The whole schema, with a trigger that schema.sql would fire. */
+	        "SET ROLE stranger; CREATE SCHEMA vega;"
+	        " CREATE TABLE vega.schema_version (version integer, installed timestamptz)",
+	        /* One table of it. */
+	        "CREATE SCHEMA vega; GRANT CREATE, USAGE ON SCHEMA vega TO stranger; SET ROLE "
+	        "stranger;"
+	        " CREATE TABLE vega.worker (name text); RESET ROLE;"
+	        " REVOKE ALL ON SCHEMA vega FROM stranger",
+	        /* A function that a trigger on the owner's own table runs. */
+	        "CREATE SCHEMA vega;"
+	        " CREATE FUNCTION public.theirs() RETURNS trigger LANGUAGE plpgsql"
+	        "  AS 'BEGIN RETURN NEW; END';"
+	        " ALTER FUNCTION public.theirs() OWNER TO stranger;"
+	        " CREATE TABLE vega.schema_version (version integer, installed timestamptz);"
+	        " CREATE TRIGGER theirs BEFORE INSERT ON vega.schema_version"
+	        "  FOR EACH ROW EXECUTE FUNCTION public.theirs()",
+	        /* Nothing yet, but the right to make something in time. */
+	        "CREATE SCHEMA vega; GRANT CREATE ON SCHEMA vega TO stranger",
+	};
+	run("CREATE ROLE stranger LOGIN");
+	for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
+		run("CREATE DATABASE theirs");
+		PQfinish(session("theirs", "GRANT CREATE ON DATABASE theirs TO stranger"));
+		PQfinish(session("theirs", made[i]));
+		char *said = load_schema("theirs");
+		ok(said && strstr(said, "others have"), "schema.sql refuses what others made: %s",
+		        said);
+		free(said);
+		run("DROP DATABASE theirs");
+	}
+}
+
+static void schema_waits_for_nobody(void)
+{
+	PGconn *reader = session("vega", "BEGIN; SELECT FROM vega.job");
+	char *said = load_schema("vega");
+	is_str(said, "0", "schema.sql again does not wait for a reader");
+	free(said);
+	PQfinish(session("vega", "COMMENT ON SCHEMA vega IS NULL"));
+	said = load("vega", "schema.sql -v lock_timeout=200ms");
+	ok(said && strstr(said, "nothing was changed: process") && strstr(said, "somebody"),
+	        "schema.sql names who keeps it from an upgrade: %s", said);
+	free(said);
+	PQfinish(reader);
+	said = load_schema("vega");
+	is_str(said, "0", "schema.sql makes everything again when it can");
+	free(said);
+	PGconn *holder = session("vega", "SELECT pg_advisory_lock(hashtext('vega.schema'))");
+	said = load("vega", "schema.sql -v lock_timeout=200ms");
+	ok(said && strstr(said, "holds the lock of schema.sql: process"),
+	        "schema.sql names who holds its own lock: %s", said);
+	free(said);
+	PQfinish(holder);
+}
+
 /* One result that the store refuses: nothing of the batch is stored. */
 static void finish_is_all_or_none(void)
 {
@@ -662,9 +734,9 @@ static void checks(void)
 	static void (*const all[])(void) = {survives_a_crash, keeps_its_word_over_crashes,
 	        reconnects, waits_for_a_lock, waits_without_its_lock, passes_over_what_is_locked,
 	        stands_in_line, knows_its_schema, pages_cost_what_they_hold, schema_is_idempotent,
-	        schema_is_upgraded, second_schema_is_upgraded, finish_is_all_or_none,
-	        commits_do_not_wait_long, hides_passwords, knows_mistakes, sees_what_is_granted,
-	        knows_what_is_in_doubt};
+	        schema_of_others_is_refused, schema_waits_for_nobody, schema_is_upgraded,
+	        second_schema_is_upgraded, finish_is_all_or_none, commits_do_not_wait_long,
+	        hides_passwords, knows_mistakes, sees_what_is_granted, knows_what_is_in_doubt};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i]();
 	}

@@ -120,14 +120,14 @@ static void report(struct reading *r, const char *what, int errnum, const char *
 /* Feeds the whole file; false when it could not be (reported), or need not be (stopping). */
 static bool read_whole(struct content_thread *t, struct reading *r)
 {
-	const struct backend *backend = r->entry->dir->backend;
+	struct fs_tree *tree = r->entry->dir->tree;
 	uint64_t at = 0;
 	t->files_read++;
 	while (r->fed && (at < r->meta.size || at == 0)) {
 		if (stopping(t)) {
 			return false;
 		}
-		ssize_t got = backend->read(r->file, t->buffer, READ_SIZE, at);
+		ssize_t got = tree->backend->read(tree, r->file, t->buffer, READ_SIZE, at);
 		if (got < 0) {
 			report(r, "read", (int)-got, NULL);
 			return false;
@@ -148,7 +148,7 @@ static bool read_whole(struct content_thread *t, struct reading *r)
 		return true;
 	}
 	struct file_meta after;
-	int error = backend->stat_handle(r->file, &after);
+	int error = tree->backend->stat_handle(tree, r->file, &after);
 	if (error) {
 		report(r, "stat", -error, NULL);
 		return false;
@@ -167,10 +167,10 @@ static bool read_whole(struct content_thread *t, struct reading *r)
 
 static bool read_file(struct content_thread *t, const struct walk_entry *entry, uint32_t which)
 {
-	const struct backend *backend = entry->dir->backend;
+	struct fs_tree *tree = entry->dir->tree;
 	struct reading r = {.entry = entry};
 	unsigned char results[CONTENT_OPS_MAX * OP_RESULT_MAX];
-	r.file = backend->open_file(entry->dir_handle, entry->name, &r.meta);
+	r.file = tree->backend->open_file(tree, entry->dir_handle, entry->name, &r.meta);
 	if (r.file < 0) {
 		bool other = r.file == -EINVAL;
 		report(&r, "open", other ? 0 : -r.file, other ? "no longer a regular file" : NULL);
@@ -178,7 +178,7 @@ static bool read_file(struct content_thread *t, const struct walk_entry *entry, 
 	}
 	begin_file(t, &r, which);
 	bool whole = r.begun && read_whole(t, &r);
-	backend->close(r.file);
+	tree->backend->close(tree, r.file);
 	if (end_file(t, &r, whole, results)) {
 		dir_results_add(t->results, results_of(t, entry->dir), &r.meta, results);
 	}
@@ -217,7 +217,7 @@ bool content_file(struct content_thread *t, const struct walk_entry *entry)
 void content_enter(struct content_thread *t, struct walk_dir *dir, int dir_handle)
 {
 	if (t->results) {
-		dir_results_enter(t->results, results_of(t, dir), dir->backend, dir_handle);
+		dir_results_enter(t->results, results_of(t, dir), dir->tree, dir_handle);
 	}
 }
 

@@ -346,17 +346,17 @@ void dir_results_leave(struct dir_results_thread *t, struct dir_results *d)
 /* --- Entering --- */
 
 /* What the key and the records need to know of the directory. */
-static bool identify(struct dir_results_thread *t, struct dir_results *d,
-        const struct backend *backend, int handle)
+static bool identify(
+        struct dir_results_thread *t, struct dir_results *d, struct fs_tree *tree, int handle)
 {
 	struct file_meta meta;
-	if (!backend->identity || backend->stat_handle(handle, &meta) != 0) {
+	if (!tree->backend->identity || tree->backend->stat_handle(tree, handle, &meta) != 0) {
 		return false;
 	}
 	if (!t->entered || t->dev != meta.dev) {
 		t->entered = true;
 		t->dev = meta.dev;
-		t->identity = backend->identity(handle, t->file_system);
+		t->identity = tree->backend->identity(tree, handle, t->file_system);
 	}
 	d->dev = meta.dev;
 	d->ino = meta.ino;
@@ -365,10 +365,10 @@ static bool identify(struct dir_results_thread *t, struct dir_results *d,
 	return t->identity >= 0;
 }
 
-void dir_results_enter(struct dir_results_thread *t, struct dir_results *d,
-        const struct backend *backend, int handle)
+void dir_results_enter(
+        struct dir_results_thread *t, struct dir_results *d, struct fs_tree *tree, int handle)
 {
-	if (!t->connection || !identify(t, d, backend, handle) ||
+	if (!t->connection || !identify(t, d, tree, handle) ||
 	        pthread_mutex_init(&d->lock, NULL) != 0) {
 		return;
 	}

@@ -53,7 +53,7 @@ void dir_results_thread_free(struct dir_results_thread *thread);
 
 /* Once a directory, before the others. */
 void dir_results_enter(struct dir_results_thread *thread, struct dir_results *results,
-        const struct backend *backend, int dir_handle);
+        struct fs_tree *tree, int dir_handle);
 
 /* The result for a file that is still as it was; needs DIR_RESULTS_META. Any thread. */
 #define DIR_RESULTS_META (META_SIZE | META_MTIME | META_CTIME | META_IDENTITY)

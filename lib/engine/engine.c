@@ -33,6 +33,7 @@ struct run {
 	atomic_bool memory_ended; /* of what is limited */
 	struct sink *sink;        /* NULL during the planning pass */
 	bool receipt;             /* it will be seen */
+	struct fs_trees *trees;
 	struct walk *walk;
 	struct growth growth;
 	pthread_mutex_t message_lock;
@@ -131,7 +132,7 @@ static void show_progress(struct run *run, struct engine_progress *progress)
 {
 	pthread_mutex_lock(&run->message_lock);
 	if (!run->expected_asked) {
-		run->expected = expected_entries(run->spec, walk_roots(run->walk));
+		run->expected = expected_entries(run->spec, run->walk);
 		run->expected_asked = true;
 	}
 	progress->expected = run->expected;
@@ -429,7 +430,7 @@ static unsigned team_within(const struct run *run, unsigned threads)
 /* Under a ceiling, threads whose number depends on the disk would make its success depend on it. */
 static struct team choose_size(const struct run *run)
 {
-	struct team team = team_for(run->spec);
+	struct team team = team_for(run->spec, run->trees);
 	team.most = run->config->memory_limited ? team.begin : team.most;
 	return team;
 }
@@ -457,6 +458,7 @@ static struct walk_config walk_settings(struct run *run)
 {
 	struct walk_config config = {
 	        .spec = run->spec,
+	        .trees = run->trees,
 	        .allowed = run->config->allowed,
 	        .slow_entries = run->content.op_count > 0,
 	        .slice = limited_slice(run->spec),
@@ -764,13 +766,20 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 	                .stop = config->stop},
 	};
 	run.receipt = config->format->whole_summary;
-	fs_limit(spec->max_iops.set ? spec->max_iops.value : 0, config->stop);
+	const struct fs_setting setting = {.roots = &spec->roots,
+	        .given = config->tree,
+	        .max_iops = spec->max_iops.set ? spec->max_iops.value : 0,
+	        .stop = config->stop};
+	int code = fs_trees_new(&setting, &run.trees, err);
+	if (code) {
+		return code;
+	}
 	choose_ops(&run);
 	if (config->verbose) {
 		struct team team = choose_size(&run);
-		team_tell(spec, &team, tell, &run);
+		team_tell(spec, run.trees, &team, tell, &run);
 	}
-	int code = open_ops(&run, err);
+	code = open_ops(&run, err);
 	if (!code && run.content.op_count > 0) {
 		code = cache_open(config->cache_url, &run.cache, err);
 	}
@@ -786,6 +795,7 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 		code = judge_limits(&run, code, err);
 	}
 	walk_free(run.walk);
+	fs_trees_free(run.trees);
 	buf_release(&run.first_error);
 	if (run.cache) {
 		run.cache->backend->close(run.cache);
@@ -798,30 +808,41 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 	return code;
 }
 
+static int open_and_close_root(const struct spec *spec, const struct fs_trees *trees, size_t index,
+        const struct strlist *allowed, struct vega_error *err)
+{
+	struct fs_tree *tree = fs_tree_at(trees, index);
+	const char *root = spec->roots.items[index];
+	struct file_meta meta;
+	char *name = NULL;
+	int handle = tree->backend->open_root(tree, root, allowed, &meta, &name);
+	free(name);
+	if (handle < 0) {
+		return vega_fail_errno(err, VEGA_USAGE, -handle, "%s", root);
+	}
+	tree->backend->close(tree, handle);
+	return 0;
+}
+
 int engine_check(const struct spec *spec, const struct strlist *allowed, struct vega_error *err)
 {
-	struct walk_config config = {
-	        .spec = spec, .allowed = allowed, .threads = 1, .visitor = &run_visitor};
-	struct walk *walk;
-	int code = walk_new(&config, &walk, err);
+	struct fs_trees *trees = NULL;
+	const struct fs_setting setting = {.roots = &spec->roots};
+	int code = fs_trees_new(&setting, &trees, err);
 	if (code) {
 		return code;
 	}
+	const struct walk_config config = {.spec = spec,
+	        .trees = trees,
+	        .allowed = allowed,
+	        .threads = 1,
+	        .visitor = &run_visitor};
+	struct walk *walk = NULL;
+	code = walk_new(&config, &walk, err);
 	walk_free(walk);
 	for (size_t i = 0; i < spec->roots.count && !code; i++) {
-		const struct backend *backend;
-		struct file_meta meta;
-		char *name = NULL;
-		code = backend_for(spec->roots.items[i], &backend, err);
-		int handle =
-		        code ? -1 : backend->open_root(spec->roots.items[i], allowed, &meta, &name);
-		if (!code && handle < 0) {
-			code = vega_fail_errno(
-			        err, VEGA_USAGE, -handle, "%s", spec->roots.items[i]);
-		} else if (!code) {
-			backend->close(handle);
-		}
-		free(name);
+		code = open_and_close_root(spec, trees, i, allowed, err);
 	}
+	fs_trees_free(trees);
 	return code;
 }

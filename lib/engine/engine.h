@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "fs/backend.h"
 #include "fs/stage.h"
 #include "record/format.h"
 #include "spec/spec.h"
@@ -22,6 +23,7 @@ struct engine_config {
 	const struct format *format;
 	struct format_options options;
 	int fd;                        /* where the records go: 1 */
+	struct fs_tree *tree;          /* of all roots, for tests; NULL: each by its scheme */
 	const struct strlist *allowed; /* --allow-root; NULL or empty: anywhere */
 	const char *cache_url;         /* NULL: none */
 	const struct stage *stage;     /* output goes there, for engine_publish(); NULL: at once to

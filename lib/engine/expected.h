@@ -5,15 +5,13 @@
 #include <stdint.h>
 
 #include "spec/spec.h"
+#include "walk/walk.h"
 
 /*
- * The inodes in use of the file systems that the roots, as walked, are: an entry is one, but for
- * further names of hard links. 0 when that says nothing: a root is not where a whole file system of
- * this machine is mounted, other ones are mounted below it and the walk enters them, the file
- * system does not count (btrfs has no table of inodes, overlayfs shows the count of its upper
- * layer), or exclusions or --max-depth leave an unknown part out. Predicates do not: what they pass
- * over was seen.
+ * The sum of what the trees say of the roots, as walked. 0 when one of them does not know, or when
+ * exclusions or --max-depth leave an unknown part out. Predicates do not: what they pass over was
+ * seen.
  */
-uint64_t expected_entries(const struct spec *spec, const struct strlist *roots);
+uint64_t expected_entries(const struct spec *spec, const struct walk *walk);
 
 #endif

@@ -4,8 +4,6 @@
 
 #include "base/escape.h"
 #include "base/parse.h"
-#include "fs/medium.h"
-#include "fs/mount.h"
 
 #define ROOTS_ASKED 64 /* of thousands, from --files0-from say: the walk should begin, too */
 
@@ -40,7 +38,14 @@ unsigned team_most(const struct spec *spec)
 	return most;
 }
 
-struct team team_for(const struct spec *spec)
+static enum medium root_medium(
+        const struct spec *spec, const struct fs_trees *trees, size_t root, struct buf *name)
+{
+	struct fs_tree *tree = fs_tree_at(trees, root);
+	return tree->backend->medium(tree, spec->roots.items[root], name);
+}
+
+struct team team_for(const struct spec *spec, const struct fs_trees *trees)
 {
 	struct team team = {0};
 	unsigned one_each = processors();
@@ -50,7 +55,7 @@ struct team team_for(const struct spec *spec)
 	}
 	bool grows = !spec->max_iops.set; /* else it waits for its turn */
 	for (size_t i = 0; i < spec->roots.count && i < ROOTS_ASKED; i++) {
-		enum medium medium = medium_of(spec->roots.items[i]);
+		enum medium medium = root_medium(spec, trees, i, NULL);
 		unsigned first = medium_threads(medium, one_each);
 		unsigned most = medium_threads_waiting(medium, one_each);
 		team.begin = first > team.begin ? first : team.begin;
@@ -81,19 +86,16 @@ static const char *reason(const struct spec *spec, enum medium medium)
 	}
 }
 
-void team_tell(const struct spec *spec, const struct team *team,
+void team_tell(const struct spec *spec, const struct fs_trees *trees, const struct team *team,
         void (*line)(void *context, const char *text), void *context)
 {
 	for (size_t i = 0; i < spec->roots.count; i++) {
 		const char *root = spec->roots.items[i];
-		struct buf text = BUF_INIT;
-		struct mount mount;
-		enum medium medium = medium_of(root);
+		struct buf text = BUF_INIT, name = BUF_INIT;
+		enum medium medium = root_medium(spec, trees, i, &name);
 		unsigned threads = fixed(spec) ? team->begin : medium_threads(medium, processors());
-		const char *type =
-		        mount_find(root, &mount) == 0 ? mount.type : "unknown file system";
 		escape_terminal(&text, root, strlen(root));
-		buf_printf(&text, ": %s, ", type);
+		buf_printf(&text, ": %s, ", buf_cstr(&name) ? name.data : "");
 		format_counted(&text, threads, "thread", "threads");
 		buf_printf(&text, " (%s", reason(spec, medium));
 		if (team->most > team->begin) {
@@ -103,7 +105,7 @@ void team_tell(const struct spec *spec, const struct team *team,
 		if (buf_cstr(&text)) {
 			line(context, text.data);
 		}
-		mount_release(&mount);
+		buf_release(&name);
 		buf_release(&text);
 	}
 }

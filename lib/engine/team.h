@@ -2,6 +2,7 @@
 #ifndef VEGA_ENGINE_TEAM_H
 #define VEGA_ENGINE_TEAM_H
 
+#include "fs/backend.h"
 #include "spec/spec.h"
 
 struct team {
@@ -17,10 +18,10 @@ unsigned team_most(const struct spec *spec);
  * --threads, else the largest of what suits the first roots; with transform, which computes more
  * than it waits, one a processor. `most` is more than `begin` only when that suits all of them.
  */
-struct team team_for(const struct spec *spec);
+struct team team_for(const struct spec *spec, const struct fs_trees *trees);
 
 /* A line a root: what it lies on, and how many threads that makes. */
-void team_tell(const struct spec *spec, const struct team *team,
+void team_tell(const struct spec *spec, const struct fs_trees *trees, const struct team *team,
         void (*line)(void *context, const char *text), void *context);
 
 #endif

@@ -1,22 +1,27 @@
 /*
- * Backends: where entries come from. One file a backend, one table (backends[]).
+ * Trees: where entries come from. A backend is the code for one kind (one file per backend, one
+ * table, backends[]); a tree is an instance of it, which every slot is given first. What a tree
+ * knows (connections, credentials, an open archive) is behind its struct fs_tree.
  *
  * Everything is called per batch, never per entry: the local backend keeps its own getdents and
- * statx loops. A handle is a small non-negative int that names an open directory or file (for
- * local: a descriptor); negative results are -errno. Every slot may be called by any thread at
- * once, on the same handle too, except that list() on one directory is serial. No slot follows a
- * symbolic link unless it says so.
+ * statx loops. A handle is a small non-negative int that names an open directory or file of its
+ * tree (for local: a descriptor); negative results are -errno. Every slot may be called by any
+ * thread at once, on the same handle too, except that list() on one directory is serial. No slot
+ * follows a symbolic link unless it says so.
  */
 #ifndef VEGA_FS_BACKEND_H
 #define VEGA_FS_BACKEND_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/strlist.h"
+#include "fs/medium.h"
 #include "record/meta.h"
 
 struct fs_entry {
@@ -53,9 +58,39 @@ enum fs_caps {
 	FS_ORDERED = 4,     /* listings are in bytewise order */
 };
 
+struct backend;
+
+struct fs_tree {
+	const struct backend *backend;
+	unsigned caps; /* enum fs_caps */
+};
+
 struct backend {
 	const char *scheme; /* "file" */
-	unsigned caps;
+
+	/*
+	 * The tree that a root lies in, for one run: cheap, nothing is opened and nobody is asked.
+	 * Roots may share one; each call is matched by one of tree_free(). 0 or a negative code.
+	 */
+	int (*tree_new)(const char *root, struct fs_tree **out, struct vega_error *err);
+	void (*tree_free)(struct fs_tree *tree);
+
+	/*
+	 * The root's path in a form, ending in '/', with which the path of whatever lies in it
+	 * begins: for local, resolved. open_root() takes that and what it begins with up to a '/',
+	 * too. NULL when there is none (the root cannot be reached: opening it says why), else for
+	 * the caller to free.
+	 */
+	char *(*resolve)(struct fs_tree *tree, const char *root);
+
+	/* What the root lies on. Appends the name of that ("ext4") to `name`, unless it is NULL. */
+	enum medium (*medium)(struct fs_tree *tree, const char *root, struct buf *name);
+
+	/*
+	 * About how many entries a walk of the root sees that leaves nothing out but, with
+	 * one_file_system, other file systems; 0: not known.
+	 */
+	uint64_t (*expect)(struct fs_tree *tree, const char *root, bool one_file_system);
 
 	/*
 	 * Open a root. A symbolic link that is itself the root is followed (as du -D and find -H
@@ -65,31 +100,32 @@ struct backend {
 	 * stores NULL in *name. Anything else (a link that leads nowhere too): returns the handle
 	 * of its directory, and *name is its name in there, for the caller to free.
 	 */
-	int (*open_root)(const char *path, const struct strlist *allowed, struct file_meta *meta,
-	        char **name);
+	int (*open_root)(struct fs_tree *tree, const char *path, const struct strlist *allowed,
+	        struct file_meta *meta, char **name);
 
 	/* Open a directory below parent for listing. META_ALL of it in *meta when that is not
 	 * NULL. */
-	int (*open_dir)(int parent, const char *name, struct file_meta *meta);
+	int (*open_dir)(struct fs_tree *tree, int parent, const char *name, struct file_meta *meta);
 
 	/*
 	 * Fill the batch with the next entries, without "." and "..", names only (type and ino
 	 * where known). Never mixes two reads: when the cursor has entries left they come first. 0,
 	 * or -errno (what was listed before it stays valid).
 	 */
-	int (*list)(int dir, struct fs_cursor *cursor, struct fs_batch *batch);
+	int (*list)(
+	        struct fs_tree *tree, int dir, struct fs_cursor *cursor, struct fs_batch *batch);
 
 	/* Fill meta for entries [from, to), the fields in `want`, and the type; failures go to
 	 * entry.error. */
-	void (*stat)(int dir, struct fs_entry *entry, struct file_meta *meta, unsigned from,
-	        unsigned to, unsigned want);
+	void (*stat)(struct fs_tree *tree, int dir, struct fs_entry *entry, struct file_meta *meta,
+	        unsigned from, unsigned to, unsigned want);
 
 	/* Open a regular file for reading; META_ALL of what was really opened. -EINVAL when it is
 	 * no regular file. Never blocks on a FIFO. */
-	int (*open_file)(int dir, const char *name, struct file_meta *meta);
+	int (*open_file)(struct fs_tree *tree, int dir, const char *name, struct file_meta *meta);
 
 	/* Bytes read (0 at the end), or -errno. */
-	ssize_t (*read)(int file, void *bytes, size_t len, uint64_t offset);
+	ssize_t (*read)(struct fs_tree *tree, int file, void *bytes, size_t len, uint64_t offset);
 
 	/*
 	 * Names the file system that an open directory lies in, for the keys of caches: the same
@@ -99,18 +135,36 @@ struct backend {
 	 * without its ctime (FAT, FUSE, images), so that nothing read from there may be kept. The
 	 * slot is NULL where that holds for all of the backend.
 	 */
-	int (*identity)(int dir, uint64_t id[2]);
+	int (*identity)(struct fs_tree *tree, int dir, uint64_t id[2]);
 
 	/* META_ALL of an open file or directory, now. */
-	int (*stat_handle)(int handle, struct file_meta *meta);
+	int (*stat_handle)(struct fs_tree *tree, int handle, struct file_meta *meta);
 
-	void (*close)(int handle);
+	void (*close)(struct fs_tree *tree, int handle);
 };
 
 extern const struct backend fs_local;
 extern const struct backend *const backends[]; /* NULL-terminated */
 
-/* By the root's scheme; what has none is local. VEGA_USAGE for an unknown scheme. */
-int backend_for(const char *root, const struct backend **backend, struct vega_error *err);
+/* The file system of this machine: it keeps nothing, so there is one. */
+extern struct fs_tree fs_local_tree;
+
+/* The trees of one run's roots. Read by all threads. */
+struct fs_trees;
+
+struct fs_setting {
+	const struct strlist *roots;
+	struct fs_tree *given; /* the tree of all roots, whatever they are; NULL: each by its
+	                          scheme, and local where there is none */
+	uint64_t max_iops; /* a ceiling on their calls, taken together (fs/limited.h); 0: none */
+	const atomic_int *stop; /* non-zero ends waiting for it; may be NULL */
+};
+
+/* Opens nothing. VEGA_USAGE for an unknown scheme. */
+int fs_trees_new(const struct fs_setting *setting, struct fs_trees **out, struct vega_error *err);
+void fs_trees_free(struct fs_trees *trees);
+
+/* Of the root of that index. */
+struct fs_tree *fs_tree_at(const struct fs_trees *trees, size_t root);
 
 #endif

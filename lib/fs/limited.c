@@ -1,5 +1,8 @@
+/* The tree that --max-iops puts in front of others: every call waits for its turn. */
 #include "fs/limited.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -7,42 +10,56 @@
 
 #define SLEEP_NS ((uint64_t)20 * 1000000) /* how soon a stop is seen */
 
-static struct {
-	uint64_t per_second; /* 0: no ceiling */
+struct fs_ceiling {
+	uint64_t per_second;
 	const atomic_int *stop;
 	struct rate rate;
-	unsigned serial; /* of this ceiling: loans of an earlier one are void */
-} ceiling;
+	unsigned serial; /* loans of another ceiling are void */
+};
 
-/* Turns that this thread has taken and not used. */
+struct limited {
+	struct fs_tree tree;
+	struct fs_tree *behind;
+	struct fs_ceiling *ceiling;
+};
+
+/* Turns that this thread has taken and not used, and of which ceiling. */
 static _Thread_local struct {
 	uint64_t left;
 	unsigned serial;
 } loan;
 
-void fs_limit(uint64_t per_second, const atomic_int *stop)
+struct fs_ceiling *fs_ceiling_new(uint64_t per_second, const atomic_int *stop)
 {
-	ceiling.per_second = per_second;
-	ceiling.stop = stop;
-	ceiling.serial++;
-	if (per_second) {
-		rate_init(&ceiling.rate, per_second, monotonic_ns());
+	static atomic_uint last_serial;
+	struct fs_ceiling *ceiling = malloc(sizeof *ceiling);
+	if (ceiling) {
+		*ceiling = (struct fs_ceiling){.per_second = per_second,
+		        .stop = stop,
+		        .serial = atomic_fetch_add(&last_serial, 1) + 1};
+		rate_init(&ceiling->rate, per_second, monotonic_ns());
 	}
+	return ceiling;
 }
 
-const struct backend *fs_here(void)
+void fs_ceiling_free(struct fs_ceiling *ceiling)
 {
-	return ceiling.per_second ? &fs_limited : &fs_local;
+	free(ceiling);
 }
 
-static bool stopping(void)
+static inline struct limited *limited(struct fs_tree *tree)
 {
-	return ceiling.stop && atomic_load_explicit(ceiling.stop, memory_order_relaxed);
+	return (struct limited *)(void *)tree;
 }
 
-static void sleep_until(uint64_t due)
+static bool stopping(const struct fs_ceiling *ceiling)
 {
-	for (uint64_t now; (now = monotonic_ns()) < due && !stopping();) {
+	return ceiling->stop && atomic_load_explicit(ceiling->stop, memory_order_relaxed);
+}
+
+static void sleep_until(const struct fs_ceiling *ceiling, uint64_t due)
+{
+	for (uint64_t now; (now = monotonic_ns()) < due && !stopping(ceiling);) {
 		uint64_t until = due - now < SLEEP_NS ? due : now + SLEEP_NS;
 		const struct timespec at = {.tv_sec = (time_t)(until / 1000000000u),
 		        .tv_nsec = (long)(until % 1000000000u)};
@@ -50,89 +67,118 @@ static void sleep_until(uint64_t due)
 	}
 }
 
-/* Wait until so many calls may be made. */
-static void wait_for(uint64_t calls)
+/* Wait until so many calls may be made, and return the tree to make them to. */
+static struct fs_tree *wait_for(struct fs_tree *tree, uint64_t calls)
 {
-	if (loan.serial != ceiling.serial) {
-		loan.serial = ceiling.serial;
+	struct fs_ceiling *ceiling = limited(tree)->ceiling;
+	if (loan.serial != ceiling->serial) {
+		loan.serial = ceiling->serial;
 		loan.left = 0;
 	}
-	if (loan.left < calls && !stopping()) {
-		uint64_t lent = ceiling.per_second / 100;
+	if (loan.left < calls && !stopping(ceiling)) {
+		uint64_t lent = ceiling->per_second / 100;
 		lent = lent < LIMITED_LOAN ? lent : LIMITED_LOAN;
 		uint64_t wanted = calls - loan.left;
 		wanted = wanted > lent ? wanted : lent;
-		sleep_until(rate_take(&ceiling.rate, wanted, monotonic_ns()));
+		sleep_until(ceiling, rate_take(&ceiling->rate, wanted, monotonic_ns()));
 		loan.left += wanted;
 	}
 	loan.left -= loan.left < calls ? loan.left : calls;
+	return limited(tree)->behind;
 }
 
-static int limited_open_root(
-        const char *path, const struct strlist *allowed, struct file_meta *meta, char **name)
+static char *limited_resolve(struct fs_tree *tree, const char *root)
 {
-	wait_for(2);
-	return fs_local.open_root(path, allowed, meta, name);
+	struct fs_tree *behind = limited(tree)->behind;
+	return behind->backend->resolve(behind, root);
 }
 
-static int limited_open_dir(int parent, const char *name, struct file_meta *meta)
+static enum medium limited_medium(struct fs_tree *tree, const char *root, struct buf *name)
 {
-	wait_for(meta ? 2 : 1);
-	return fs_local.open_dir(parent, name, meta);
+	struct fs_tree *behind = limited(tree)->behind;
+	return behind->backend->medium(behind, root, name);
+}
+
+static uint64_t limited_expect(struct fs_tree *tree, const char *root, bool one_file_system)
+{
+	struct fs_tree *behind = limited(tree)->behind;
+	return behind->backend->expect(behind, root, one_file_system);
+}
+
+static int limited_open_root(struct fs_tree *tree, const char *path, const struct strlist *allowed,
+        struct file_meta *meta, char **name)
+{
+	struct fs_tree *behind = wait_for(tree, 2);
+	return behind->backend->open_root(behind, path, allowed, meta, name);
+}
+
+static int limited_open_dir(
+        struct fs_tree *tree, int parent, const char *name, struct file_meta *meta)
+{
+	struct fs_tree *behind = wait_for(tree, meta ? 2 : 1);
+	return behind->backend->open_dir(behind, parent, name, meta);
 }
 
 /* What is left of the last read costs nothing. */
-static int limited_list(int dir, struct fs_cursor *cursor, struct fs_batch *batch)
+static int limited_list(
+        struct fs_tree *tree, int dir, struct fs_cursor *cursor, struct fs_batch *batch)
 {
-	if (cursor->at == cursor->filled) {
-		wait_for(1);
-	}
-	return fs_local.list(dir, cursor, batch);
+	struct fs_tree *behind = wait_for(tree, cursor->at == cursor->filled);
+	return behind->backend->list(behind, dir, cursor, batch);
 }
 
-static void limited_stat(int dir, struct fs_entry *entry, struct file_meta *meta, unsigned from,
-        unsigned to, unsigned want)
+static void limited_stat(struct fs_tree *tree, int dir, struct fs_entry *entry,
+        struct file_meta *meta, unsigned from, unsigned to, unsigned want)
 {
 	unsigned calls = 0;
 	for (unsigned i = from; i < to; i++) {
 		calls += entry[i].error != FS_SKIP_STAT;
 	}
-	wait_for(calls);
-	fs_local.stat(dir, entry, meta, from, to, want);
+	struct fs_tree *behind = wait_for(tree, calls);
+	behind->backend->stat(behind, dir, entry, meta, from, to, want);
 }
 
-static int limited_open_file(int dir, const char *name, struct file_meta *meta)
+static int limited_open_file(
+        struct fs_tree *tree, int dir, const char *name, struct file_meta *meta)
 {
-	wait_for(2);
-	return fs_local.open_file(dir, name, meta);
+	struct fs_tree *behind = wait_for(tree, 2);
+	return behind->backend->open_file(behind, dir, name, meta);
 }
 
-static ssize_t limited_read(int file, void *bytes, size_t len, uint64_t offset)
+static ssize_t limited_read(
+        struct fs_tree *tree, int file, void *bytes, size_t len, uint64_t offset)
 {
-	wait_for(1);
-	return fs_local.read(file, bytes, len, offset);
+	struct fs_tree *behind = wait_for(tree, 1);
+	return behind->backend->read(behind, file, bytes, len, offset);
 }
 
-static int limited_identity(int dir, uint64_t id[2])
+static int limited_identity(struct fs_tree *tree, int dir, uint64_t id[2])
 {
-	wait_for(2);
-	return fs_local.identity(dir, id);
+	if (!limited(tree)->behind->backend->identity) {
+		return -ENOTSUP;
+	}
+	struct fs_tree *behind = wait_for(tree, 2);
+	return behind->backend->identity(behind, dir, id);
 }
 
-static int limited_stat_handle(int handle, struct file_meta *meta)
+static int limited_stat_handle(struct fs_tree *tree, int handle, struct file_meta *meta)
 {
-	wait_for(1);
-	return fs_local.stat_handle(handle, meta);
+	struct fs_tree *behind = wait_for(tree, 1);
+	return behind->backend->stat_handle(behind, handle, meta);
 }
 
-static void limited_close(int handle)
+static void limited_close(struct fs_tree *tree, int handle)
 {
-	fs_local.close(handle);
+	struct fs_tree *behind = limited(tree)->behind;
+	behind->backend->close(behind, handle);
 }
 
-const struct backend fs_limited = {
-        .scheme = "file",
-        .caps = FS_HAS_TYPES | FS_RANDOM_READ,
+/* No row of backends[], so there is nothing to make one by: fs_limited_new() does. */
+static const struct backend fs_limited = {
+        .scheme = "",
+        .resolve = limited_resolve,
+        .medium = limited_medium,
+        .expect = limited_expect,
         .open_root = limited_open_root,
         .open_dir = limited_open_dir,
         .list = limited_list,
@@ -143,3 +189,25 @@ const struct backend fs_limited = {
         .stat_handle = limited_stat_handle,
         .close = limited_close,
 };
+
+struct fs_tree *fs_limited_new(struct fs_tree *behind, struct fs_ceiling *ceiling)
+{
+	struct limited *front = malloc(sizeof *front);
+	if (!front) {
+		return NULL;
+	}
+	*front = (struct limited){.tree = {.backend = &fs_limited, .caps = behind->caps},
+	        .behind = behind,
+	        .ceiling = ceiling};
+	return &front->tree;
+}
+
+void fs_limited_free(struct fs_tree *tree)
+{
+	free(limited(tree));
+}
+
+struct fs_tree *fs_limited_behind(const struct fs_tree *tree)
+{
+	return ((const struct limited *)(const void *)tree)->behind;
+}

@@ -1,10 +1,11 @@
 /*
- * A ceiling on the calls to the local file system, for all threads of the process: a backend in
- * front of fs_local, whose every call waits for its turn. A walk without a ceiling uses fs_local
- * itself, and pays nothing.
+ * A ceiling on the calls to trees, for all threads of a run: a tree in front of a tree, whose every
+ * call waits for its turn and goes to the tree behind. A run without a ceiling has no such tree in
+ * the way, and pays nothing.
  *
- * What counts is each getdents64, open, statx, fstatfs and read, those that fail and the last,
- * empty ones too: opening a file is two (open and statx), and so is a root. Closing is free.
+ * What counts, named by what the local tree does, is each getdents64, open, statx, fstatfs and
+ * read, those that fail and the last, empty ones too: opening a file is two (open and statx), and
+ * so is a root. Closing is free, and so is what is asked of a root's path alone.
  *
  * A thread takes the turns of a batch at once, and at a high rate some on loan for the next calls
  * (10 ms' worth, at most LIMITED_LOAN), so the word that all threads share is not on the way of
@@ -20,15 +21,18 @@
 
 #define LIMITED_LOAN 64
 
-/*
- * From now on, backend_for() gives fs_limited where it gave fs_local; per_second 0: no longer. Not
- * while a walk runs. `stop` may be NULL.
- */
-void fs_limit(uint64_t per_second, const atomic_int *stop);
+/* One rate, which any number of trees share. */
+struct fs_ceiling;
 
-/* What reads paths of this machine: fs_limited, or without a ceiling fs_local. */
-const struct backend *fs_here(void);
+/* `stop` may be NULL. NULL: no memory. To be freed after the trees that share it. */
+struct fs_ceiling *fs_ceiling_new(uint64_t per_second, const atomic_int *stop);
+void fs_ceiling_free(struct fs_ceiling *ceiling);
 
-extern const struct backend fs_limited;
+/* A tree in front of `behind`, which stays the caller's. NULL: no memory. */
+struct fs_tree *fs_limited_new(struct fs_tree *behind, struct fs_ceiling *ceiling);
+void fs_limited_free(struct fs_tree *tree);
+
+/* The tree behind. */
+struct fs_tree *fs_limited_behind(const struct fs_tree *tree);
 
 #endif

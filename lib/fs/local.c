@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -56,8 +57,9 @@ static int stat_at(int dir, const char *name, int flags, unsigned mask, struct f
 	return 0;
 }
 
-static int local_stat_handle(int handle, struct file_meta *meta)
+static int local_stat_handle(struct fs_tree *tree, int handle, struct file_meta *meta)
 {
+	(void)tree;
 	return stat_at(handle, "", AT_EMPTY_PATH, STATX_BASIC_STATS, meta);
 }
 
@@ -129,13 +131,13 @@ static int open_parent(const char *path, const struct strlist *allowed, char **n
 	return fd;
 }
 
-static int local_open_root(
-        const char *path, const struct strlist *allowed, struct file_meta *meta, char **name)
+static int local_open_root(struct fs_tree *tree, const char *path, const struct strlist *allowed,
+        struct file_meta *meta, char **name)
 {
 	*name = NULL;
 	int fd = open_beneath(path, allowed, OPEN_DIRECTORY);
 	if (fd >= 0) {
-		int error = local_stat_handle(fd, meta);
+		int error = local_stat_handle(tree, fd, meta);
 		if (error) {
 			close(fd);
 			return error;
@@ -161,13 +163,14 @@ static int local_open_root(
 	return fd;
 }
 
-static int local_open_dir(int parent, const char *name, struct file_meta *meta)
+static int local_open_dir(
+        struct fs_tree *tree, int parent, const char *name, struct file_meta *meta)
 {
 	int fd = openat(parent, name, OPEN_DIRECTORY | O_NOFOLLOW);
 	if (fd < 0) {
 		return -errno;
 	}
-	int error = meta ? local_stat_handle(fd, meta) : 0;
+	int error = meta ? local_stat_handle(tree, fd, meta) : 0;
 	if (error) {
 		close(fd);
 		return error;
@@ -180,8 +183,10 @@ static inline bool dot_or_dot_dot(const char *name)
 	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
-static int local_list(int dir, struct fs_cursor *cursor, struct fs_batch *batch)
+static int local_list(
+        struct fs_tree *tree, int dir, struct fs_cursor *cursor, struct fs_batch *batch)
 {
+	(void)tree;
 	batch->count = 0;
 	batch->end = false;
 	if (cursor->at == cursor->filled) {
@@ -227,9 +232,10 @@ static unsigned statx_mask(unsigned want)
 	return mask;
 }
 
-static void local_stat(int dir, struct fs_entry *entry, struct file_meta *meta, unsigned from,
-        unsigned to, unsigned want)
+static void local_stat(struct fs_tree *tree, int dir, struct fs_entry *entry,
+        struct file_meta *meta, unsigned from, unsigned to, unsigned want)
 {
+	(void)tree;
 	unsigned mask = statx_mask(want);
 	for (unsigned i = from; i < to; i++) {
 		if (entry[i].error == FS_SKIP_STAT) {
@@ -246,13 +252,13 @@ static void local_stat(int dir, struct fs_entry *entry, struct file_meta *meta, 
 /* A file of several reads: reading ahead twice as far makes cold ones some 15 % faster. */
 #define SEQUENTIAL_SIZE (256u << 10)
 
-static int local_open_file(int dir, const char *name, struct file_meta *meta)
+static int local_open_file(struct fs_tree *tree, int dir, const char *name, struct file_meta *meta)
 {
 	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0) {
 		return -errno;
 	}
-	int error = local_stat_handle(fd, meta);
+	int error = local_stat_handle(tree, fd, meta);
 	if (!error && !S_ISREG(meta->mode)) {
 		error = -EINVAL;
 	}
@@ -266,8 +272,9 @@ static int local_open_file(int dir, const char *name, struct file_meta *meta)
 	return fd;
 }
 
-static ssize_t local_read(int file, void *bytes, size_t len, uint64_t offset)
+static ssize_t local_read(struct fs_tree *tree, int file, void *bytes, size_t len, uint64_t offset)
 {
+	(void)tree;
 	ssize_t got;
 	do {
 		got = pread(file, bytes, len, (off_t)offset);
@@ -295,8 +302,9 @@ static const struct {
         {0x00006969, false}, /* nfs */
 };
 
-static int local_identity(int dir, uint64_t id[2])
+static int local_identity(struct fs_tree *tree, int dir, uint64_t id[2])
 {
+	(void)tree;
 	struct statfs fs;
 	struct stat st;
 	if (fstatfs(dir, &fs) != 0 || fstat(dir, &st) != 0) {
@@ -316,14 +324,60 @@ static int local_identity(int dir, uint64_t id[2])
 	return -ENOTSUP;
 }
 
-static void local_close(int handle)
+static void local_close(struct fs_tree *tree, int handle)
 {
+	(void)tree;
 	close(handle);
 }
 
+static int local_tree_new(const char *root, struct fs_tree **out, struct vega_error *err)
+{
+	(void)root, (void)err;
+	*out = &fs_local_tree;
+	return 0;
+}
+
+static void local_tree_free(struct fs_tree *tree)
+{
+	(void)tree;
+}
+
+static char *local_resolve(struct fs_tree *tree, const char *root)
+{
+	(void)tree;
+	char *real = realpath(root, NULL);
+	char *closed = NULL;
+	if (real && asprintf(&closed, strcmp(real, "/") ? "%s/" : "%s", real) < 0) {
+		closed = NULL;
+	}
+	free(real);
+	return closed;
+}
+
+static enum medium local_medium(struct fs_tree *tree, const char *root, struct buf *name)
+{
+	(void)tree;
+	if (name) {
+		medium_name(root, name);
+	}
+	return medium_of(root);
+}
+
+static uint64_t local_expect(struct fs_tree *tree, const char *root, bool one_file_system)
+{
+	(void)tree;
+	return medium_inodes(root, one_file_system);
+}
+
+struct fs_tree fs_local_tree = {.backend = &fs_local, .caps = FS_HAS_TYPES | FS_RANDOM_READ};
+
 const struct backend fs_local = {
         .scheme = "file",
-        .caps = FS_HAS_TYPES | FS_RANDOM_READ,
+        .tree_new = local_tree_new,
+        .tree_free = local_tree_free,
+        .resolve = local_resolve,
+        .medium = local_medium,
+        .expect = local_expect,
         .open_root = local_open_root,
         .open_dir = local_open_dir,
         .list = local_list,

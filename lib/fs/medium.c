@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -124,6 +125,26 @@ enum medium medium_of(const char *path)
 	dev_t device = device_of(path, type);
 	return major(device) && medium_spins("/sys", major(device), minor(device)) ? MEDIUM_SPINNING
 	                                                                           : MEDIUM_LOCAL;
+}
+
+void medium_name(const char *path, struct buf *name)
+{
+	struct mount mount;
+	buf_add_str(name, mount_find(path, &mount) == 0 ? mount.type : "unknown file system");
+	mount_release(&mount);
+}
+
+uint64_t medium_inodes(const char *path, bool one_file_system)
+{
+	struct mount mount;
+	struct statvfs fs;
+	bool found = mount_find(path, &mount) == 0 && mount.whole &&
+	             (mount.alone || one_file_system) && strcmp(mount.type, "overlay") != 0;
+	mount_release(&mount);
+	enum medium medium = found ? medium_of(path) : MEDIUM_NETWORK;
+	bool here = medium == MEDIUM_LOCAL || medium == MEDIUM_SPINNING;
+	return here && statvfs(path, &fs) == 0 && fs.f_files > fs.f_ffree ? fs.f_files - fs.f_ffree
+	                                                                  : 0;
 }
 
 /*

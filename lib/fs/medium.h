@@ -3,6 +3,9 @@
 #define VEGA_FS_MEDIUM_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
 
 enum medium {
 	MEDIUM_LOCAL,    /* flash, memory, or what is not known */
@@ -13,6 +16,18 @@ enum medium {
 
 /* One statfs, and for a disk a look into /sys. What cannot be asked is MEDIUM_LOCAL. */
 enum medium medium_of(const char *path);
+
+/* Appends the name of the file system that a path lies in, or that it is unknown. */
+void medium_name(const char *path, struct buf *name);
+
+/*
+ * The inodes in use of the file system that is mounted at a path, for how many entries there are:
+ * an entry is one, but for further names of hard links. 0 when that says nothing: no whole file
+ * system of this machine is mounted there; others are mounted below it, unless one_file_system says
+ * that they do not matter; it does not count (btrfs has no table of inodes, overlayfs shows the
+ * count of its upper layer).
+ */
+uint64_t medium_inodes(const char *path, bool one_file_system);
 
 /* How many threads, to begin with, and when they are found to wait for it. The reasons for the
  * numbers are in medium.c. */

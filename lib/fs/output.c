@@ -450,7 +450,7 @@ int output_stat(struct output_root *root, const char *relative, struct file_meta
 		return dir;
 	}
 	struct fs_entry entry = {.name = name};
-	fs_local.stat(dir, &entry, meta, 0, 1, META_ALL);
+	fs_local.stat(&fs_local_tree, dir, &entry, meta, 0, 1, META_ALL);
 	free(name);
 	return fail(dir, -entry.error);
 }
@@ -462,7 +462,7 @@ int output_open(struct output_root *root, const char *relative, struct file_meta
 	if (dir < 0) {
 		return dir;
 	}
-	int fd = fs_local.open_file(dir, name, meta);
+	int fd = fs_local.open_file(&fs_local_tree, dir, name, meta);
 	free(name);
 	return fail(dir, fd);
 }

@@ -119,7 +119,7 @@ static void transform_enter(
 {
 	struct file_meta meta;
 	(void)accumulator;
-	if (dir->backend->stat_handle(dir_handle, &meta) == 0) {
+	if (dir->tree->backend->stat_handle(dir->tree, dir_handle, &meta) == 0) {
 		((struct mirrored *)mine)->mode = meta.mode;
 	}
 }

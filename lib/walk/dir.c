@@ -43,7 +43,7 @@ struct walk_dir *dir_new(
 	bool slash = parent || len == 0 || name[len - 1] != '/';
 	dir->path_len = (parent ? parent->path_len : 0) + (uint32_t)(len + slash);
 	if (parent) {
-		dir->backend = parent->backend;
+		dir->tree = parent->tree;
 		dir->depth = parent->depth + 1;
 		dir->root = parent->root;
 	}
@@ -74,7 +74,7 @@ static bool over_budget(struct walk_thread *t)
 
 static void close_handle(struct walk_thread *t, struct walk_dir *dir, int handle)
 {
-	dir->backend->close(handle);
+	dir->tree->backend->close(dir->tree, handle);
 	count_handles(t, -1);
 }
 
@@ -135,7 +135,7 @@ static bool evict(struct walk_thread *t, struct walk_dir *dir)
 	uint64_t word = atomic_fetch_add(&dir->handle, PIN);
 	int handle = word_handle(word);
 	struct file_meta meta;
-	if (handle >= 0 && dir->backend->stat_handle(handle, &meta) == 0) {
+	if (handle >= 0 && dir->tree->backend->stat_handle(dir->tree, handle, &meta) == 0) {
 		dir->dev = meta.dev;
 		dir->ino = meta.ino;
 		uint64_t alone = PIN | (uint32_t)word;
@@ -194,17 +194,17 @@ static int open_child(struct walk_thread *t, struct walk_dir *parent, int handle
 	if (over_budget(t)) {
 		relieve(t, parent);
 	}
-	int opened = parent->backend->open_dir(handle, name, meta);
+	int opened = parent->tree->backend->open_dir(parent->tree, handle, name, meta);
 	if (opened == -EMFILE || opened == -ENFILE) {
 		dir_drop_anchor(t);
-		opened = parent->backend->open_dir(handle, name, meta);
+		opened = parent->tree->backend->open_dir(parent->tree, handle, name, meta);
 	}
 	for (unsigned try = 0; (opened == -EMFILE || opened == -ENFILE) && try < HANDLE_TRIES;
 	        try++) {
 		if (!relieve(t, parent)) {
 			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 		}
-		opened = parent->backend->open_dir(handle, name, meta);
+		opened = parent->tree->backend->open_dir(parent->tree, handle, name, meta);
 	}
 	return opened;
 }
@@ -213,16 +213,16 @@ static int open_child(struct walk_thread *t, struct walk_dir *parent, int handle
 static int step_down(struct walk_thread *t, struct walk_dir *dir, int above)
 {
 	struct file_meta meta;
-	int handle = dir->backend->open_dir(above, walk_dir_name(dir), &meta);
+	int handle = dir->tree->backend->open_dir(dir->tree, above, walk_dir_name(dir), &meta);
 	for (unsigned try = 0; (handle == -EMFILE || handle == -ENFILE) && try < HANDLE_TRIES;
 	        try++) {
 		if (!relieve_locked(t, dir)) {
 			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 		}
-		handle = dir->backend->open_dir(above, walk_dir_name(dir), &meta);
+		handle = dir->tree->backend->open_dir(dir->tree, above, walk_dir_name(dir), &meta);
 	}
 	if (handle >= 0 && dir->ino && (meta.ino != dir->ino || meta.dev != dir->dev)) {
-		dir->backend->close(handle);
+		dir->tree->backend->close(dir->tree, handle);
 		return -ESTALE;
 	}
 	return handle;
@@ -263,7 +263,7 @@ static int reopen_from_above(struct walk_thread *t, struct walk_dir *dir)
 		if (held && held != base) {
 			dir_unneed(t, held);
 		} else if (!held) {
-			dir->backend->close(above);
+			dir->tree->backend->close(dir->tree, above);
 		}
 		held = NULL;
 		above = result;
@@ -305,9 +305,10 @@ static bool reopen_from_below(struct walk_thread *t, struct walk_dir *dir)
 	uint32_t steps = t->anchor->depth - dir->depth;
 	int from = word_handle(atomic_load(&t->anchor->handle)), handle = from;
 	for (uint32_t i = 0; i < steps && handle >= 0; i++) {
-		int up = dir->backend->open_dir(handle, "..", i + 1 == steps ? &meta : NULL);
+		int up = dir->tree->backend->open_dir(
+		        dir->tree, handle, "..", i + 1 == steps ? &meta : NULL);
 		if (handle != from) {
-			dir->backend->close(handle);
+			dir->tree->backend->close(dir->tree, handle);
 		}
 		handle = up;
 	}
@@ -315,7 +316,7 @@ static bool reopen_from_below(struct walk_thread *t, struct walk_dir *dir)
 		return false;
 	}
 	if (meta.ino != dir->ino || meta.dev != dir->dev || !install(t, dir, handle)) {
-		dir->backend->close(handle);
+		dir->tree->backend->close(dir->tree, handle);
 		return false;
 	}
 	return true;
@@ -371,7 +372,7 @@ int dir_open(struct walk_thread *t, struct walk_dir *dir)
 		dir->dev = meta.dev;
 		dir->ino = meta.ino;
 		if (dir->dev != parent->dev) {
-			dir->backend->close(handle);
+			dir->tree->backend->close(dir->tree, handle);
 			return -EXDEV;
 		}
 	}

@@ -51,19 +51,19 @@ enum entry_flags {
 	ENTRY_UNTYPED = 4, /* the listing did not say what it is */
 };
 
-bool walk_tagged_cache(const struct backend *backend, int handle, const char *name)
+bool walk_tagged_cache(struct fs_tree *tree, int handle, const char *name)
 {
 	/* https://bford.info/cachedir/: the file begins with these 43 bytes. */
 	static const char signature[] = "Signature: 8a477f597d28d172789f06886806bc55";
 	char path[NAME_MAX + sizeof "/CACHEDIR.TAG"], found[sizeof signature - 1];
 	struct file_meta meta;
 	snprintf(path, sizeof path, "%s/CACHEDIR.TAG", name);
-	int file = backend->open_file(handle, path, &meta);
+	int file = tree->backend->open_file(tree, handle, path, &meta);
 	if (file < 0) {
 		return false;
 	}
-	ssize_t got = backend->read(file, found, sizeof found, 0);
-	backend->close(file);
+	ssize_t got = tree->backend->read(tree, file, found, sizeof found, 0);
+	tree->backend->close(tree, file);
 	return got == (ssize_t)sizeof found && memcmp(found, signature, sizeof found) == 0;
 }
 
@@ -93,7 +93,7 @@ static bool excluded(
 		return true;
 	}
 	return spec->exclude_caches && e->type == FILE_DIRECTORY &&
-	       walk_tagged_cache(dir->backend, handle, e->name);
+	       walk_tagged_cache(dir->tree, handle, e->name);
 }
 
 /* What name and type say of an entry. */
@@ -132,20 +132,20 @@ static bool preselect(struct walk_thread *t, struct walk_dir *dir, int handle,
 /* What cannot be looked into is an error of the entry. */
 static bool empty_directory(struct walk_thread *t, const struct walk_entry *entry)
 {
-	const struct backend *backend = entry->dir->backend;
+	struct fs_tree *tree = entry->dir->tree;
 	if (!t->probe.buffer) {
 		t->probe.buffer = malloc(FS_CURSOR_BUFFER);
 	}
 	struct fs_batch *batch = t->probe.buffer ? malloc(sizeof *batch) : NULL;
 	const char *name = entry->is_root ? "." : entry->name;
-	int handle = batch ? backend->open_dir(entry->dir_handle, name, NULL) : -ENOMEM;
+	int handle = batch ? tree->backend->open_dir(tree, entry->dir_handle, name, NULL) : -ENOMEM;
 	int error = handle < 0 ? handle : 0;
 	if (handle >= 0) {
 		t->probe.at = t->probe.filled = 0;
 		do {
-			error = backend->list(handle, &t->probe, batch);
+			error = tree->backend->list(tree, handle, &t->probe, batch);
 		} while (!error && !batch->count && !batch->end);
-		backend->close(handle);
+		tree->backend->close(tree, handle);
 	}
 	bool empty = !error && !batch->count;
 	free(batch);
@@ -231,7 +231,7 @@ static void process_slice(struct walk_thread *t, struct walk_dir *dir, int handl
 	struct walk *walk = t->walk;
 	size_t children = 0;
 	if (preselect(t, dir, handle, entry, count)) {
-		dir->backend->stat(handle, entry, meta, 0, count, walk->want);
+		dir->tree->backend->stat(dir->tree, handle, entry, meta, 0, count, walk->want);
 	}
 	t->entry.thread = t;
 	t->entry.dir = dir;

@@ -123,7 +123,7 @@ static bool list(struct walk_thread *t, struct walk_dir *dir, int handle)
 	bool slow = walk->config.slow_entries && walk->config.threads > 1;
 	uint64_t serial = t->last_serial; /* counts the directories that this listing queues */
 	for (;;) {
-		int error = dir->backend->list(handle, &t->cursor, t->batch);
+		int error = dir->tree->backend->list(dir->tree, handle, &t->cursor, t->batch);
 		if (error) {
 			walk_unlisted(t, dir, "list", -error);
 			return false;
@@ -246,10 +246,8 @@ void item_run_root(struct walk_thread *t, size_t index)
 	struct file_meta meta;
 	char *name = NULL;
 	dir->root = walk->root_index[index];
-	dir->backend = walk->config.backend;
-	int handle = !dir->backend && backend_for(path, &dir->backend, NULL)
-	                     ? -EINVAL
-	                     : dir->backend->open_root(path, walk->allowed, &meta, &name);
+	dir->tree = fs_tree_at(walk->config.trees, dir->root);
+	int handle = dir->tree->backend->open_root(dir->tree, path, walk->allowed, &meta, &name);
 	if (handle < 0) {
 		refuse_root(t, path, -handle);
 		atomic_fetch_add_explicit(&walk->unopened_roots, 1, memory_order_relaxed);

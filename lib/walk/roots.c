@@ -2,17 +2,14 @@
 #include "walk/walk_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "fs/limited.h"
 
 #define NONE SIZE_MAX
 
 struct candidate {
 	char *real; /* resolved, ending in '/'; NULL: it cannot be (the walk will say why) */
+	struct fs_tree *tree;
 	unsigned index;
 	size_t outer; /* among the kept ones: the nearest that it lies in, or NONE */
 };
@@ -30,31 +27,34 @@ static int by_index(const void *a, const void *b)
 	return (x->index > y->index) - (x->index < y->index);
 }
 
-static char *resolve(const char *path)
+static bool lies_in(const struct candidate *inner, const struct candidate *outer)
 {
-	char *real = realpath(path, NULL);
-	char *closed = NULL;
-	if (real && asprintf(&closed, strcmp(real, "/") ? "%s/" : "%s", real) < 0) {
-		closed = NULL;
-	}
-	free(real);
-	return closed;
+	return inner->tree == outer->tree && inner->real && outer->real &&
+	       strncmp(inner->real, outer->real, strlen(outer->real)) == 0;
 }
 
-static bool lies_in(const char *inner, const char *outer)
+/* The handle of a directory by its resolved path, or -ENOTDIR or another -errno. */
+static int open_resolved(struct fs_tree *tree, const char *path, struct file_meta *meta)
 {
-	return inner && outer && strncmp(inner, outer, strlen(outer)) == 0;
+	char *name = NULL;
+	int handle = tree->backend->open_root(tree, path, NULL, meta, &name);
+	if (handle >= 0 && name) {
+		tree->backend->close(tree, handle);
+		handle = -ENOTDIR;
+	}
+	free(name);
+	return handle;
 }
 
 /* Would the walk of another root, `prefix` bytes of whose path lead here, show what is at `path`,
  * and enter it? Both are resolved. */
-static bool shows(const struct walk *walk, const char *path, size_t prefix, uint64_t dev)
+static bool shows(const struct walk *walk, struct fs_tree *tree, const char *path, size_t prefix,
+        uint64_t dev)
 {
 	const struct spec *spec = walk->spec;
-	const struct backend *fs = fs_here();
 	const char *name = strrchr(path, '/') + 1, *relative = path + prefix;
 	struct file_meta meta;
-	int handle = fs->open_dir(AT_FDCWD, path, &meta);
+	int handle = open_resolved(tree, path, &meta);
 	bool is_dir = handle != -ENOTDIR;
 	bool shown = !(spec->skip_hidden && *name == '.') &&
 	             !(walk->ignore && ignore_match(walk->ignore, relative, strlen(relative),
@@ -63,8 +63,8 @@ static bool shows(const struct walk *walk, const char *path, size_t prefix, uint
 		return shown && !is_dir;
 	}
 	shown = shown && !(spec->one_file_system && meta.dev != dev) &&
-	        !(spec->exclude_caches && walk_tagged_cache(fs, handle, "."));
-	fs->close(handle);
+	        !(spec->exclude_caches && walk_tagged_cache(tree, handle, "."));
+	tree->backend->close(tree, handle);
 	return shown;
 }
 
@@ -72,10 +72,10 @@ static bool shows(const struct walk *walk, const char *path, size_t prefix, uint
  * Does the walk of `outer` show all that is in `inner`, which lies in it? Not with --max-depth,
  * which ends it sooner: what both of them show is then shown twice.
  */
-static bool covers(const struct walk *walk, const char *outer, const char *inner)
+static bool covers(
+        const struct walk *walk, struct fs_tree *tree, const char *outer, const char *inner)
 {
 	const struct spec *spec = walk->spec;
-	const struct backend *fs = fs_here();
 	size_t prefix = strlen(outer);
 	bool leaves_out = walk->ignore || spec->skip_hidden || spec->exclude_caches ||
 	                  spec->one_file_system || spec->max_depth.set;
@@ -83,16 +83,16 @@ static bool covers(const struct walk *walk, const char *outer, const char *inner
 		return true;
 	}
 	struct file_meta meta;
-	int handle = spec->max_depth.set ? -1 : fs->open_dir(AT_FDCWD, outer, &meta);
+	int handle = spec->max_depth.set ? -1 : open_resolved(tree, outer, &meta);
 	char *path = handle < 0 ? NULL : strdup(inner);
 	bool covered = path != NULL;
 	for (char *end = path ? path + prefix : NULL; covered && (end = strchr(end, '/'));
 	        *end++ = '/') {
 		*end = '\0';
-		covered = shows(walk, path, prefix, meta.dev);
+		covered = shows(walk, tree, path, prefix, meta.dev);
 	}
 	if (handle >= 0) {
-		fs->close(handle);
+		tree->backend->close(tree, handle);
 	}
 	free(path);
 	return covered;
@@ -106,11 +106,11 @@ static size_t drop_covered(const struct walk *walk, struct candidate *list, size
 	for (size_t i = 0; i < count; i++) {
 		struct candidate next = list[i];
 		size_t outer = kept ? kept - 1 : NONE;
-		while (outer != NONE && !lies_in(next.real, list[outer].real)) {
+		while (outer != NONE && !lies_in(&next, &list[outer])) {
 			outer = list[outer].outer;
 		}
 		next.outer = outer;
-		while (outer != NONE && !covers(walk, list[outer].real, next.real)) {
+		while (outer != NONE && !covers(walk, next.tree, list[outer].real, next.real)) {
 			outer = list[outer].outer;
 		}
 		if (outer == NONE) {
@@ -135,7 +135,10 @@ int walk_choose_roots(struct walk *walk, struct vega_error *err)
 	size_t count = given->count;
 	for (size_t i = 0; i < count; i++) {
 		list[i].index = (unsigned)i;
-		list[i].real = count > 1 ? resolve(given->items[i]) : NULL;
+		list[i].tree = fs_tree_at(walk->config.trees, i);
+		list[i].real =
+		        count > 1 ? list[i].tree->backend->resolve(list[i].tree, given->items[i])
+		                  : NULL;
 	}
 	if (count > 1) {
 		count = drop_covered(walk, list, count);

@@ -173,17 +173,6 @@ static int build_ignore(struct walk *walk, struct vega_error *err)
 	return 0;
 }
 
-static int check_roots(const struct walk *walk, struct vega_error *err)
-{
-	const struct spec *spec = walk->spec;
-	const struct backend *backend;
-	int code = 0;
-	for (size_t i = 0; i < spec->roots.count && !code && !walk->config.backend; i++) {
-		code = backend_for(spec->roots.items[i], &backend, err);
-	}
-	return code;
-}
-
 int walk_new(const struct walk_config *config, struct walk **out, struct vega_error *err)
 {
 	struct walk *walk = aligned_alloc(WALK_PADDING, sizeof *walk);
@@ -199,7 +188,6 @@ int walk_new(const struct walk_config *config, struct walk **out, struct vega_er
 	pthread_cond_init(&walk->park, NULL);
 	int code = predicates_new(walk->spec, &walk->predicates, err);
 	code = code ? code : build_ignore(walk, err);
-	code = code ? code : check_roots(walk, err);
 	code = code ? code : walk_choose_roots(walk, err);
 	if (code) {
 		walk_free(walk);
@@ -235,6 +223,12 @@ int walk_run(struct walk *walk, bool *complete, struct vega_error *err)
 const struct strlist *walk_roots(const struct walk *walk)
 {
 	return &walk->roots;
+}
+
+uint64_t walk_expect(const struct walk *walk, size_t root)
+{
+	struct fs_tree *tree = fs_tree_at(walk->config.trees, walk->root_index[root]);
+	return tree->backend->expect(tree, walk->roots.items[root], walk->spec->one_file_system);
 }
 
 struct walk_thread *walk_first_thread(struct walk *walk)

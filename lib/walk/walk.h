@@ -30,7 +30,7 @@
  */
 struct walk_dir {
 	struct walk_dir *parent; /* NULL for a root */
-	const struct backend *backend;
+	struct fs_tree *tree;
 	uint64_t serial;   /* unique in this walk */
 	uint64_t dev, ino; /* of the open directory, once known: roots at once, others when closed
 	                      early */
@@ -107,7 +107,7 @@ struct walk_visitor {
 
 struct walk_config {
 	const struct spec *spec;
-	const struct backend *backend; /* of all roots; NULL: each root's own, by its scheme */
+	const struct fs_trees *trees;  /* of the spec's roots */
 	const struct strlist *allowed; /* roots must lie beneath one of these; NULL: anywhere */
 	unsigned want;                 /* meta_fields that the operations need */
 	bool slow_entries; /* the visitor reads content: share the entries of one directory early */
@@ -157,6 +157,9 @@ const struct strlist *walk_roots(const struct walk *walk);
 
 /* The first thread, for walk_dir_drop() after the run. */
 struct walk_thread *walk_first_thread(struct walk *walk);
+
+/* What the tree of one of them expects (see fs/backend.h); 0: not known. */
+uint64_t walk_expect(const struct walk *walk, size_t root);
 
 void walk_ledger(const struct walk *walk, struct walk_ledger *out);
 

@@ -189,7 +189,7 @@ void queue_abandon(struct walk_thread *t, struct walk_dir *dir);
 /* entries.c */
 
 /* Does the directory `name` in `handle` hold a CACHEDIR.TAG? */
-bool walk_tagged_cache(const struct backend *backend, int handle, const char *name);
+bool walk_tagged_cache(struct fs_tree *tree, int handle, const char *name);
 
 /*
  * Entries of an open directory: judged, stat'ed, shown to the visitor; directories are queued. What

@@ -191,7 +191,14 @@ static struct walk_ledger run(const char *root, const struct op *b, struct cache
 	        .op_count = b ? 2 : 1,
 	        .cache = cache,
 	        .stop = &stop};
+	struct fs_trees *trees = NULL;
+	const struct fs_setting setting = {.roots = &spec.roots};
+	if (fs_trees_new(&setting, &trees, &err) != 0) {
+		printf("Bail out! no trees\n");
+		exit(1);
+	}
 	struct walk_config settings = {.spec = &spec,
+	        .trees = trees,
 	        .want = content_want(&config),
 	        .dir_data_size = content_dir_size(&config),
 	        .threads = 1,
@@ -211,6 +218,7 @@ static struct walk_ledger run(const char *root, const struct op *b, struct cache
 	walk_run(walk, &complete, &err);
 	walk_ledger(walk, &ledger);
 	walk_free(walk);
+	fs_trees_free(trees);
 	content_stats_add(content, &stats);
 	content_thread_free(content);
 	spec_release(&spec);

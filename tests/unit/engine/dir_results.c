@@ -14,21 +14,24 @@ static int identity_answer;
 static uint64_t identity_name = 7;
 static uint64_t dir_dev = 1;
 
-static int fake_identity(int dir, uint64_t id[2])
+static int fake_identity(struct fs_tree *tree, int dir, uint64_t id[2])
 {
+	(void)tree;
 	(void)dir;
 	id[0] = 0xef53;
 	id[1] = identity_name;
 	return identity_answer;
 }
 
-static int fake_stat_handle(int handle, struct file_meta *meta)
+static int fake_stat_handle(struct fs_tree *tree, int handle, struct file_meta *meta)
 {
+	(void)tree;
 	*meta = (struct file_meta){.have = META_ALL, .dev = dir_dev, .ino = (uint64_t)handle};
 	return 0;
 }
 
 static const struct backend fake = {.identity = fake_identity, .stat_handle = fake_stat_handle};
+static struct fs_tree fake_tree = {.backend = &fake};
 
 static struct dir_results_thread *thread;
 static struct dir_results results;
@@ -42,7 +45,7 @@ static void renew(const char *name)
 static void enter(int handle)
 {
 	memset(&results, 0, sizeof results);
-	dir_results_enter(thread, &results, &fake, handle);
+	dir_results_enter(thread, &results, &fake_tree, handle);
 }
 
 static void leave(void)

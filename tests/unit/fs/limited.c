@@ -24,7 +24,7 @@ static double seconds_since(uint64_t start)
 /* One of each call: open_root 2, open_dir 1 or 2, list 2, stat 3 of 4, open_file 2, read 1,
  * stat_handle 1, identity 2: 15 in all. */
 #define CALLS 15
-static void each_call(const struct backend *fs)
+static void each_call(struct fs_tree *tree)
 {
 	static char names[4][2] = {"a", "b", "c", "d"};
 	_Alignas(16) static _Thread_local char buffer[FS_CURSOR_BUFFER];
@@ -38,22 +38,22 @@ static void each_call(const struct backend *fs)
 		entry[i] = (struct fs_entry){
 		        .name = names[i], .name_len = 1, .error = i == 2 ? FS_SKIP_STAT : 0};
 	}
-	int root = fs->open_root(dir, NULL, &meta, &name);
-	int again = fs->open_dir(root, ".", NULL);
-	fs->list(again, &cursor, batch);
+	int root = tree->backend->open_root(tree, dir, NULL, &meta, &name);
+	int again = tree->backend->open_dir(tree, root, ".", NULL);
+	tree->backend->list(tree, again, &cursor, batch);
 	while (cursor.at < cursor.filled) {
-		fs->list(again, &cursor, batch);
+		tree->backend->list(tree, again, &cursor, batch);
 	}
-	fs->list(again, &cursor, batch);
-	fs->stat(root, entry, metas, 0, 4, META_ALL);
-	int file = fs->open_file(root, "a", &meta);
-	fs->read(file, &byte, 1, 0);
-	fs->stat_handle(file, &meta);
-	fs->identity(root, id);
-	fs->open_file(root, "nowhere", &meta);
-	fs->close(file);
-	fs->close(again);
-	fs->close(root);
+	tree->backend->list(tree, again, &cursor, batch);
+	tree->backend->stat(tree, root, entry, metas, 0, 4, META_ALL);
+	int file = tree->backend->open_file(tree, root, "a", &meta);
+	tree->backend->read(tree, file, &byte, 1, 0);
+	tree->backend->stat_handle(tree, file, &meta);
+	tree->backend->identity(tree, root, id);
+	tree->backend->open_file(tree, root, "nowhere", &meta);
+	tree->backend->close(tree, file);
+	tree->backend->close(tree, again);
+	tree->backend->close(tree, root);
 	free(batch);
 }
 
@@ -68,17 +68,34 @@ static void *rounds(void *context)
 	return NULL;
 }
 
+/* The trees of one or both roots. */
+static struct fs_trees *limited_trees(uint64_t max_iops, size_t roots)
+{
+	static char file[] = "file://x", *root[] = {dir, file};
+	struct strlist list = {.items = root, .count = roots};
+	const struct fs_setting setting = {.roots = &list, .max_iops = max_iops, .stop = &stop};
+	struct fs_trees *trees = NULL;
+	struct vega_error err;
+	if (fs_trees_new(&setting, &trees, &err) != 0) {
+		printf("Bail out! no trees\n");
+		exit(1);
+	}
+	return trees;
+}
+
 static void test_ceiling(void)
 {
-	const struct backend *fs;
+	struct fs_trees *trees = limited_trees(RATE, 2);
+	struct fs_tree *tree = fs_tree_at(trees, 0);
 	pthread_t thread[THREADS];
 	uint64_t calls = (uint64_t)THREADS * ROUNDS * (CALLS + 1); /* "nowhere": the open alone */
-	fs_limit(RATE, &stop);
-	ok(backend_for(dir, &fs, NULL) == 0 && fs == &fs_limited,
+	ok(tree->backend != &fs_local && fs_limited_behind(tree) == &fs_local_tree &&
+	                tree->caps == fs_local_tree.caps,
 	        "a ceiling stands before the backend");
+	ok(fs_tree_at(trees, 1) == tree, "two roots of one tree share it");
 	uint64_t start = monotonic_ns();
 	for (int i = 0; i < THREADS; i++) {
-		pthread_create(&thread[i], NULL, rounds, (void *)(uintptr_t)fs);
+		pthread_create(&thread[i], NULL, rounds, tree);
 	}
 	for (int i = 0; i < THREADS; i++) {
 		pthread_join(thread[i], NULL);
@@ -88,6 +105,7 @@ static void test_ceiling(void)
 	double took = seconds_since(start);
 	ok(took >= least, "%d calls of %d threads at %d a second: %.2f s, at least %.2f",
 	        (int)calls, THREADS, RATE, took, least);
+	fs_trees_free(trees);
 }
 
 static void *stop_soon(void *context)
@@ -100,27 +118,44 @@ static void *stop_soon(void *context)
 static void test_stop(void)
 {
 	pthread_t thread;
-	fs_limit(1, &stop);
+	struct fs_trees *trees = limited_trees(1, 1);
+	struct fs_tree *tree = fs_tree_at(trees, 0);
 	atomic_store(&stop, 0);
 	uint64_t start = monotonic_ns();
 	struct file_meta meta;
-	fs_limited.stat_handle(AT_FDCWD, &meta);
+	tree->backend->stat_handle(tree, AT_FDCWD, &meta);
 	pthread_create(&thread, NULL, stop_soon, NULL);
 	for (int i = 0; i < 1000; i++) {
-		fs_limited.stat_handle(AT_FDCWD, &meta);
+		tree->backend->stat_handle(tree, AT_FDCWD, &meta);
 	}
 	pthread_join(thread, NULL);
 	ok(seconds_since(start) < 100,
 	        "1000 calls at one a second do not wait once the run is stopped");
+	fs_trees_free(trees);
 }
 
 static void test_none(void)
 {
-	const struct backend *fs;
-	fs_limit(0, NULL);
-	ok(backend_for(dir, &fs, NULL) == 0 && fs == &fs_local,
-	        "without a ceiling, the backend itself");
-	ok(backend_for("file://x", &fs, NULL) == 0 && fs == &fs_local, "for its scheme, too");
+	struct fs_trees *trees = limited_trees(0, 2);
+	ok(fs_tree_at(trees, 0) == &fs_local_tree, "without a ceiling, the tree itself");
+	ok(fs_tree_at(trees, 1) == &fs_local_tree, "for its scheme, too");
+	fs_trees_free(trees);
+}
+
+/* Two runs in one process: the ceiling of one does not hold up the other. */
+static void test_two(void)
+{
+	atomic_store(&stop, 0);
+	struct fs_trees *slow = limited_trees(1, 1), *fast = limited_trees(1000000, 1);
+	struct fs_tree *tree = fs_tree_at(fast, 0);
+	struct file_meta meta;
+	uint64_t start = monotonic_ns();
+	for (int i = 0; i < 1000; i++) {
+		tree->backend->stat_handle(tree, AT_FDCWD, &meta);
+	}
+	ok(seconds_since(start) < 100, "a fast run is not held up by the ceiling of a slow one");
+	fs_trees_free(slow);
+	fs_trees_free(fast);
 }
 
 int main(void)
@@ -132,6 +167,7 @@ int main(void)
 	test_ceiling();
 	test_stop();
 	test_none();
+	test_two();
 	unlink("a");
 	rmdir(dir);
 	return done();

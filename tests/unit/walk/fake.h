@@ -148,8 +148,9 @@ static int fake_open(struct node *node)
 	return handle;
 }
 
-static void fake_close(int handle)
+static void fake_close(struct fs_tree *tree, int handle)
 {
+	(void)tree;
 	if (!fake_node(handle)) {
 		return;
 	}
@@ -171,9 +172,10 @@ static void fake_meta(const struct node *node, struct file_meta *meta)
 	        .allocated = (node->size + 511) / 512 * 512};
 }
 
-static int fake_open_root(
-        const char *path, const struct strlist *allowed, struct file_meta *meta, char **name)
+static int fake_open_root(struct fs_tree *tree, const char *path, const struct strlist *allowed,
+        struct file_meta *meta, char **name)
 {
+	(void)tree;
 	(void)path, (void)allowed;
 	*name = NULL;
 	if (fake_fails(&fake.node[0])) {
@@ -183,8 +185,9 @@ static int fake_open_root(
 	return fake_open(&fake.node[0]);
 }
 
-static int fake_open_dir(int parent, const char *name, struct file_meta *meta)
+static int fake_open_dir(struct fs_tree *tree, int parent, const char *name, struct file_meta *meta)
 {
+	(void)tree;
 	struct node *dir = fake_node(parent), *node = NULL;
 	if (!dir) {
 		return -EBADF;
@@ -211,8 +214,10 @@ static int fake_open_dir(int parent, const char *name, struct file_meta *meta)
 }
 
 /* Every second call pretends that its read left entries for the next, as getdents does. */
-static int fake_list(int handle, struct fs_cursor *cursor, struct fs_batch *batch)
+static int fake_list(
+        struct fs_tree *tree, int handle, struct fs_cursor *cursor, struct fs_batch *batch)
 {
+	(void)tree;
 	struct node *dir = fake_node(handle);
 	batch->count = 0;
 	batch->end = false;
@@ -252,9 +257,10 @@ static int fake_list(int handle, struct fs_cursor *cursor, struct fs_batch *batc
 	return 0;
 }
 
-static void fake_stat(int handle, struct fs_entry *entry, struct file_meta *meta, unsigned from,
-        unsigned to, unsigned want)
+static void fake_stat(struct fs_tree *tree, int handle, struct fs_entry *entry,
+        struct file_meta *meta, unsigned from, unsigned to, unsigned want)
 {
+	(void)tree;
 	struct node *dir = fake_node(handle);
 	for (unsigned i = from; i < to; i++) {
 		struct fs_entry *e = &entry[i];
@@ -277,20 +283,23 @@ static void fake_stat(int handle, struct fs_entry *entry, struct file_meta *meta
 	}
 }
 
-static int fake_open_file(int dir, const char *name, struct file_meta *meta)
+static int fake_open_file(struct fs_tree *tree, int dir, const char *name, struct file_meta *meta)
 {
+	(void)tree;
 	(void)dir, (void)name, (void)meta;
 	return -ENOENT;
 }
 
-static ssize_t fake_read(int file, void *bytes, size_t len, uint64_t offset)
+static ssize_t fake_read(struct fs_tree *tree, int file, void *bytes, size_t len, uint64_t offset)
 {
+	(void)tree;
 	(void)file, (void)bytes, (void)len, (void)offset;
 	return -EBADF;
 }
 
-static int fake_stat_handle(int handle, struct file_meta *meta)
+static int fake_stat_handle(struct fs_tree *tree, int handle, struct file_meta *meta)
 {
+	(void)tree;
 	struct node *node = fake_node(handle);
 	if (!node || fake_fails(NULL)) {
 		return -EIO;
@@ -299,8 +308,16 @@ static int fake_stat_handle(int handle, struct file_meta *meta)
 	return 0;
 }
 
+static char *fake_resolve(struct fs_tree *tree, const char *root)
+{
+	(void)tree;
+	char *path = NULL;
+	return asprintf(&path, "%s/", root) < 0 ? NULL : path;
+}
+
 static const struct backend fake_backend = {
         .scheme = "fake",
+        .resolve = fake_resolve,
         .open_root = fake_open_root,
         .open_dir = fake_open_dir,
         .list = fake_list,
@@ -310,5 +327,7 @@ static const struct backend fake_backend = {
         .stat_handle = fake_stat_handle,
         .close = fake_close,
 };
+
+static struct fs_tree fake_tree = {.backend = &fake_backend, .caps = FS_HAS_TYPES};
 
 #endif

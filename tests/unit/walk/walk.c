@@ -182,8 +182,13 @@ static void walk(void)
 	spec.operations = SPEC_SUMMARIZE;
 	spec.one_file_system = run.one_file_system;
 	strlist_add(&spec.roots, "fake");
+	struct fs_trees *trees = NULL;
+	const struct fs_setting setting = {.roots = &spec.roots, .given = &fake_tree};
+	if (fs_trees_new(&setting, &trees, &err) != 0) {
+		abort();
+	}
 	struct walk_config config = {.spec = &spec,
-	        .backend = &fake_backend,
+	        .trees = trees,
 	        .want = META_SIZE,
 	        .slow_entries = run.slow,
 	        .dir_data_size = sizeof(struct node *),
@@ -218,6 +223,7 @@ static void walk(void)
 	}
 	walk_ledger(w, &run.ledger);
 	walk_free(w);
+	fs_trees_free(trees);
 	spec_release(&spec);
 }
 

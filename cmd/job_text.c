@@ -46,12 +46,10 @@ static void add_escaped(struct buf *out, const char *text)
 
 static void add_spec(struct buf *out, const struct spec *spec)
 {
+	const struct operation *operation;
 	const char *separator = "";
-	for (unsigned i = 0; spec_operations[i]; i++) {
-		if (spec->operations & 1u << i) {
-			buf_printf(out, "%s%s", separator, spec_operations[i]);
-			separator = ",";
-		}
+	for (unsigned i = 0; (operation = spec_next_operation(spec, &i)); separator = ",") {
+		buf_printf(out, "%s%s", separator, operation->name);
 	}
 	for (size_t i = 0; i < spec->roots.count && i < ROOTS_NAMED; i++) {
 		buf_add_char(out, ' ');

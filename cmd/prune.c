@@ -54,11 +54,11 @@ static struct output_root *root_of(struct pruning *p, const char *json)
 {
 	struct spec spec;
 	struct vega_error err;
-	if (!p->options->stages || !strstr(json, "\"transform\"")) {
+	if (!p->options->stages) {
 		return NULL;
 	}
 	spec_init(&spec);
-	bool writes = spec_parse_json(&spec, json, strlen(json), &err) == 0 && spec.out;
+	bool writes = spec_parse_json(&spec, json, strlen(json), &err) == 0 && spec_writes(&spec);
 	if (writes && !(p->out && strcmp(p->out, spec.out) == 0)) {
 		forget_root(p);
 		p->out = strdup(spec.out);

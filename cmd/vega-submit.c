@@ -290,15 +290,15 @@ int main(int argc, char **argv)
 	struct submit submit = {0};
 	struct spec spec;
 	struct vega_error err = {0};
-	const struct option_table tables[] = {
+	struct option_table tables[] = {
 	        {rows, sizeof rows / sizeof *rows, &submit},
-	        SPEC_TABLE(&spec),
-	        {option_common_rows, option_common_count, &submit.common},
+	        [1 + SPEC_TABLES] = {option_common_rows, option_common_count, &submit.common},
 	};
 	const size_t count = sizeof tables / sizeof *tables;
 	cmd_begin("vega-submit");
 	signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to tell, not a death */
 	spec_init(&spec);
+	spec_tables(&spec, tables + 1);
 	int status = 0;
 	int code = spec_parse_argv(&spec, tables, count, &submit.files0_from, argc, argv, &err);
 	if (!cmd_common(&submit.common, &help, tables, count, &status)) {

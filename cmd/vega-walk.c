@@ -33,6 +33,7 @@ struct arguments {
 	bool refuse_commands;
 	char *stage;
 	bool publish, discard;
+	bool operations; /* for completions/generate */
 };
 
 static const char *const format_names[] = {"text", "ndjson", "json", "csv", NULL};
@@ -63,6 +64,7 @@ static const struct option_row rows[] = {
         {"stage", 0, OPT_TEXT, FIELD(stage), 0, "ID.SEQ", NULL, NULL, NULL},
         {"publish", 0, OPT_FLAG, FIELD(publish), 0, NULL, NULL, NULL, NULL},
         {"discard", 0, OPT_FLAG, FIELD(discard), 0, NULL, NULL, NULL, NULL},
+        {"vega-operations", 0, OPT_FLAG, FIELD(operations), 0, NULL, NULL, NULL, NULL},
 };
 
 static const struct cmd_help help = {
@@ -173,27 +175,18 @@ static int read_spec(struct spec *spec, const struct arguments *args, struct veg
 	return code;
 }
 
-static const char *only_operation(const struct spec *spec)
-{
-	for (unsigned i = 0; spec_operations[i]; i++) {
-		if (spec->operations == 1u << i) {
-			return spec_operations[i];
-		}
-	}
-	return "";
-}
-
 static struct format_options output_options(const struct arguments *args, const struct spec *spec)
 {
-	bool terminal = isatty(1), wanted = spec->top.set || spec->depth.set;
+	bool terminal = isatty(1);
+	const struct operation *only = spec_only_operation(spec);
 	return (struct format_options){
 	        .terminal = terminal,
 	        .color = terminal_color(1),
 	        .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
 	        .width = terminal ? terminal_width(1) : 80,
-	        .height = terminal && !wanted ? terminal_height(1) : 0,
+	        .height = terminal && !spec_shapes_summary(spec) ? terminal_height(1) : 0,
 	        .null = args->null,
-	        .op = only_operation(spec),
+	        .op = only ? only->name : "",
 	};
 }
 
@@ -251,8 +244,7 @@ static int carry_out(const struct arguments *args, const struct spec *spec,
 static bool is_told(const struct engine_config *config, const struct spec *spec, int code)
 {
 	return (code == VEGA_PARTIAL || code == VEGA_INTERRUPTED) && config->options.terminal &&
-	       isatty(2) && (spec->operations & SPEC_SUMMARIZE) &&
-	       config->format == format_find("text");
+	       isatty(2) && spec_answers_in_summary(spec) && config->format == format_find("text");
 }
 
 static void tell_memory(uint64_t bytes, struct vega_error *err)
@@ -262,6 +254,14 @@ static void tell_memory(uint64_t bytes, struct vega_error *err)
 	vega_fail(err, VEGA_NOMEM, "it needed more memory than --max-memory %s",
 	        buf_cstr(&most) ? most.data : "allows");
 	buf_release(&most);
+}
+
+static int print_operations(void)
+{
+	for (size_t i = 0; operations[i]; i++) {
+		puts(operations[i]->name);
+	}
+	return 0;
 }
 
 static int run(const struct arguments *args, const struct spec *spec)
@@ -297,7 +297,7 @@ static int run(const struct arguments *args, const struct spec *spec)
 		config.progress = NULL;
 		signal_every((unsigned)args->progress_every.value);
 	} else if (terminal_moves(2) && !args->no_progress &&
-	           (!config.options.terminal || spec->operations == SPEC_SUMMARIZE)) {
+	           (!config.options.terminal || !spec_answers_in_records(spec))) {
 		screen.live = true;
 		signal_every(200);
 	}
@@ -344,12 +344,12 @@ int main(int argc, char **argv)
 	cmd_begin("vega-walk");
 	setlocale(LC_CTYPE, "");
 	spec_init(&spec);
-	const struct option_table tables[] = {
-	        SPEC_TABLE(&spec),
-	        {rows, sizeof rows / sizeof *rows, &args},
+	struct option_table tables[] = {
+	        [SPEC_TABLES] = {rows, sizeof rows / sizeof *rows, &args},
 	        {option_common_rows, option_common_count, &args.common},
 	};
 	const size_t count = sizeof tables / sizeof *tables;
+	spec_tables(&spec, tables);
 	int code = spec_parse_argv(&spec, tables, count, &args.files0_from, argc, argv, &err);
 	int status = 0;
 	if (!cmd_common(&args.common, &help, tables, count, &status)) {
@@ -364,7 +364,9 @@ int main(int argc, char **argv)
 			        "--null is for the text format; %s needs no separator",
 			        format_names[args.format]);
 		}
-		status = code ? cmd_usage_error(&err) : run(&args, &spec);
+		status = code              ? cmd_usage_error(&err)
+		         : args.operations ? print_operations()
+		                           : run(&args, &spec);
 	}
 	option_release(rows, sizeof rows / sizeof *rows, &args);
 	spec_release(&spec);

@@ -14,15 +14,10 @@ static unsigned processors(void)
 	return (unsigned)omp_get_num_procs();
 }
 
-static bool computes(const struct spec *spec)
-{
-	return spec->operations & SPEC_TRANSFORM;
-}
-
 /* It does not depend on what the roots lie on. */
 static bool fixed(const struct spec *spec)
 {
-	return spec->threads.set || computes(spec);
+	return spec->threads.set || spec_computes(spec);
 }
 
 unsigned team_most(const struct spec *spec)
@@ -31,7 +26,7 @@ unsigned team_most(const struct spec *spec)
 		return (unsigned)spec->threads.value;
 	}
 	unsigned one_each = processors(), most = one_each;
-	for (size_t i = 0; !computes(spec) && i < sizeof media / sizeof *media; i++) {
+	for (size_t i = 0; !spec_computes(spec) && i < sizeof media / sizeof *media; i++) {
 		unsigned threads = medium_threads_waiting(media[i], one_each);
 		most = threads > most ? threads : most;
 	}
@@ -71,7 +66,7 @@ static const char *reason(const struct spec *spec, enum medium medium)
 	if (spec->threads.set) {
 		return "as --threads says";
 	}
-	if (computes(spec)) {
+	if (spec_computes(spec)) {
 		return "one a processor, for transform";
 	}
 	switch (medium) {

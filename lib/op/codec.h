@@ -20,7 +20,7 @@
 
 #include "base/error.h"
 #include "base/quota.h"
-#include "spec/spec.h"
+#include "spec/transform.h"
 
 struct codec;
 

@@ -8,6 +8,7 @@
 #endif
 
 #include "op/sha256.h"
+#include "spec/hash.h"
 
 #define DIGEST_MAX SHA256_SIZE
 
@@ -40,7 +41,7 @@ static int hash_open(const struct spec *spec, const struct op_output *output, vo
 {
 	(void)output;
 	*self = NULL;
-	return spec->algo == SPEC_SHA256 ? sha256_load(err) : 0;
+	return hash_options(spec)->algo == SPEC_SHA256 ? sha256_load(err) : 0;
 }
 
 static void hash_thread_end(void *accumulator)
@@ -60,7 +61,7 @@ static void *hash_thread_begin(struct op_thread *thread)
 		return NULL;
 	}
 	hash->thread = thread;
-	if (thread->spec->algo == SPEC_SHA256) {
+	if (hash_options(thread->spec)->algo == SPEC_SHA256) {
 		hash->sha256 = sha256_new();
 	} else {
 		hash->xxh128 = XXH3_createState();
@@ -119,19 +120,19 @@ static int hash_end_file(void *accumulator, const struct walk_entry *entry,
 
 static const char *hash_cache_name(const struct spec *spec)
 {
-	return algorithms[spec->algo].cache_name;
+	return algorithms[hash_options(spec)->algo].cache_name;
 }
 
 static size_t hash_result_size(const struct spec *spec)
 {
-	return algorithms[spec->algo].size;
+	return algorithms[hash_options(spec)->algo].size;
 }
 
 static void hash_file_result(void *accumulator, const struct walk_entry *entry,
         const struct file_meta *meta, const void *result, bool cached)
 {
 	struct hash *hash = accumulator;
-	const struct algorithm *algorithm = &algorithms[hash->thread->spec->algo];
+	const struct algorithm *algorithm = &algorithms[hash_options(hash->thread->spec)->algo];
 	char lead[DIGEST_MAX * 2 + 2], digest[DIGEST_MAX * 2 + 1];
 	struct buf line = {.data = lead, .cap = sizeof lead, .max = sizeof lead};
 	buf_add_hex(&line, result, algorithm->size);
@@ -180,7 +181,7 @@ static bool hash_finish(void *self, void *accumulator, struct json *json)
 	const struct hash *hash = accumulator;
 	(void)self;
 	json_object_begin(json);
-	json_member_str(json, "algorithm", algorithms[hash->thread->spec->algo].name);
+	json_member_str(json, "algorithm", algorithms[hash_options(hash->thread->spec)->algo].name);
 	json_member_u64(json, "files", hash->files);
 	json_member_u128(json, "bytes", hash->bytes);
 	json_member_u64(json, "cached", hash->cached);

@@ -1,4 +1,9 @@
+/* The operations' code, in the order of operations[]. */
 #include "op/op.h"
 
-/* In the order of the bits of enum spec_operation. */
-const struct op *const ops[] = {&op_summarize, &op_find, &op_hash, &op_transform, NULL};
+const struct op *const ops[] = {
+#define OP_ROW(NAME, name) &op_##name,
+        OPERATIONS(OP_ROW)
+#undef OP_ROW
+                NULL,
+};

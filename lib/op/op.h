@@ -136,7 +136,9 @@ struct op {
 	void (*close)(void *self);
 };
 
-extern const struct op op_summarize, op_find, op_hash, op_transform;
-extern const struct op *const ops[]; /* NULL-terminated */
+#define OP_DECLARED(NAME, name) extern const struct op op_##name;
+OPERATIONS(OP_DECLARED)
+#undef OP_DECLARED
+extern const struct op *const ops[]; /* NULL-terminated, by operation_index */
 
 #endif

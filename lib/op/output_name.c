@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "op/filter.h"
+#include "spec/transform.h"
 
 static void add_codec_name(struct buf *out, enum spec_codec codec, const char *name, size_t len)
 {
@@ -40,10 +41,11 @@ static void add_template_name(struct buf *out, const char *template, const char 
 
 void output_name_add(struct buf *out, const struct spec *spec, const char *name, size_t len)
 {
+	const struct transform_options *own = transform_options(spec);
 	if (spec->command.count == 0) {
-		add_codec_name(out, (enum spec_codec)spec->to, name, len);
+		add_codec_name(out, (enum spec_codec)own->to, name, len);
 	} else {
-		add_template_name(out, spec->output_name ? spec->output_name : "{/}", name, len);
+		add_template_name(out, own->output_name ? own->output_name : "{/}", name, len);
 	}
 }
 
@@ -58,6 +60,7 @@ const char *output_name_fault(const char *name, size_t len)
 
 bool output_name_unique(const struct spec *spec)
 {
-	return spec->command.count ? !spec->output_name || !strstr(spec->output_name, "{/.}")
-	                           : spec->to != SPEC_NONE;
+	const struct transform_options *own = transform_options(spec);
+	return spec->command.count ? !own->output_name || !strstr(own->output_name, "{/.}")
+	                           : own->to != SPEC_NONE;
 }

@@ -14,6 +14,7 @@
 
 #include "op/links.h"
 #include "op/tables.h"
+#include "spec/summarize.h"
 
 #define TOP_DEFAULT 20
 #define DEPTH_DEFAULT 0
@@ -96,6 +97,7 @@ static int summarize_open(const struct spec *spec, const struct op_output *outpu
         struct vega_error *err)
 {
 	(void)output;
+	const struct summarize_options *own = summarize_options(spec);
 	struct summarizer *s = calloc(1, sizeof *s);
 	if (!s || !(s->links = links_new())) {
 		free(s);
@@ -103,8 +105,8 @@ static int summarize_open(const struct spec *spec, const struct op_output *outpu
 	}
 	s->spec = spec;
 	s->now = vega_now();
-	s->top = spec->top.set ? spec->top.value : TOP_DEFAULT;
-	s->depth = spec->depth.set ? spec->depth.value : DEPTH_DEFAULT;
+	s->top = own->top.set ? own->top.value : TOP_DEFAULT;
+	s->depth = own->depth.set ? own->depth.value : DEPTH_DEFAULT;
 	*self = s;
 	return 0;
 }

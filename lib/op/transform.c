@@ -25,6 +25,7 @@
 #include "op/filter.h"
 #include "op/output_name.h"
 #include "op/pending.h"
+#include "spec/transform.h"
 
 struct transform {
 	const struct spec *spec;
@@ -278,6 +279,7 @@ static void transform_thread_end(void *accumulator)
 static void *transform_thread_begin(struct op_thread *thread)
 {
 	const struct spec *spec = thread->spec;
+	const struct transform_options *own = transform_options(spec);
 	struct transform_thread *t = calloc(1, sizeof *t);
 	if (!t) {
 		return NULL;
@@ -286,9 +288,9 @@ static void *transform_thread_begin(struct op_thread *thread)
 	t->transform = thread->self;
 	t->file = (struct output_file){.fd = -1, .dir = -1};
 	if (spec->command.count) {
-		t->filter = filter_new(&spec->command, spec->timeout.value, thread->stop);
+		t->filter = filter_new(&spec->command, own->timeout.value, thread->stop);
 	} else {
-		t->codec = codec_new((enum spec_codec)spec->to, (int)spec->level.value);
+		t->codec = codec_new((enum spec_codec)own->to, (int)own->level.value);
 	}
 	if (!t->codec && !t->filter) {
 		transform_thread_end(t);
@@ -416,8 +418,8 @@ static int made_from(const struct transform_thread *t, struct output_root *root,
 	if (fd < 0) {
 		return fd;
 	}
-	bool made =
-	        codec_made_from((enum spec_codec)t->transform->spec->to, fd, meta.size, input_size);
+	enum spec_codec codec = transform_options(t->transform->spec)->to;
+	bool made = codec_made_from(codec, fd, meta.size, input_size);
 	close(fd);
 	return made;
 }

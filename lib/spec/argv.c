@@ -1,3 +1,4 @@
+/* From a command line to a specification. */
 #include "spec/spec_internal.h"
 
 #include <stdlib.h>
@@ -96,8 +97,7 @@ static int merge_excludes(
 	}
 	for (size_t i = 0; code == 0 && i < given->count; i++) {
 		size_t offset = given->rows[i]->offset;
-		if (given->rows[i] < spec_option_rows ||
-		        given->rows[i] >= spec_option_rows + spec_option_count) {
+		if (!spec_has_row(given->rows[i])) {
 			continue;
 		}
 		if (offset == offsetof(struct spec, exclude)) {
@@ -146,7 +146,7 @@ static int check_given(
 {
 	for (size_t i = 0; i < given->count; i++) {
 		const struct option_row *row = given->rows[i];
-		if (row >= spec_option_rows && row < spec_option_rows + spec_option_count) {
+		if (spec_has_row(row)) {
 			int code = spec_check_row(row, spec->operations, err);
 			if (code != 0) {
 				return code;
@@ -164,14 +164,14 @@ static void take_operations(struct spec *spec, struct words *words)
 		words->operands++;
 		words->count--;
 	} else {
-		spec->operations = SPEC_SUMMARIZE;
+		spec->operations = 1; /* the first */
 	}
 }
 
 static int take_words(struct spec *spec, const struct words *words, const char *files0_from,
         struct vega_error *err)
 {
-	bool filter = spec->operations & SPEC_TRANSFORM;
+	bool filter = spec_takes_command(spec);
 	int code = add_all(&spec->roots, words->operands, words->count, err);
 	if (code == 0) {
 		code = add_all(filter ? &spec->command : &spec->roots, words->rest,

@@ -1,3 +1,4 @@
+/* Judging a specification by itself, without looking at a file system. */
 #include "spec/spec_internal.h"
 
 #include <grp.h>
@@ -10,18 +11,17 @@
 #include "base/ignore.h"
 #include "base/rate.h"
 
-#define ALL_OPERATIONS (SPEC_SUMMARIZE | SPEC_FIND | SPEC_HASH | SPEC_TRANSFORM)
+#define ALL_OPERATIONS ((UINT32_C(1) << OPERATION_COUNT) - 1)
 #define THREADS_MAX 1024
-#define TOP_MAX 1000000
 
-int spec_check_row(const struct option_row *row, uint32_t operations, struct vega_error *err)
+int spec_check_row(const struct option_row *row, uint32_t bits, struct vega_error *err)
 {
-	if (!row->groups || (row->groups & operations)) {
+	if (!row->groups || (row->groups & bits)) {
 		return 0;
 	}
 	struct buf owner = BUF_INIT, given = BUF_INIT;
 	spec_operation_names(row->groups, &owner);
-	spec_operation_names(operations, &given);
+	spec_operation_names(bits, &given);
 	const char *owner_text = buf_cstr(&owner);
 	const char *given_text = buf_cstr(&given);
 	int code = owner_text && given_text ? vega_fail(err, VEGA_USAGE,
@@ -35,7 +35,7 @@ int spec_check_row(const struct option_row *row, uint32_t operations, struct veg
 
 static int check_operations(const struct spec *spec, struct vega_error *err)
 {
-	if (!spec->operations || (spec->operations & ~(uint32_t)ALL_OPERATIONS)) {
+	if (!spec->operations || (spec->operations & ~ALL_OPERATIONS)) {
 		return vega_fail(err, VEGA_USAGE,
 		        "the specification names no operation that this VegaFS has");
 	}
@@ -49,8 +49,8 @@ static int check_operations(const struct spec *spec, struct vega_error *err)
 			        i + 1);
 		}
 	}
-	for (size_t i = 0; i < spec_option_count; i++) {
-		const struct option_row *row = &spec_option_rows[i];
+	const struct option_row *row;
+	for (size_t i = 0; (row = spec_row_at(i)); i++) {
 		if (spec_row_is_set(row, spec)) {
 			int code = spec_check_row(row, spec->operations, err);
 			if (code != 0) {
@@ -176,7 +176,7 @@ static int check_interval(const char *after_name, const struct option_time *afte
 	return 0;
 }
 
-static int check_range(const char *name, const struct option_number *number, uint64_t least,
+int spec_check_range(const char *name, const struct option_number *number, uint64_t least,
         uint64_t most, struct vega_error *err)
 {
 	if (number->set && (number->value < least || number->value > most)) {
@@ -212,96 +212,40 @@ static int check_ranges(const struct spec *spec, struct vega_error *err)
 		        &spec->accessed_before, err);
 	}
 	if (code == 0) {
-		code = check_range("threads", &spec->threads, 1, THREADS_MAX, err);
+		code = spec_check_range("threads", &spec->threads, 1, THREADS_MAX, err);
 	}
 	if (code == 0) {
-		code = check_range("max-iops", &spec->max_iops, 1, RATE_MAX, err);
-	}
-	if (code == 0) {
-		code = check_range("top", &spec->top, 0, TOP_MAX, err);
+		code = spec_check_range("max-iops", &spec->max_iops, 1, RATE_MAX, err);
 	}
 	return code;
 }
 
-static int check_level(const struct spec *spec, struct vega_error *err)
+static int check_command(const struct spec *spec, struct vega_error *err)
 {
-	switch ((enum spec_codec)spec->to) {
-	case SPEC_ZSTD:
-		return check_range("level", &spec->level, 1, 19, err);
-	case SPEC_GZIP:
-		return check_range("level", &spec->level, 1, 9, err);
-	default:
-		return spec->level.set
-		               ? vega_fail(err, VEGA_USAGE,
-		                         "--level is for compression: it needs --to zstd or "
-		                         "--to gzip")
-		               : 0;
+	if (!spec->command.count || spec_takes_command(spec)) {
+		return 0;
 	}
+	uint32_t takers = 0;
+	for (unsigned i = 0; operations[i]; i++) {
+		takers |= (uint32_t)operations[i]->takes_command << i;
+	}
+	struct buf names = BUF_INIT;
+	spec_operation_names(takers, &names);
+	const char *text = buf_cstr(&names);
+	int code = text ? vega_fail(err, VEGA_USAGE, "a command belongs to the operation %s", text)
+	                : vega_fail_nomem(err);
+	buf_release(&names);
+	return code;
 }
 
-/* The name that a filter's output gets must stay in its directory: only {/} and {/.}, which hold no
- * '/', may stand in it, and no '/' of its own. */
-static int check_output_name(const char *template, struct vega_error *err)
+static int check_own(const struct spec *spec, struct vega_error *err)
 {
-	bool any = false;
-	for (const char *at = template; *at;) {
-		if (strncmp(at, "{/}", 3) == 0) {
-			at += 3;
-			any = true;
-		} else if (strncmp(at, "{/.}", 4) == 0) {
-			at += 4;
-			any = true;
-		} else if (*at == '/' || strncmp(at, "{}", 2) == 0 || strncmp(at, "{.}", 3) == 0) {
-			return vega_fail(err, VEGA_USAGE,
-			        "--output-name %s: not a name without '/', made with {/} or {/.}",
-			        template);
-		} else {
-			at++;
-		}
+	const struct operation *operation;
+	int code = 0;
+	for (unsigned i = 0; code == 0 && (operation = spec_next_operation(spec, &i));) {
+		code = operation->check ? operation->check(spec, err) : 0;
 	}
-	return any ? 0
-	           : vega_fail(err, VEGA_USAGE,
-	                     "--output-name %s: would be the name of every output; put {/} or "
-	                     "{/.} in it",
-	                     *template ? template : "''");
-}
-
-static int check_transform(const struct spec *spec, struct vega_error *err)
-{
-	bool filter = spec->command.count > 0;
-	if (!(spec->operations & SPEC_TRANSFORM)) {
-		return filter ? vega_fail(err, VEGA_USAGE,
-		                        "a command belongs to the operation transform")
-		              : 0;
-	}
-	if (!spec->to == !filter) {
-		return vega_fail(err, VEGA_USAGE,
-		        filter ? "transform takes --to CODEC or a command after '--', not both"
-		               : "transform needs --to CODEC, or a command after '--'");
-	}
-	if (!spec->out || !*spec->out) {
-		return vega_fail(err, VEGA_USAGE, "transform needs --out DIR to write to");
-	}
-	if (filter && !*spec->command.items[0]) {
-		return vega_fail(err, VEGA_USAGE, "the command after '--' has an empty name");
-	}
-	if (!filter && spec->output_name) {
-		return vega_fail(err, VEGA_USAGE,
-		        "--output-name is for a command after '--'; --to %s names its outputs "
-		        "itself",
-		        spec->to == SPEC_ZSTD   ? "zstd"
-		        : spec->to == SPEC_GZIP ? "gzip"
-		                                : "none");
-	}
-	if (!filter && spec->timeout.set) {
-		return vega_fail(
-		        err, VEGA_USAGE, "--timeout is for a command after '--', not for --to");
-	}
-	if (spec->timeout.set && spec->timeout.value == 0) {
-		return vega_fail(err, VEGA_USAGE, "--timeout 0: leaves a filter no time at all");
-	}
-	int code = check_level(spec, err);
-	return code == 0 && spec->output_name ? check_output_name(spec->output_name, err) : code;
+	return code;
 }
 
 int spec_check(const struct spec *spec, struct vega_error *err)
@@ -314,7 +258,10 @@ int spec_check(const struct spec *spec, struct vega_error *err)
 		code = check_ranges(spec, err);
 	}
 	if (code == 0) {
-		code = check_transform(spec, err);
+		code = check_command(spec, err);
+	}
+	if (code == 0) {
+		code = check_own(spec, err);
 	}
 	return code;
 }

@@ -1,3 +1,4 @@
+/* From JSON to a specification: strictly, because it may be anyone's. */
 #include "spec/spec_internal.h"
 
 #include <inttypes.h>
@@ -266,11 +267,11 @@ static int read_value(
 static const struct option_row *find_row(const char *json)
 {
 	char name[SPEC_NAME_SIZE];
-	for (size_t i = 0; i < spec_option_count; i++) {
-		spec_json_name(&spec_option_rows[i], name);
-		if (strcmp(name, json) == 0 &&
-		        spec_option_rows[i].offset != offsetof(struct spec, exclude_from)) {
-			return &spec_option_rows[i];
+	const struct option_row *row;
+	for (size_t i = 0; (row = spec_row_at(i)); i++) {
+		spec_json_name(row, name);
+		if (strcmp(name, json) == 0 && row->offset != offsetof(struct spec, exclude_from)) {
+			return row;
 		}
 	}
 	return NULL;
@@ -281,9 +282,18 @@ static int twice(const char *name, struct vega_error *err)
 	return vega_fail(err, VEGA_USAGE, "the specification has \"%s\" twice", name);
 }
 
+/* There is never more to compare with than there are options. */
+static bool seen_before(const cJSON *options, const cJSON *item)
+{
+	const cJSON *each = options->child;
+	while (each != item && strcmp(each->string, item->string) != 0) {
+		each = each->next;
+	}
+	return each != item;
+}
+
 static int read_options(const cJSON *options, struct spec *spec, struct vega_error *err)
 {
-	uint64_t seen = 0;
 	if (!cJSON_IsObject(options)) {
 		return wrong_type(options->string, "an object", err);
 	}
@@ -295,12 +305,11 @@ static int read_options(const cJSON *options, struct spec *spec, struct vega_err
 			        "not know",
 			        item->string);
 		}
-		uint64_t bit = UINT64_C(1) << (row - spec_option_rows);
-		int code = seen & bit ? twice(item->string, err) : read_value(item, row, spec, err);
+		int code = seen_before(options, item) ? twice(item->string, err)
+		                                      : read_value(item, row, spec, err);
 		if (code != 0) {
 			return code;
 		}
-		seen |= bit;
 	}
 	return 0;
 }

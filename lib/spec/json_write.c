@@ -1,3 +1,4 @@
+/* From a specification to its canonical JSON. */
 #include "spec/spec_internal.h"
 
 #include <inttypes.h>
@@ -100,8 +101,8 @@ void spec_json_name(const struct option_row *row, char name[SPEC_NAME_SIZE])
 static void write_options(struct json *json, const struct spec *spec)
 {
 	bool begun = false;
-	for (size_t i = 0; i < spec_option_count; i++) {
-		const struct option_row *row = &spec_option_rows[i];
+	const struct option_row *row;
+	for (size_t i = 0; (row = spec_row_at(i)); i++) {
 		char name[SPEC_NAME_SIZE];
 		if (!spec_row_is_set(row, spec)) {
 			continue;
@@ -127,10 +128,9 @@ void spec_to_json(const struct spec *spec, struct buf *out)
 	json_member_u64(&json, "v", SPEC_VERSION);
 	json_key(&json, "operations");
 	json_array_begin(&json);
-	for (unsigned i = 0; spec_operations[i]; i++) {
-		if (spec->operations & UINT32_C(1) << i) {
-			json_str(&json, spec_operations[i]);
-		}
+	const struct operation *operation;
+	for (unsigned i = 0; (operation = spec_next_operation(spec, &i));) {
+		json_str(&json, operation->name);
 	}
 	json_array_end(&json);
 	json_key(&json, "roots");

@@ -1,22 +1,16 @@
+/* The options of every operation, and the tables of them all. */
 #include "spec/spec_internal.h"
-
-const char *const spec_operations[] = {"summarize", "find", "hash", "transform", NULL};
 
 /* In the order of enum file_type, so that the bits are 1 << type. */
 static const char *const types[] = {"?", "f", "d", "l", "p", "s", "b", "c", NULL};
-static const char *const algos[] = {"xxh128", "sha256", NULL};
-static const char *const codecs[] = {"", "zstd", "gzip", "none", NULL};
 
 #define FIELD(member) .offset = offsetof(struct spec, member)
 
 #define WHICH "Which entries"
 #define WHERE "Where to look"
 #define HOW "How"
-#define SUMMARIZE "summarize"
-#define HASH "hash"
-#define TRANSFORM "transform"
 
-const struct option_row spec_option_rows[] = {
+static const struct option_row common_rows[] = {
         {"name", 'n', OPT_LIST, FIELD(name), 0, "GLOB", NULL, WHICH,
                 "the name matches GLOB; repeat for alternatives"},
         {"iname", 0, OPT_LIST, FIELD(iname), 0, "GLOB", NULL, WHICH,
@@ -78,34 +72,51 @@ const struct option_row spec_option_rows[] = {
                 "read is one (default: no limit)"},
         {"sort", 0, OPT_FLAG, FIELD(sort), 0, NULL, NULL, HOW,
                 "order the records by path (kept in memory until the end)"},
-
-        {"top", 'N', OPT_NUMBER, FIELD(top), SPEC_SUMMARIZE, "N", NULL, SUMMARIZE,
-                "name the N largest files and directories (default: 20)"},
-        {"depth", 0, OPT_NUMBER, FIELD(depth), SPEC_SUMMARIZE, "N", NULL, SUMMARIZE,
-                "give each directory's total down to N levels (default: 0, the roots)"},
-
-        {"algo", 'a', OPT_CHOICE, FIELD(algo), SPEC_HASH, "NAME", algos, HASH,
-                "xxh128 (default), or sha256; sha256sum -c and xxhsum -c read the output"},
-
-        {"to", 0, OPT_CHOICE, FIELD(to), SPEC_TRANSFORM, "CODEC", codecs, TRANSFORM,
-                "compress with zstd or gzip, or 'none' to decompress either"},
-        {"out", 'o', OPT_TEXT, FIELD(out), SPEC_TRANSFORM, "DIR", NULL, TRANSFORM,
-                "write the mirrored tree below DIR"},
-        {"level", 0, OPT_NUMBER, FIELD(level), SPEC_TRANSFORM, "N", NULL, TRANSFORM,
-                "compression level (zstd 1-19, default 3; gzip 1-9, default 6)"},
-        {"overwrite", 0, OPT_FLAG, FIELD(overwrite), SPEC_TRANSFORM, NULL, NULL, TRANSFORM,
-                "replace output files that differ"},
-        {"output-name", 0, OPT_TEXT, FIELD(output_name), SPEC_TRANSFORM, "TEMPLATE", NULL,
-                TRANSFORM,
-                "name of a filter's output in its directory: {/} name, {/.} name without extension "
-                "(default: {/})"},
-        {"timeout", 0, OPT_DURATION, FIELD(timeout), SPEC_TRANSFORM, "DURATION", NULL, TRANSFORM,
-                "end a filter that runs longer on one file"},
 };
 
-_Static_assert(sizeof spec_option_rows / sizeof *spec_option_rows <= 64,
-        "json_read.c remembers in 64 bits which options it has seen");
-const size_t spec_option_count = sizeof spec_option_rows / sizeof *spec_option_rows;
+const struct operation *const operations[] = {
+#define OPERATION_ROW(NAME, name) &operation_##name,
+        OPERATIONS(OPERATION_ROW)
+#undef OPERATION_ROW
+                NULL,
+};
+
+#define COMMON_COUNT (sizeof common_rows / sizeof *common_rows)
+
+void spec_tables(struct spec *spec, struct option_table tables[static SPEC_TABLES])
+{
+	tables[0] = (struct option_table){common_rows, COMMON_COUNT, spec};
+	for (size_t i = 0; i < OPERATION_COUNT; i++) {
+		tables[1 + i] =
+		        (struct option_table){operations[i]->rows, operations[i]->row_count, spec};
+	}
+}
+
+const struct option_row *spec_row_at(size_t index)
+{
+	if (index < COMMON_COUNT) {
+		return &common_rows[index];
+	}
+	index -= COMMON_COUNT;
+	for (size_t i = 0; i < OPERATION_COUNT; i++) {
+		if (index < operations[i]->row_count) {
+			return &operations[i]->rows[index];
+		}
+		index -= operations[i]->row_count;
+	}
+	return NULL;
+}
+
+bool spec_has_row(const struct option_row *row)
+{
+	const struct option_row *each;
+	for (size_t i = 0; (each = spec_row_at(i)); i++) {
+		if (each == row) {
+			return true;
+		}
+	}
+	return false;
+}
 
 void spec_init(struct spec *spec)
 {
@@ -114,33 +125,13 @@ void spec_init(struct spec *spec)
 
 void spec_release(struct spec *spec)
 {
-	option_release(spec_option_rows, spec_option_count, spec);
+	const struct option_row *row;
+	for (size_t i = 0; (row = spec_row_at(i)); i++) {
+		option_release(row, 1, spec);
+	}
 	strlist_release(&spec->roots);
 	strlist_release(&spec->command);
 	spec_init(spec);
-}
-
-uint32_t spec_operation_bit(const char *name, size_t len)
-{
-	for (unsigned i = 0; spec_operations[i]; i++) {
-		if (strlen(spec_operations[i]) == len &&
-		        memcmp(spec_operations[i], name, len) == 0) {
-			return UINT32_C(1) << i;
-		}
-	}
-	return 0;
-}
-
-void spec_operation_names(uint32_t operations, struct buf *out)
-{
-	const char *separator = "";
-	for (unsigned i = 0; spec_operations[i]; i++) {
-		if (operations & UINT32_C(1) << i) {
-			buf_add_str(out, separator);
-			buf_add_str(out, spec_operations[i]);
-			separator = ",";
-		}
-	}
 }
 
 bool spec_row_is_set(const struct option_row *row, const struct spec *spec)

@@ -1,3 +1,4 @@
+/* The paths of a specification: made absolute, and held against what may be touched. */
 #include "spec/spec.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* The argument of --perm: octal, or as chmod has it. */
 #include "spec/spec.h"
 
 #include <string.h>

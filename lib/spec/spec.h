@@ -2,10 +2,10 @@
  * The specification: what to do. It is all that goes from a command, a job row or a REST call into
  * the engine.
  *
- * One table of options (spec/options.c) fills this plain struct from argv and from JSON, writes the
- * canonical JSON, and makes --help, the man pages' OPTIONS and the completions. A zeroed struct
- * plus spec_init() is valid. Not thread-safe while it is filled; read-only and shared by threads
- * afterwards.
+ * Tables of options (spec/options.c: those of every operation; spec/NAME.c: its own) fill this
+ * plain struct from argv and from JSON, write the canonical JSON, and make --help, the man pages'
+ * OPTIONS and the completions. A zeroed struct plus spec_init() is valid. Not thread-safe while it
+ * is filled; read-only and shared by threads afterwards.
  *
  * Canonical JSON (one line, keys in table order, only what differs from the default):
  *   {"v":1,"operations":["find"],"roots":["/data"],"options":{"extension":["csv"],"min_size":1048576},
@@ -27,6 +27,7 @@
 #include "base/error.h"
 #include "base/option.h"
 #include "base/strlist.h"
+#include "spec/operation.h"
 
 #define SPEC_VERSION 1
 
@@ -35,25 +36,11 @@
 #define SPEC_JSON_MAX ((size_t)16 << 20)
 #define SPEC_JSON_VALUES_MAX 1000000
 
-/* The operations' names, in the order of the bits below; NULL-terminated. op/ has the code behind
- * each. */
-extern const char *const spec_operations[];
-
-enum spec_operation {
-	SPEC_SUMMARIZE = 1,
-	SPEC_FIND = 2,
-	SPEC_HASH = 4,
-	SPEC_TRANSFORM = 8,
-};
-
-enum spec_hash { SPEC_XXH128, SPEC_SHA256 };
-enum spec_codec { SPEC_CODEC_UNSET, SPEC_ZSTD, SPEC_GZIP, SPEC_NONE };
-
 struct spec {
 	uint32_t operations;    /* spec_operation bits; 0 is never valid */
 	struct strlist roots;   /* as given; made absolute by vega-submit; never empty after
 	                           spec_parse_argv */
-	struct strlist command; /* transform's filter: argv after "--" */
+	struct strlist command; /* a filter: argv after "--"; see operation.takes_command */
 
 	/* Which entries: every given predicate must hold; the items of one list are alternatives.
 	 */
@@ -82,43 +69,31 @@ struct spec {
 	struct option_number max_iops; /* file-system calls a second; see fs/limited.h */
 	bool sort;                     /* records in bytewise path order */
 
-	/* summarize */
-	struct option_number top;   /* unset: 20 */
-	struct option_number depth; /* unset: 0 */
-	/* hash */
-	unsigned algo; /* enum spec_hash */
-	/* transform */
-	unsigned to; /* enum spec_codec */
+	/* Of operations that write. */
 	char *out;
-	struct option_number level;
 	bool overwrite;
-	char *output_name;            /* template for a filter's output name, "{/}" when unset */
-	struct option_number timeout; /* of one filter process */
-};
 
-/* The table of the rows above; `groups` are spec_operation bits (0: all operations). */
-extern const struct option_row spec_option_rows[];
-extern const size_t spec_option_count;
+	union operation_options own[OPERATION_COUNT]; /* of each; typed by spec/NAME.h */
+};
 
 void spec_init(struct spec *spec);
 void spec_release(struct spec *spec);
 
 /*
  * Parse a command line: [OP[,OP…]] [OPTION]… [ROOT]… [-- COMMAND…]. `tables` are all of the
- * command's tables, the one that fills `spec` among them (SPEC_TABLE), as they go to cmd_common().
+ * command's tables, those that fill `spec` among them (spec_tables), as they go to cmd_common().
  * The first operand before "--" is taken as OP when every comma-separated part of it names an
- * operation; otherwise the operation is summarize. No root means ".". With transform, what follows
- * "--" is the filter; with the other operations, it is further roots. `files0_from` (may be NULL,
- * or point to a NULL string) is the value of the command's own --files0-from: NUL-separated roots
- * are read from it, and then no ROOT operand is allowed. Ends with spec_check().
+ * operation; otherwise the operation is the first of OPERATIONS. No root means ".". With an
+ * operation that takes a command, that is what follows "--"; with the others, it is further roots.
+ * `files0_from` (may be NULL, or point to a NULL string) is the value of the command's own
+ * --files0-from: NUL-separated roots are read from it, and then no ROOT operand is allowed. Ends
+ * with spec_check().
  *
  * The fields of options that stand before an error are set all the same, so a command asks for
  * --help and --version first, whatever this returns.
  */
-#define SPEC_TABLE(spec) \
-	{ \
-		spec_option_rows, spec_option_count, (spec) \
-	}
+#define SPEC_TABLES (1 + OPERATION_COUNT)
+void spec_tables(struct spec *spec, struct option_table tables[static SPEC_TABLES]);
 
 int spec_parse_argv(struct spec *spec, const struct option_table *tables, size_t table_count,
         char *const *files0_from, int argc, char **argv, struct vega_error *err);
@@ -137,6 +112,20 @@ int spec_check(const struct spec *spec, struct vega_error *err);
 
 /* The canonical JSON, appended. */
 void spec_to_json(const struct spec *spec, struct buf *out);
+
+/* The operations of a spec, one by one; *index begins at 0. NULL after the last. */
+const struct operation *spec_next_operation(const struct spec *spec, unsigned *index);
+
+/* The operation of a spec that has one; NULL when it has several. */
+const struct operation *spec_only_operation(const struct spec *spec);
+
+bool spec_writes(const struct spec *spec);             /* files, below spec.out */
+bool spec_computes(const struct spec *spec);           /* some operation does, rather than wait */
+bool spec_answers_in_summary(const struct spec *spec); /* some operation does */
+bool spec_answers_in_records(const struct spec *spec); /* some operation does */
+
+/* Is an option given of an operation that answers in its summary (--top, --depth)? */
+bool spec_shapes_summary(const struct spec *spec);
 
 /*
  * Make each root, and --out, absolute with links resolved (out need not exist yet), and a filter

@@ -4,11 +4,24 @@
 
 #include "spec/spec.h"
 
+#define OPERATION_DECLARED(NAME, name) extern const struct operation operation_##name;
+OPERATIONS(OPERATION_DECLARED)
+#undef OPERATION_DECLARED
+
 /* The bit of the operation that is named by these bytes; 0 when there is none. */
 uint32_t spec_operation_bit(const char *name, size_t len);
 
 /* "find" or "summarize,hash". */
-void spec_operation_names(uint32_t operations, struct buf *out);
+void spec_operation_names(uint32_t bits, struct buf *out);
+
+/* Does what follows "--" belong to an operation? */
+bool spec_takes_command(const struct spec *spec);
+
+/* Every row, common ones first, then each operation's; NULL after the last. */
+const struct option_row *spec_row_at(size_t index);
+
+/* Is the row one of them? */
+bool spec_has_row(const struct option_row *row);
 
 /* The field that a row describes. */
 static inline void *spec_field(const struct option_row *row, const struct spec *spec)
@@ -19,8 +32,12 @@ static inline void *spec_field(const struct option_row *row, const struct spec *
 /* Does the field differ from its default? */
 bool spec_row_is_set(const struct option_row *row, const struct spec *spec);
 
-/* May an option stand with these operations? VEGA_USAGE says to which it belongs. */
-int spec_check_row(const struct option_row *row, uint32_t operations, struct vega_error *err);
+/* May an option stand with the operations of these bits? VEGA_USAGE says to which it belongs. */
+int spec_check_row(const struct option_row *row, uint32_t bits, struct vega_error *err);
+
+/* Is the number, where it is set, within least…most? */
+int spec_check_range(const char *name, const struct option_number *number, uint64_t least,
+        uint64_t most, struct vega_error *err);
 
 /* A row's name in JSON: "min_size" for min-size. */
 #define SPEC_NAME_SIZE 64

@@ -17,8 +17,7 @@ static bool writes_files(const char *json)
 {
 	struct spec spec;
 	spec_init(&spec);
-	bool writes = spec_parse_json(&spec, json, strlen(json), NULL) == 0 &&
-	              (spec.operations & SPEC_TRANSFORM);
+	bool writes = spec_parse_json(&spec, json, strlen(json), NULL) == 0 && spec_writes(&spec);
 	spec_release(&spec);
 	return writes;
 }

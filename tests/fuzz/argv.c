@@ -20,9 +20,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct option_common common = {0};
 	struct vega_error err = {0};
 	struct option_table tables[] = {
-	        SPEC_TABLE(&spec), {option_common_rows, option_common_count, &common}};
+	        [SPEC_TABLES] = {option_common_rows, option_common_count, &common}};
 	spec_init(&spec);
-	int rc = spec_parse_argv(&spec, tables, 2, NULL, count, words, &err);
+	spec_tables(&spec, tables);
+	int rc = spec_parse_argv(&spec, tables, SPEC_TABLES + 1, NULL, count, words, &err);
 	if (rc == 0) {
 		must_return(&spec);
 	} else {

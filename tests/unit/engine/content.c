@@ -348,7 +348,7 @@ static void untrusted(void)
 	is_int(memory_requests, 0, "and its file system no cache");
 }
 
-static void operations(void)
+static void two_operations(void)
 {
 	struct walk_ledger ledger;
 	write_file(1000000);
@@ -448,7 +448,7 @@ int main(void)
 	sizes();
 	changes();
 	untrusted();
-	operations();
+	two_operations();
 	cached();
 	memory_clear();
 	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);

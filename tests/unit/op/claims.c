@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../tap.h"
+#include "spec/transform.h"
 
 #define THREADS 4
 #define PATHS 50000
@@ -78,7 +79,7 @@ static void test_names(void)
 	struct vega_error err;
 	struct spec spec;
 	spec_init(&spec);
-	spec.to = SPEC_NONE;
+	transform_options_of(&spec)->to = SPEC_NONE;
 	static char out[] = "out/";
 	spec.out = out;
 	strlist_add(&spec.roots, "one");

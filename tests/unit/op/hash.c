@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "spec/hash.h"
 #include "../tap.h"
 
 static struct spec spec;
@@ -57,7 +58,7 @@ static void known_digests(void)
 	        {fips, NULL, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
 	};
 	for (unsigned algo = SPEC_XXH128; algo <= SPEC_SHA256; algo++) {
-		spec.algo = algo;
+		hash_options_of(&spec)->algo = algo;
 		void *self;
 		struct vega_error err = {0};
 		is_int(op_hash.open(&spec, NULL, &self, &err), 0, "opens %s", err.text);
@@ -107,7 +108,7 @@ static void reports(void)
 		printf("Bail out! no pipe\n");
 		exit(1);
 	}
-	spec.algo = SPEC_XXH128;
+	hash_options_of(&spec)->algo = SPEC_XXH128;
 	struct sink *sink = sink_new(fds[1], format_find("ndjson"), &options, false);
 	op_thread.sink = sink_thread_new(sink);
 	void *hash = op_hash.thread_begin(&op_thread), *other = op_hash.thread_begin(&op_thread);

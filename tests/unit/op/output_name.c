@@ -2,12 +2,14 @@
 #include "op/output_name.h"
 
 #include "../tap.h"
+#include "spec/transform.h"
 
 static void is_name(struct spec *spec, const char *name, const char *want)
 {
+	const struct transform_options *own = transform_options(spec);
 	struct buf out = BUF_INIT;
 	output_name_add(&out, spec, name, strlen(name));
-	is_str(buf_cstr(&out), want, "%s of %s", spec->output_name ? spec->output_name : "output",
+	is_str(buf_cstr(&out), want, "%s of %s", own->output_name ? own->output_name : "output",
 	        name);
 	buf_release(&out);
 }
@@ -15,15 +17,16 @@ static void is_name(struct spec *spec, const char *name, const char *want)
 int main(void)
 {
 	struct spec spec;
+	struct transform_options *own = transform_options_of(&spec);
 	spec_init(&spec);
-	spec.to = SPEC_ZSTD;
+	own->to = SPEC_ZSTD;
 	is_name(&spec, "a.csv", "a.csv.zst");
 	ok(output_name_unique(&spec), "zstd loses nothing");
-	spec.to = SPEC_GZIP;
+	own->to = SPEC_GZIP;
 	is_name(&spec, "a.csv", "a.csv.gz");
 	is_name(&spec, "a.gz", "a.gz.gz");
 	ok(output_name_unique(&spec), "nor does gzip");
-	spec.to = SPEC_NONE;
+	own->to = SPEC_NONE;
 	is_name(&spec, "a.csv.gz", "a.csv");
 	is_name(&spec, "a.zst", "a");
 	is_name(&spec, "a.zstd", "a");
@@ -33,22 +36,22 @@ int main(void)
 	is_name(&spec, "gz", "gz");
 	ok(!output_name_unique(&spec), "none may");
 
-	spec.to = SPEC_CODEC_UNSET;
+	own->to = SPEC_CODEC_UNSET;
 	strlist_add(&spec.command, "cat");
 	is_name(&spec, "a.csv", "a.csv");
 	ok(output_name_unique(&spec), "a filter's own name");
 	static char with_name[] = "x-{/}.txt", with_stem[] = "{/.}.txt", odd[] = "{/{/}{/.}}{}";
-	spec.output_name = with_name;
+	own->output_name = with_name;
 	is_name(&spec, "a.csv", "x-a.csv.txt");
 	ok(output_name_unique(&spec), "a template with the whole name");
-	spec.output_name = with_stem;
+	own->output_name = with_stem;
 	is_name(&spec, "a.b.csv", "a.b.txt");
 	is_name(&spec, ".hidden", ".hidden.txt");
 	is_name(&spec, "\xff\n.c", "\xff\n.txt");
 	ok(!output_name_unique(&spec), "one that leaves the extension out");
-	spec.output_name = odd;
+	own->output_name = odd;
 	is_name(&spec, "a.b", "{/a.ba}{}");
-	spec.output_name = NULL;
+	own->output_name = NULL;
 	spec_release(&spec);
 
 	char long_name[257];

@@ -168,10 +168,11 @@ static void test_help_before_errors(void)
 	struct option_common common = {0};
 	struct vega_error err = {0};
 	char *argv[] = {(char[]){"test"}, (char[]){"transform"}, (char[]){"--help"}, NULL};
-	struct option_table tables[] = {
-	        {option_common_rows, option_common_count, &common}, SPEC_TABLE(&spec)};
+	struct option_table tables[1 + SPEC_TABLES] = {
+	        {option_common_rows, option_common_count, &common}};
 	spec_init(&spec);
-	ok(spec_parse_argv(&spec, tables, 2, NULL, 3, argv, &err) == VEGA_USAGE,
+	spec_tables(&spec, tables + 1);
+	ok(spec_parse_argv(&spec, tables, 1 + SPEC_TABLES, NULL, 3, argv, &err) == VEGA_USAGE,
 	        "transform without --out fails");
 	ok(common.help, "and --help was seen all the same");
 	spec_release(&spec);

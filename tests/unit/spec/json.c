@@ -1,4 +1,6 @@
 #include "../tap.h"
+#include "spec/spec_internal.h"
+#include "spec/transform.h"
 #include "spec_text.h"
 
 static int parse_text(struct spec *spec, const char *json, size_t len, struct vega_error *err)
@@ -277,19 +279,18 @@ static bool random_spec(struct spec *spec)
 	spec_init(spec);
 	spec->operations = 1 + (uint32_t)dice(15);
 	random_list(&spec->roots, 1);
-	for (size_t i = 0; i < spec_option_count; i++) {
-		const struct option_row *row = &spec_option_rows[i];
+	const struct option_row *row;
+	for (size_t i = 0; (row = spec_row_at(i)); i++) {
 		size_t offset = row->offset;
 		bool special = offset == offsetof(struct spec, user) ||
 		               offset == offsetof(struct spec, group) ||
 		               offset == offsetof(struct spec, perm) ||
-		               offset == offsetof(struct spec, to) ||
-		               offset == offsetof(struct spec, level) ||
-		               offset == offsetof(struct spec, output_name) ||
 		               offset == offsetof(struct spec, threads) ||
 		               offset == offsetof(struct spec, max_iops) ||
-		               offset == offsetof(struct spec, top) ||
-		               offset == offsetof(struct spec, exclude_from);
+		               offset == offsetof(struct spec, exclude_from) ||
+		               strcmp(row->name, "to") == 0 || strcmp(row->name, "level") == 0 ||
+		               strcmp(row->name, "output-name") == 0 ||
+		               strcmp(row->name, "top") == 0;
 		bool owned = !row->groups || (row->groups & spec->operations);
 		if (!special && owned && dice(6) == 0) {
 			random_field(row, spec);
@@ -305,9 +306,10 @@ static bool random_spec(struct spec *spec)
 		free(spec->out);
 		spec->out = random_bytes(1);
 		if (dice(2)) {
-			spec->to = SPEC_ZSTD;
-			spec->level = (struct option_number){1 + dice(19), dice(2)};
-			spec->timeout.set = false;
+			struct transform_options *own = transform_options_of(spec);
+			own->to = SPEC_ZSTD;
+			own->level = (struct option_number){1 + dice(19), dice(2)};
+			own->timeout.set = false;
 		} else {
 			random_list(&spec->command, 1);
 		}

@@ -17,9 +17,10 @@ static inline int parse_words(
 	for (; argc < WORDS_MAX - 1 && words[argc - 1]; argc++) {
 		argv[argc] = strdup(words[argc - 1]);
 	}
-	struct option_table table = SPEC_TABLE(spec);
+	struct option_table tables[SPEC_TABLES];
 	spec_init(spec);
-	int rc = spec_parse_argv(spec, &table, 1, &files0_from, argc, argv, err);
+	spec_tables(spec, tables);
+	int rc = spec_parse_argv(spec, tables, SPEC_TABLES, &files0_from, argc, argv, err);
 	while (argc > 0) {
 		free(argv[--argc]);
 	}

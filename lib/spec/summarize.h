@@ -1,0 +1,14 @@
+/* The options of summarize. */
+#ifndef VEGA_SPEC_SUMMARIZE_H
+#define VEGA_SPEC_SUMMARIZE_H
+
+#include "spec/spec.h"
+
+struct summarize_options {
+	struct option_number top;   /* unset: 20 */
+	struct option_number depth; /* unset: 0 */
+};
+
+OPERATION_OPTIONS(SUMMARIZE, summarize)
+
+#endif

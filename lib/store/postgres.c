@@ -293,7 +293,7 @@ static int list_page(
 }
 
 static int postgres_list(struct store *base, const struct store_filter *filter,
-        int (*each)(const struct job *job, void *context), void *context, struct vega_error *err)
+        store_each_job *each, void *context, struct vega_error *err)
 {
 	return store_list(base, filter, list_page, each, context, err);
 }

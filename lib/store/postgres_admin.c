@@ -72,9 +72,8 @@ int postgres_leave(struct store *base, const char *name, struct vega_error *err)
 	return code;
 }
 
-int postgres_workers(struct store *base,
-        int (*each)(const struct store_worker *worker, void *context), void *context,
-        struct vega_error *err)
+int postgres_workers(
+        struct store *base, store_each_worker *each, void *context, struct vega_error *err)
 {
 	static const char sql[] =
 	        "SELECT name, host, pid, version, (extract(epoch FROM started) * 1000000)::bigint,"
@@ -100,8 +99,8 @@ int postgres_workers(struct store *base,
 
 #define AGE(time) "(extract(epoch FROM now() - " time ") * 1000)::bigint"
 
-int postgres_stats(struct store *base, int (*each)(const struct store_stats *stats, void *context),
-        void *context, struct vega_error *err)
+int postgres_stats(
+        struct store *base, store_each_stats *each, void *context, struct vega_error *err)
 {
 	static const char sql[] =
 	        "SELECT " STORE_STATS("now()", "interval '1 minute'", "interval '1 hour'",

@@ -186,11 +186,10 @@ int postgres_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct v
 int postgres_announce(
         struct store *base, const struct store_worker *worker, struct vega_error *err);
 int postgres_leave(struct store *base, const char *name, struct vega_error *err);
-int postgres_workers(struct store *base,
-        int (*each)(const struct store_worker *worker, void *context), void *context,
-        struct vega_error *err);
-int postgres_stats(struct store *base, int (*each)(const struct store_stats *stats, void *context),
-        void *context, struct vega_error *err);
+int postgres_workers(
+        struct store *base, store_each_worker *each, void *context, struct vega_error *err);
+int postgres_stats(
+        struct store *base, store_each_stats *each, void *context, struct vega_error *err);
 int postgres_prune(struct store *base, struct store_prune *prune, struct vega_error *err);
 
 #endif

@@ -658,8 +658,8 @@ static int list_page(
 	return code ? code : count;
 }
 
-static int sqlite_list(struct store *base, const struct store_filter *filter,
-        int (*each)(const struct job *job, void *context), void *context, struct vega_error *err)
+static int sqlite_list(struct store *base, const struct store_filter *filter, store_each_job *each,
+        void *context, struct vega_error *err)
 {
 	return store_list(base, filter, list_page, each, context, err);
 }

@@ -52,9 +52,8 @@ int sqlite_leave(struct store *base, const char *name, struct vega_error *err)
 	return code;
 }
 
-int sqlite_workers(struct store *base,
-        int (*each)(const struct store_worker *worker, void *context), void *context,
-        struct vega_error *err)
+int sqlite_workers(
+        struct store *base, store_each_worker *each, void *context, struct vega_error *err)
 {
 	struct sqlite_store *store = handle(base);
 	sqlite3_stmt *statement = NULL;
@@ -76,8 +75,7 @@ int sqlite_workers(struct store *base,
 
 #define AGE(time) "(?1 - " time ") / 1000"
 
-int sqlite_stats(struct store *base, int (*each)(const struct store_stats *stats, void *context),
-        void *context, struct vega_error *err)
+int sqlite_stats(struct store *base, store_each_stats *each, void *context, struct vega_error *err)
 {
 	struct sqlite_store *store = handle(base);
 	sqlite3_stmt *statement = NULL;

@@ -95,11 +95,9 @@ const char *sqlite_row_text(void *statement, int column);
 int sqlite_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct vega_error *err);
 int sqlite_announce(struct store *base, const struct store_worker *worker, struct vega_error *err);
 int sqlite_leave(struct store *base, const char *name, struct vega_error *err);
-int sqlite_workers(struct store *base,
-        int (*each)(const struct store_worker *worker, void *context), void *context,
-        struct vega_error *err);
-int sqlite_stats(struct store *base, int (*each)(const struct store_stats *stats, void *context),
-        void *context, struct vega_error *err);
+int sqlite_workers(
+        struct store *base, store_each_worker *each, void *context, struct vega_error *err);
+int sqlite_stats(struct store *base, store_each_stats *each, void *context, struct vega_error *err);
 int sqlite_prune(struct store *base, struct store_prune *prune, struct vega_error *err);
 
 #endif

@@ -264,8 +264,7 @@ unsigned store_next_page(unsigned count, unsigned most)
 }
 
 static int list_pages(struct store *store, struct store_page *page, store_page_reader *read,
-        struct job *jobs, int (*each)(const struct job *job, void *context), void *context,
-        struct vega_error *err)
+        struct job *jobs, store_each_job *each, void *context, struct vega_error *err)
 {
 	unsigned left = page->filter->limit ? page->filter->limit : UINT32_MAX;
 	unsigned most = page->filter->parts & STORE_PART_SPEC ? STORE_PAGE_FIRST : STORE_PAGE;
@@ -305,7 +304,7 @@ int store_split_label(const char *label, struct arena *arena, const char **key, 
 }
 
 int store_list(struct store *store, const struct store_filter *filter, store_page_reader *read,
-        int (*each)(const struct job *job, void *context), void *context, struct vega_error *err)
+        store_each_job *each, void *context, struct vega_error *err)
 {
 	struct arena arena = {0};
 	struct store_filter clean = *filter;

@@ -172,136 +172,161 @@ struct store_prune {
 	unsigned page; /* in, out: how many jobs it looks at, batch at most; begins as 0 */
 };
 
+/* Called once per item. A non-zero answer ends the listing, which returns 0 even so. */
+typedef int store_each_job(const struct job *job, void *context);
+typedef int store_each_worker(const struct store_worker *worker, void *context);
+typedef int store_each_stats(const struct store_stats *stats, void *context);
+
+/* The calls: each is the type of the slot of its name in struct store_driver. */
+
+/*
+ * `url` is the whole store URL. Creates or upgrades what may be created (SQLite: the file,
+ * mode 0600; PostgreSQL: nothing, "run psql -f schema.sql"), refuses a newer schema
+ * (VEGA_FATAL: "made by a newer VegaFS"). VEGA_UNAVAILABLE when it cannot be reached,
+ * VEGA_FATAL when it is corrupt, read-only or of the wrong kind.
+ */
+typedef int store_open_call(
+        const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err);
+
+/*
+ * All or none. Durable when it returns. A job that is there already, by its id or by its
+ * submitter's key, is left as it is. VEGA_USAGE names a key that was used for another spec,
+ * and the job. (PostgreSQL: when that is stored while this runs, the rest is stored.)
+ */
+typedef int store_submit_call(
+        struct store *store, struct store_request *requests, size_t count, struct vega_error *err);
+
+/*
+ * Claim up to max runnable jobs (PENDING and due, or PROCESSING with an expired lease),
+ * highest priority then oldest first, and raise each lease_seq. An expired job whose
+ * attempts are used up becomes FAILED, one with cancel_requested CANCELLED. Fills
+ * jobs[0…max-1]; the caller releases them. Returns how many, or a negative code. A job with
+ * committed_seq > 0 is never given up for its attempts: see commit().
+ *
+ * Of a job it tells what is needed to run it: id, spec, submitter, queue, max_attempts,
+ * limits, state, attempt, lease_seq and committed_seq. The rest is left zeroed; get() tells
+ * it.
+ */
+typedef int store_claim_call(struct store *store, const struct store_claim *claim, struct job *jobs,
+        struct vega_error *err);
+
+/* Renew all leases of a worker in one statement, and learn of cancellations and losses.
+ * One whose row is locked is passed over: it must not cost the others theirs. */
+typedef int store_heartbeat_call(struct store *store, const char *worker,
+        struct store_lease *leases, size_t count, uint64_t lease_ms, struct vega_error *err);
+
+/*
+ * An attempt that has staged its output files is over: store its result (the outcome is
+ * not looked at) and mark the job as committed by this lease, fenced as finish() is. From
+ * now on its files may be published, and the job can only become COMPLETED: a request to
+ * cancel is refused, and any other end of an attempt than STORE_COMPLETED makes it
+ * PENDING, however many there were. That finish() keeps the result stored here, with the
+ * greater exit code and the newer stderr_tail. VEGA_LEASE_LOST; VEGA_NO: cancellation was
+ * asked for first, and nothing was stored; VEGA_LOCKED: nor was it, as somebody keeps the
+ * row locked. Repeating it changes nothing.
+ */
+typedef int store_commit_call(struct store *store, const struct store_lease *lease,
+        const struct store_result *result, struct vega_error *err);
+
+/*
+ * End attempts, each fenced by itself, all in one transaction: whoever has several passes
+ * them together. With a pending cancel request, which excludes a commit, the job becomes
+ * CANCELLED whatever the outcome, and neither summary nor records are stored. Repeated for
+ * a lease that it ended before, it changes nothing, and tells where the first call led. A
+ * lost lease or a locked row is told by its ending's code, and costs the others nothing;
+ * when the call fails, nothing was stored of any of them.
+ *
+ * With a claim (NULL: none) it claims in the same transaction, so that the disk is waited
+ * for once a job. Fills jobs[] as claim() does, and returns how many: perhaps fewer than
+ * claim() would, and none when an ending's row is locked. One that it makes PENDING may be
+ * among them. With none given it returns 0.
+ */
+typedef int store_finish_call(struct store *store, struct store_ending *endings, size_t count,
+        const struct store_claim *claim, struct job *jobs, struct vega_error *err);
+
+/* PENDING: CANCELLED at once. PROCESSING: ask. Terminal: unchanged. *state is the state
+ * afterwards. VEGA_NO: no such job, or it is committed and too late; VEGA_USAGE: not an
+ * id. */
+typedef int store_cancel_call(
+        struct store *store, const char *id, enum job_state *state, struct vega_error *err);
+
+/* VEGA_NO: no such job; VEGA_USAGE: not an id. `parts`: store_parts to load besides the
+ * rest. */
+typedef int store_get_call(struct store *store, const char *id, unsigned parts, struct job *job,
+        struct vega_error *err);
+
+/* Calls each() for the jobs in order until it returns non-zero. The job is the store's,
+ * valid during the call. Some are held at a time: 500, or fewer when their specs are asked
+ * for and exceed 1 MiB together. */
+typedef int store_list_call(struct store *store, const struct store_filter *filter,
+        store_each_job *each, void *context, struct vega_error *err);
+
+/*
+ * Milliseconds until a claim could find something, as far as the store can tell: 0 now; at
+ * most `limit`.
+ */
+typedef int store_next_due_call(struct store *store, const struct strlist *queues,
+        uint64_t limit_ms, uint64_t *due_ms, struct vega_error *err);
+
+/*
+ * Wait until the store's jobs may have changed, or timeout_ms passed, or *wake_fd (when ≥
+ * 0) becomes readable, or a signal was handled. It may end for no reason: whoever waits
+ * looks again. What changed since the last wait() ends the next one at once. With
+ * PostgreSQL, a handle that has called claim() or next_due() hears of jobs to claim and of
+ * cancel requests; another one hears of jobs that end, or only of the one that it has got
+ * since. Negative as everywhere.
+ */
+typedef int store_wait_call(
+        struct store *store, uint64_t timeout_ms, int wake_fd, struct vega_error *err);
+
+/* Store what a worker says of itself, as seen now; and when it ends well, forget it. */
+typedef int store_announce_call(
+        struct store *store, const struct store_worker *worker, struct vega_error *err);
+typedef int store_leave_call(struct store *store, const char *name, struct vega_error *err);
+
+/* Calls each() for every worker that announced itself and did not leave, by name, until it
+ * returns non-zero. */
+typedef int store_workers_call(
+        struct store *store, store_each_worker *each, void *context, struct vega_error *err);
+
+/* Calls each() for every queue that has jobs, by name, until it returns non-zero. Looks at
+ * every job. */
+typedef int store_stats_call(
+        struct store *store, store_each_stats *each, void *context, struct vega_error *err);
+
+/*
+ * Remove up to `batch` jobs that have ended, the oldest first, in one transaction: lock
+ * them, call remove() for each, and delete those that it lets go, with their results.
+ * Whoever is killed in between leaves a job without its files, which the next call removes,
+ * and never a file whose job is gone. Jobs that another prune() has locked are passed over.
+ * Returns how many it looked at, 0 when none is left; or a negative code, after which jobs
+ * may have been removed or not.
+ */
+typedef int store_prune_call(
+        struct store *store, struct store_prune *prune, struct vega_error *err);
+
+typedef void store_close_call(struct store *store);
+
+/* A kind of store. Every slot is filled. */
 struct store_driver {
-	const char *scheme;
-	/*
-	 * `url` is the whole store URL. Creates or upgrades what may be created (SQLite: the file,
-	 * mode 0600; PostgreSQL: nothing, "run psql -f schema.sql"), refuses a newer schema
-	 * (VEGA_FATAL: "made by a newer VegaFS"). VEGA_UNAVAILABLE when it cannot be reached,
-	 * VEGA_FATAL when it is corrupt, read-only or of the wrong kind.
-	 */
-	int (*open)(
-	        const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err);
-
-	/*
-	 * All or none. Durable when it returns. A job that is there already, by its id or by its
-	 * submitter's key, is left as it is. VEGA_USAGE names a key that was used for another spec,
-	 * and the job. (PostgreSQL: when that is stored while this runs, the rest is stored.)
-	 */
-	int (*submit)(struct store *store, struct store_request *requests, size_t count,
-	        struct vega_error *err);
-
-	/*
-	 * Claim up to max runnable jobs (PENDING and due, or PROCESSING with an expired lease),
-	 * highest priority then oldest first, and raise each lease_seq. An expired job whose
-	 * attempts are used up becomes FAILED, one with cancel_requested CANCELLED. Fills
-	 * jobs[0…max-1]; the caller releases them. Returns how many, or a negative code. A job with
-	 * committed_seq > 0 is never given up for its attempts: see commit().
-	 *
-	 * Of a job it tells what is needed to run it: id, spec, submitter, queue, max_attempts,
-	 * limits, state, attempt, lease_seq and committed_seq. The rest is left zeroed; get() tells
-	 * it.
-	 */
-	int (*claim)(struct store *store, const struct store_claim *claim, struct job *jobs,
-	        struct vega_error *err);
-
-	/* Renew all leases of a worker in one statement, and learn of cancellations and losses.
-	 * One whose row is locked is passed over: it must not cost the others theirs. */
-	int (*heartbeat)(struct store *store, const char *worker, struct store_lease *leases,
-	        size_t count, uint64_t lease_ms, struct vega_error *err);
-
-	/*
-	 * An attempt that has staged its output files is over: store its result (the outcome is
-	 * not looked at) and mark the job as committed by this lease, fenced as finish() is. From
-	 * now on its files may be published, and the job can only become COMPLETED: a request to
-	 * cancel is refused, and any other end of an attempt than STORE_COMPLETED makes it
-	 * PENDING, however many there were. That finish() keeps the result stored here, with the
-	 * greater exit code and the newer stderr_tail. VEGA_LEASE_LOST; VEGA_NO: cancellation was
-	 * asked for first, and nothing was stored; VEGA_LOCKED: nor was it, as somebody keeps the
-	 * row locked. Repeating it changes nothing.
-	 */
-	int (*commit)(struct store *store, const struct store_lease *lease,
-	        const struct store_result *result, struct vega_error *err);
-
-	/*
-	 * End attempts, each fenced by itself, all in one transaction: whoever has several passes
-	 * them together. With a pending cancel request, which excludes a commit, the job becomes
-	 * CANCELLED whatever the outcome, and neither summary nor records are stored. Repeated for
-	 * a lease that it ended before, it changes nothing, and tells where the first call led. A
-	 * lost lease or a locked row is told by its ending's code, and costs the others nothing;
-	 * when the call fails, nothing was stored of any of them.
-	 *
-	 * With a claim (NULL: none) it claims in the same transaction, so that the disk is waited
-	 * for once a job. Fills jobs[] as claim() does, and returns how many: perhaps fewer than
-	 * claim() would, and none when an ending's row is locked. One that it makes PENDING may be
-	 * among them. With none given it returns 0.
-	 */
-	int (*finish)(struct store *store, struct store_ending *endings, size_t count,
-	        const struct store_claim *claim, struct job *jobs, struct vega_error *err);
-
-	/* PENDING: CANCELLED at once. PROCESSING: ask. Terminal: unchanged. *state is the state
-	 * afterwards. VEGA_NO: no such job, or it is committed and too late; VEGA_USAGE: not an
-	 * id. */
-	int (*cancel)(
-	        struct store *store, const char *id, enum job_state *state, struct vega_error *err);
-
-	/* VEGA_NO: no such job; VEGA_USAGE: not an id. `parts`: store_parts to load besides the
-	 * rest. */
-	int (*get)(struct store *store, const char *id, unsigned parts, struct job *job,
-	        struct vega_error *err);
-
-	/* Calls each() for the jobs in order until it returns non-zero. The job is the store's,
-	 * valid during the call. Some are held at a time: 500, or fewer when their specs are asked
-	 * for and exceed 1 MiB together. */
-	int (*list)(struct store *store, const struct store_filter *filter,
-	        int (*each)(const struct job *job, void *context), void *context,
-	        struct vega_error *err);
-
-	/*
-	 * Milliseconds until a claim could find something, as far as the store can tell: 0 now; at
-	 * most `limit`.
-	 */
-	int (*next_due)(struct store *store, const struct strlist *queues, uint64_t limit_ms,
-	        uint64_t *due_ms, struct vega_error *err);
-
-	/*
-	 * Wait until the store's jobs may have changed, or timeout_ms passed, or *wake_fd (when ≥
-	 * 0) becomes readable, or a signal was handled. It may end for no reason: whoever waits
-	 * looks again. What changed since the last wait() ends the next one at once. With
-	 * PostgreSQL, a handle that has called claim() or next_due() hears of jobs to claim and of
-	 * cancel requests; another one hears of jobs that end, or only of the one that it has got
-	 * since. Negative as everywhere.
-	 */
-	int (*wait)(struct store *store, uint64_t timeout_ms, int wake_fd, struct vega_error *err);
-
-	/* Store what a worker says of itself, as seen now; and when it ends well, forget it. */
-	int (*announce)(
-	        struct store *store, const struct store_worker *worker, struct vega_error *err);
-	int (*leave)(struct store *store, const char *name, struct vega_error *err);
-
-	/* Calls each() for every worker that announced itself and did not leave, by name, until it
-	 * returns non-zero. */
-	int (*workers)(struct store *store,
-	        int (*each)(const struct store_worker *worker, void *context), void *context,
-	        struct vega_error *err);
-
-	/* Calls each() for every queue that has jobs, by name, until it returns non-zero. Looks at
-	 * every job. */
-	int (*stats)(struct store *store,
-	        int (*each)(const struct store_stats *stats, void *context), void *context,
-	        struct vega_error *err);
-
-	/*
-	 * Remove up to `batch` jobs that have ended, the oldest first, in one transaction: lock
-	 * them, call remove() for each, and delete those that it lets go, with their results.
-	 * Whoever is killed in between leaves a job without its files, which the next call removes,
-	 * and never a file whose job is gone. Jobs that another prune() has locked are passed over.
-	 * Returns how many it looked at, 0 when none is left; or a negative code, after which jobs
-	 * may have been removed or not.
-	 */
-	int (*prune)(struct store *store, struct store_prune *prune, struct vega_error *err);
-
-	void (*close)(struct store *store);
+	const char *scheme; /* of its URLs */
+	store_open_call *open;
+	store_submit_call *submit;
+	store_claim_call *claim;
+	store_heartbeat_call *heartbeat;
+	store_commit_call *commit;
+	store_finish_call *finish;
+	store_cancel_call *cancel;
+	store_get_call *get;
+	store_list_call *list;
+	store_next_due_call *next_due;
+	store_wait_call *wait;
+	store_announce_call *announce;
+	store_leave_call *leave;
+	store_workers_call *workers;
+	store_stats_call *stats;
+	store_prune_call *prune;
+	store_close_call *close;
 };
 
 extern const struct store_driver store_sqlite, store_postgres;

@@ -190,6 +190,6 @@ typedef int store_page_reader(
 
 /* The list slot, over a store's reader of one page. */
 int store_list(struct store *store, const struct store_filter *filter, store_page_reader *read,
-        int (*each)(const struct job *job, void *context), void *context, struct vega_error *err);
+        store_each_job *each, void *context, struct vega_error *err);
 
 #endif

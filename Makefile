@@ -25,7 +25,9 @@ op := claims codec filter find hash links op output_name pending sha256 summariz
 cache := cache redis
 engine := content dir_results engine expected growth publish receipt team
 job := job
-store := postgres postgres_admin postgres_array postgres_claim postgres_connection postgres_finish postgres_submit postgres_wait request rules sqlite sqlite_admin sqlite_file sqlite_statement sqlite_wait store result_cache
+store := call list postgres postgres_admin postgres_array postgres_cancel postgres_claim postgres_connection postgres_finish \
+	postgres_read postgres_row postgres_submit postgres_wait request result_cache row rules sqlite sqlite_admin sqlite_claim \
+	sqlite_file sqlite_finish sqlite_read sqlite_schema sqlite_statement sqlite_submit sqlite_wait store
 worker := announce attempt child claim deadline finish identity lease service spool spool_sweep stream worker
 
 ROOMS := base spec record fs walk op cache engine job store worker

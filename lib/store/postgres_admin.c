@@ -1,22 +1,5 @@
 #include "store/postgres_internal.h"
 
-/* Numbers of statements, for postgres_query(). */
-enum statement { ANNOUNCE = POSTGRES_ADMIN_FIRST, LEAVE, WORKERS, STATS, PRUNE, PRUNE_DRY, DELETE };
-
-const char *postgres_admin_role(unsigned number)
-{
-	switch (number) {
-	case ANNOUNCE:
-	case LEAVE:
-		return "vega_worker";
-	case WORKERS:
-	case STATS:
-		return "vega_reader";
-	default:
-		return "vega_admin";
-	}
-}
-
 static struct postgres_store *handle(struct store *base)
 {
 	return (struct postgres_store *)base;
@@ -24,12 +7,18 @@ static struct postgres_store *handle(struct store *base)
 
 int postgres_announce(struct store *base, const struct store_worker *worker, struct vega_error *err)
 {
-	static const char sql[] =
-	        "INSERT INTO vega.worker (name, host, pid, version, lease_ms, jobs, running, "
-	        "queues)"
-	        " VALUES ($1, $2, $3::integer, $4, $5::bigint, $6::integer, $7::integer, $8::jsonb)"
-	        " ON CONFLICT (name) DO UPDATE SET seen = now(), lease_ms = excluded.lease_ms,"
-	        " jobs = excluded.jobs, running = excluded.running, queues = excluded.queues";
+	static const struct postgres_statement statement = {
+	        .sql = "INSERT INTO vega.worker (name, host, pid, version, lease_ms, jobs, "
+	               "running, "
+	               "queues)"
+	               " VALUES ($1, $2, $3::integer, $4, $5::bigint, $6::integer, $7::integer, "
+	               "$8::jsonb)"
+	               " ON CONFLICT (name) DO UPDATE SET seen = now(), lease_ms = "
+	               "excluded.lease_ms,"
+	               " jobs = excluded.jobs, running = excluded.running, queues = "
+	               "excluded.queues",
+	        .role = "vega_worker",
+	};
 	struct postgres_store *store = handle(base);
 	struct arena arena = {0};
 	struct postgres_parameters p = {0};
@@ -47,7 +36,7 @@ int postgres_announce(struct store *base, const struct store_worker *worker, str
 		postgres_add_integer(&p, worker->jobs);
 		postgres_add_integer(&p, worker->running);
 		postgres_add_text(&p, worker->queues);
-		code = postgres_query(store, ANNOUNCE, sql, &p, &reply, err);
+		code = postgres_query(store, &statement, &p, &reply, err);
 	}
 	PQclear(reply);
 	arena_release(&arena);
@@ -56,6 +45,8 @@ int postgres_announce(struct store *base, const struct store_worker *worker, str
 
 int postgres_leave(struct store *base, const char *name, struct vega_error *err)
 {
+	static const struct postgres_statement statement = {
+	        .sql = "DELETE FROM vega.worker WHERE name = $1", .role = "vega_worker"};
 	struct postgres_store *store = handle(base);
 	struct arena arena = {0};
 	struct postgres_parameters p = {0};
@@ -64,8 +55,7 @@ int postgres_leave(struct store *base, const char *name, struct vega_error *err)
 	        store_clean(&arena, &name) ? postgres_begin_call(store, err) : vega_fail_nomem(err);
 	if (code == 0) {
 		postgres_add_text(&p, name);
-		code = postgres_query(
-		        store, LEAVE, "DELETE FROM vega.worker WHERE name = $1", &p, &reply, err);
+		code = postgres_query(store, &statement, &p, &reply, err);
 	}
 	PQclear(reply);
 	arena_release(&arena);
@@ -75,16 +65,20 @@ int postgres_leave(struct store *base, const char *name, struct vega_error *err)
 int postgres_workers(
         struct store *base, store_each_worker *each, void *context, struct vega_error *err)
 {
-	static const char sql[] =
-	        "SELECT name, host, pid, version, (extract(epoch FROM started) * 1000000)::bigint,"
-	        " (extract(epoch FROM seen) * 1000000)::bigint, lease_ms, jobs, running, queues,"
-	        " (extract(epoch FROM now()) * 1000000)::bigint"
-	        " FROM vega.worker ORDER BY name COLLATE \"C\"";
+	static const struct postgres_statement statement = {
+	        .sql = "SELECT name, host, pid, version, (extract(epoch FROM started) * "
+	               "1000000)::bigint,"
+	               " (extract(epoch FROM seen) * 1000000)::bigint, lease_ms, jobs, running, "
+	               "queues,"
+	               " (extract(epoch FROM now()) * 1000000)::bigint"
+	               " FROM vega.worker ORDER BY name COLLATE \"C\"",
+	        .role = "vega_reader",
+	};
 	struct postgres_store *store = handle(base);
 	const struct postgres_parameters none = {0};
 	PGresult *reply = NULL;
 	int code = postgres_begin_call(store, err);
-	code = code ? code : postgres_query(store, WORKERS, sql, &none, &reply, err);
+	code = code ? code : postgres_query(store, &statement, &none, &reply, err);
 	for (int i = 0; code == 0 && i < PQntuples(reply); i++) {
 		struct postgres_row context_row = {.result = reply, .number = i};
 		const struct store_row row = {.text = postgres_row_text, .context = &context_row};
@@ -102,15 +96,17 @@ int postgres_workers(
 int postgres_stats(
         struct store *base, store_each_stats *each, void *context, struct vega_error *err)
 {
-	static const char sql[] =
-	        "SELECT " STORE_STATS("now()", "interval '1 minute'", "interval '1 hour'",
-	                AGE) " FROM vega.job_state GROUP BY queue ORDER BY queue COLLATE \"C\"";
+	static const struct postgres_statement statement = {
+	        .sql = "SELECT " STORE_STATS("now()", "interval '1 minute'", "interval '1 hour'",
+	                AGE) " FROM vega.job_state GROUP BY queue ORDER BY queue COLLATE \"C\"",
+	        .role = "vega_reader",
+	};
 	struct postgres_store *store = handle(base);
 	const struct postgres_parameters none = {0};
 	PGresult *reply = NULL;
 	int code = postgres_begin_call(store, err);
 	code = code ? code : postgres_search(store, err);
-	code = code ? code : postgres_query(store, STATS, sql, &none, &reply, err);
+	code = code ? code : postgres_query(store, &statement, &none, &reply, err);
 	for (int i = 0; code == 0 && i < PQntuples(reply); i++) {
 		struct postgres_row context_row = {.result = reply, .number = i};
 		const struct store_row row = {.text = postgres_row_text, .context = &context_row};
@@ -132,6 +128,14 @@ int postgres_stats(
 	" AND ($4::text IS NULL OR s.queue = $4)" \
 	" AND " POSTGRES_LABELLED("$5::text", "$6::text") " ORDER BY s.nr LIMIT $7::integer" lock
 
+static const struct postgres_statement select_dry = {
+        .sql = PRUNE_SQL("NULL", "", ""), .role = "vega_admin"};
+static const struct postgres_statement select_locked = {
+        .sql = PAGE_OF(PRUNE_SQL("j.spec", SPEC_SIZE, " FOR UPDATE OF j SKIP LOCKED"), ""),
+        .role = "vega_admin"};
+static const struct postgres_statement delete = {
+        .sql = "DELETE FROM vega.job WHERE nr = ANY ($1::bigint[])", .role = "vega_admin"};
+
 static int select_batch(struct postgres_store *store, const struct store_prune *prune,
         PGresult **reply, struct vega_error *err)
 {
@@ -151,13 +155,8 @@ static int select_batch(struct postgres_store *store, const struct store_prune *
 		postgres_add_text(&p, key);
 		postgres_add_text(&p, value);
 		postgres_add_integer(&p, prune->dry_run ? prune->batch : prune->page);
-		code = prune->dry_run ? postgres_query(store, PRUNE_DRY, PRUNE_SQL("NULL", "", ""),
-		                                &p, reply, err)
-		                      : postgres_query(store, PRUNE,
-		                                PAGE_OF(PRUNE_SQL("j.spec", SPEC_SIZE,
-		                                                " FOR UPDATE OF j SKIP LOCKED"),
-		                                        ""),
-		                                &p, reply, err);
+		code = postgres_query(
+		        store, prune->dry_run ? &select_dry : &select_locked, &p, reply, err);
 	}
 	buf_release(&states);
 	arena_release(&arena);
@@ -185,9 +184,7 @@ static int prune_batch(
 	prune->page = store_next_page((unsigned)seen, prune->batch);
 	if (code == 0 && numbers.count) {
 		code = postgres_add_arrays(&p, &numbers, 1)
-		               ? postgres_query(store, DELETE,
-		                         "DELETE FROM vega.job WHERE nr = ANY ($1::bigint[])", &p,
-		                         &reply, err)
+		               ? postgres_query(store, &delete, &p, &reply, err)
 		               : vega_fail_nomem(err);
 	}
 	PQclear(reply);

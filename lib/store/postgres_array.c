@@ -1,7 +1,37 @@
+/* From C values to the parameters of a statement: text, numbers, and whole columns as arrays. */
+
 #include "store/postgres_internal.h"
 
 #include <endian.h>
+#include <stdio.h>
 #include <string.h>
+
+void postgres_add_text(struct postgres_parameters *p, const char *text)
+{
+	p->values[p->count] = text;
+	p->lengths[p->count] = 0;
+	p->formats[p->count++] = 0;
+}
+
+void postgres_add_integer(struct postgres_parameters *p, int64_t value)
+{
+	char *number = p->numbers[p->count];
+	snprintf(number, sizeof p->numbers[0], "%lld", (long long)value);
+	postgres_add_text(p, number);
+}
+
+const char *postgres_state_array(uint32_t states, struct buf *out)
+{
+	buf_add_char(out, '{');
+	for (int i = 0; i < JOB_STATES; i++) {
+		if (states & 1u << i) {
+			buf_add_str(out, out->len > 1 ? "," : "");
+			buf_add_str(out, job_state_name((enum job_state)i));
+		}
+	}
+	buf_add_char(out, '}');
+	return buf_cstr(out);
+}
 
 /* Of the built-in types, as pg_type has them. */
 enum { OID_BYTEA = 17, OID_BIGINT = 20, OID_TEXT = 25, OID_UUID = 2950 };

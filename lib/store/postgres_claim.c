@@ -50,16 +50,16 @@
 	" SELECT " STORE_CLAIM_COLUMNS CLAIMED
 /* clang-format on */
 
-static const char *const claim_sql[QUEUES_KINDS] = {
-        [QUEUES_ANY] = CLAIM_SQL(""),
-        [QUEUES_ONE] = CLAIM_SQL(IN_ONE("$4")),
-        [QUEUES_MANY] = CLAIM_SQL(IN_MANY("$4")),
+static const struct postgres_statement claim_any[QUEUES_KINDS] = {
+        [QUEUES_ANY] = {.sql = CLAIM_SQL(""), .role = "vega_worker"},
+        [QUEUES_ONE] = {.sql = CLAIM_SQL(IN_ONE("$4")), .role = "vega_worker"},
+        [QUEUES_MANY] = {.sql = CLAIM_SQL(IN_MANY("$4")), .role = "vega_worker"},
 };
 
-static const char *const claim_ready_sql[QUEUES_KINDS] = {
-        [QUEUES_ANY] = CLAIM_READY_SQL(""),
-        [QUEUES_ONE] = CLAIM_READY_SQL(IN_ONE("$4")),
-        [QUEUES_MANY] = CLAIM_READY_SQL(IN_MANY("$4")),
+static const struct postgres_statement claim_ready[QUEUES_KINDS] = {
+        [QUEUES_ANY] = {.sql = CLAIM_READY_SQL(""), .role = "vega_worker"},
+        [QUEUES_ONE] = {.sql = CLAIM_READY_SQL(IN_ONE("$4")), .role = "vega_worker"},
+        [QUEUES_MANY] = {.sql = CLAIM_READY_SQL(IN_MANY("$4")), .role = "vega_worker"},
 };
 
 bool postgres_add_claim(struct postgres_parameters *p, struct arena *arena,
@@ -94,13 +94,11 @@ int postgres_claim(struct store *base, const struct store_claim *claim, struct j
 	memset(jobs, 0, claim->max * sizeof *jobs);
 	store->claims = true;
 	if (code == 0) {
-		code = postgres_query(store, CLAIM_READY + (unsigned)kind, claim_ready_sql[kind],
-		        &p, &result, err);
+		code = postgres_query(store, &claim_ready[kind], &p, &result, err);
 	}
 	if (code == 0 && PQntuples(result) == 0) {
 		PQclear(result);
-		code = postgres_query(
-		        store, CLAIM + (unsigned)kind, claim_sql[kind], &p, &result, err);
+		code = postgres_query(store, &claim_any[kind], &p, &result, err);
 	}
 	code = code ? code : postgres_read_jobs(result, 0, jobs, err);
 	store->look_again = store->look_again || code > 0;
@@ -134,19 +132,21 @@ static int lease_json(
 	"SELECT e.n, e.progress, s.nr FROM lease e, vega.job j, vega.job_state s" \
 	" WHERE j.id = ANY (ARRAY[e.id]) AND s.nr = ANY (ARRAY[j.nr])" \
 	"  AND " FENCE " AND s.worker = $1"
-static const char heartbeat_sql[] =
-	"WITH lease AS MATERIALIZED ("
-	" SELECT * FROM ROWS FROM ("
-	"  json_to_recordset($3::json) AS (id uuid, seq bigint, progress json))"
-	"  WITH ORDINALITY AS e (id, seq, progress, n)),"
-	"held AS MATERIALIZED (" HELD " FOR UPDATE OF s SKIP LOCKED),"
-	"renewed AS ("
-	" UPDATE vega.job_state s SET"
-	"  lease_until = now() + $2::bigint * interval '1 millisecond',"
-	"  progress = coalesce(h.progress, s.progress)"
-	" FROM held h WHERE s.nr = ANY (ARRAY[h.nr]) RETURNING h.n, s.cancel_requested)"
-	" SELECT o.n, r.cancel_requested::integer FROM (" HELD ") o"
-	" LEFT JOIN renewed r USING (n)";
+static const struct postgres_statement heartbeat = {
+	.sql = "WITH lease AS MATERIALIZED ("
+		" SELECT * FROM ROWS FROM ("
+		"  json_to_recordset($3::json) AS (id uuid, seq bigint, progress json))"
+		"  WITH ORDINALITY AS e (id, seq, progress, n)),"
+		"held AS MATERIALIZED (" HELD " FOR UPDATE OF s SKIP LOCKED),"
+		"renewed AS ("
+		" UPDATE vega.job_state s SET"
+		"  lease_until = now() + $2::bigint * interval '1 millisecond',"
+		"  progress = coalesce(h.progress, s.progress)"
+		" FROM held h WHERE s.nr = ANY (ARRAY[h.nr]) RETURNING h.n, s.cancel_requested)"
+		" SELECT o.n, r.cancel_requested::integer FROM (" HELD ") o"
+		" LEFT JOIN renewed r USING (n)",
+	.role = "vega_worker",
+};
 /* clang-format on */
 
 int postgres_heartbeat(struct store *base, const char *worker, struct store_lease *leases,
@@ -164,7 +164,7 @@ int postgres_heartbeat(struct store *base, const char *worker, struct store_leas
 		postgres_add_text(&p, worker);
 		postgres_add_integer(&p, store_span_us(lease_ms) / 1000);
 		postgres_add_text(&p, json.data);
-		code = postgres_query(store, HEARTBEAT, heartbeat_sql, &p, &result, err);
+		code = postgres_query(store, &heartbeat, &p, &result, err);
 	}
 	for (size_t i = 0; code == 0 && i < count; i++) {
 		leases[i].lost = true;

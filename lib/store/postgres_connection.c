@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/killpoint.h"
 
 /* What a failed statement or connection means for the one who tries. */
@@ -22,32 +23,11 @@ enum verdict {
 	NO_MEMORY,
 };
 
-void postgres_add_text(struct postgres_parameters *p, const char *text)
-{
-	p->values[p->count] = text;
-	p->lengths[p->count] = 0;
-	p->formats[p->count++] = 0;
-}
-
-void postgres_add_integer(struct postgres_parameters *p, int64_t value)
-{
-	char *number = p->numbers[p->count];
-	snprintf(number, sizeof p->numbers[0], "%lld", (long long)value);
-	postgres_add_text(p, number);
-}
-
-void postgres_add_bytes(struct postgres_parameters *p, const char *text)
-{
-	postgres_add_text(p, text);
-	p->lengths[p->count - 1] = text ? (int)strlen(text) : 0;
-	p->formats[p->count - 1] = 1;
-}
-
 void postgres_disconnect(struct postgres_store *store)
 {
 	PQfinish(store->conn);
 	store->conn = NULL;
-	store->seen = store->prepared = 0;
+	store->used_count = 0;
 	store->listening = store->searches = store->hurries = false;
 	free(store->denied);
 	store->denied = NULL;
@@ -372,17 +352,17 @@ int postgres_run(struct postgres_store *store, const char *sql, struct vega_erro
 }
 
 /* Says which role has the privilege. */
-static int explain_denied(
-        struct postgres_store *store, unsigned number, const char *why, struct vega_error *err)
+static int explain_denied(struct postgres_store *store, const struct postgres_statement *statement,
+        const char *why, struct vega_error *err)
 {
-	const char *for_all, *role = postgres_role(number, &for_all);
+	const char *for_all = statement->role_for_all;
 	char *user =
 	        PQescapeIdentifier(store->conn, PQuser(store->conn), strlen(PQuser(store->conn)));
-	int code =
-	        user ? vega_fail(err, VEGA_FATAL, "%s: %s; have it granted: GRANT %s TO %s%s%s%s",
-	                       store->label, why, role, user, for_all ? " (for all jobs: " : "",
-	                       for_all ? for_all : "", for_all ? ")" : "")
-	             : vega_fail_nomem(err);
+	int code = user ? vega_fail(err, VEGA_FATAL,
+	                          "%s: %s; have it granted: GRANT %s TO %s%s%s%s", store->label,
+	                          why, statement->role, user, for_all ? " (for all jobs: " : "",
+	                          for_all ? for_all : "", for_all ? ")" : "")
+	                : vega_fail_nomem(err);
 	PQfreemem(user);
 	return code;
 }
@@ -489,36 +469,67 @@ int postgres_begin_call(struct postgres_store *store, struct vega_error *err)
 	return store->conn ? 0 : connect_now(store, false, err);
 }
 
-static enum verdict exchange(struct postgres_store *store, unsigned number, const char *sql,
-        const struct postgres_parameters *p, PGresult **result)
+/* How this connection knows the statement, or NULL: it was not run on it yet. */
+static struct postgres_used *find_used(
+        struct postgres_store *store, const struct postgres_statement *statement)
 {
-	uint64_t bit = (uint64_t)1 << number;
-	char name[16];
+	for (unsigned i = 0; i < store->used_count; i++) {
+		if (store->used[i].statement == statement) {
+			return &store->used[i];
+		}
+	}
+	return NULL;
+}
+
+static void note_use(struct postgres_store *store, const struct postgres_statement *statement)
+{
+	CHECK(store->used_count < POSTGRES_STATEMENTS);
+	if (store->used_count < POSTGRES_STATEMENTS) {
+		struct postgres_used *used = &store->used[store->used_count];
+		*used = (struct postgres_used){.statement = statement};
+		snprintf(used->name, sizeof used->name, "vega_%u", store->used_count++);
+	}
+}
+
+static enum verdict prepare(
+        struct postgres_store *store, struct postgres_used *used, PGresult **result)
+{
+	if (!PQsendPrepare(store->conn, used->name, used->statement->sql, 0, NULL)) {
+		return RECONNECT;
+	}
+	enum verdict verdict = collect(store, result);
+	if (verdict == DONE) {
+		PQclear(*result);
+		*result = NULL;
+		used->prepared = true;
+	}
+	return verdict;
+}
+
+/* From its second use on, a statement is prepared. */
+static enum verdict exchange(struct postgres_store *store,
+        const struct postgres_statement *statement, const struct postgres_parameters *p,
+        PGresult **result)
+{
+	struct postgres_used *used = find_used(store, statement);
 	int sent;
 	*result = NULL;
-	snprintf(name, sizeof name, "vega_%u", number);
-	if ((store->seen & bit) && !(store->prepared & bit)) {
-		if (!PQsendPrepare(store->conn, name, sql, 0, NULL)) {
-			return RECONNECT;
-		}
-		enum verdict verdict = collect(store, result);
+	if (used && !used->prepared) {
+		enum verdict verdict = prepare(store, used, result);
 		if (verdict != DONE) {
 			return verdict;
 		}
-		PQclear(*result);
-		*result = NULL;
-		store->prepared |= bit;
 	}
 	KILL_POINT(postgres_send);
-	if (store->prepared & bit) {
+	if (used) {
 		sent = PQsendQueryPrepared(
-		        store->conn, name, p->count, p->values, p->lengths, p->formats, 0);
+		        store->conn, used->name, p->count, p->values, p->lengths, p->formats, 0);
 	} else {
-		sent = PQsendQueryParams(
-		        store->conn, sql, p->count, NULL, p->values, p->lengths, p->formats, 0);
+		sent = PQsendQueryParams(store->conn, statement->sql, p->count, NULL, p->values,
+		        p->lengths, p->formats, 0);
+		note_use(store, statement);
 	}
 	KILL_POINT(postgres_sent);
-	store->seen |= bit;
 	enum verdict verdict = sent ? collect(store, result) : RECONNECT;
 	KILL_POINT(postgres_answered);
 	return verdict;
@@ -533,7 +544,7 @@ static int doubtful(const struct postgres_store *store, struct vega_error *err)
 	        store->label);
 }
 
-int postgres_query(struct postgres_store *store, unsigned number, const char *sql,
+int postgres_query(struct postgres_store *store, const struct postgres_statement *statement,
         const struct postgres_parameters *parameters, PGresult **result, struct vega_error *err)
 {
 	unsigned nap_ms = 10;
@@ -543,12 +554,12 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
 	for (;;) {
 		int code = store->conn ? 0 : connect_now(store, true, err);
 		if (code == 0 && store->denied) {
-			code = explain_denied(store, number, store->denied, err);
+			code = explain_denied(store, statement, store->denied, err);
 		}
 		if (code) {
 			return in_doubt && code == VEGA_FATAL ? doubtful(store, err) : code;
 		}
-		enum verdict verdict = exchange(store, number, sql, parameters, result);
+		enum verdict verdict = exchange(store, statement, parameters, result);
 		const char *state = PQresultErrorField(*result, PG_DIAG_SQLSTATE);
 		bool locked = state && strcmp(state, "55P03") == 0;
 		store->locked = locked && !in_doubt; /* by the earlier connection, perhaps */
@@ -558,7 +569,7 @@ int postgres_query(struct postgres_store *store, unsigned number, const char *sq
 			return 0;
 		}
 		code = verdict == DENIED
-		               ? explain_denied(store, number,
+		               ? explain_denied(store, statement,
 		                         PQresultErrorField(*result, PG_DIAG_MESSAGE_PRIMARY), err)
 		               : explain(store, verdict, *result, err);
 		PQclear(*result);

@@ -40,13 +40,15 @@ enum ending_column {
 	LEFT("records_uri", "", stored) "," LEFT("records_size", "", stored) "," \
 	LEFT("records_digest", "", stored)
 
-static const char commit_sql[] =
-	"WITH " ENDING
-	" UPDATE vega.job_state s SET committed_seq = s.lease_seq," RESULT("true") ","
-	"  stderr_tail = e.stderr_tail, exit_code = coalesce(e.exit_code, 0)"
-	" FROM ending e, vega.job j WHERE " ENDING_JOBS
-	"  AND s.committed_seq = 0 AND NOT s.cancel_requested"
-	" RETURNING s.nr";
+static const struct postgres_statement commit = {
+	.sql = "WITH " ENDING
+		" UPDATE vega.job_state s SET committed_seq = s.lease_seq," RESULT("true") ","
+		"  stderr_tail = e.stderr_tail, exit_code = coalesce(e.exit_code, 0)"
+		" FROM ending e, vega.job j WHERE " ENDING_JOBS
+		"  AND s.committed_seq = 0 AND NOT s.cancel_requested"
+		" RETURNING s.nr",
+	.role = "vega_worker",
+};
 
 /* state_after() in rules.c says the same in C. */
 #define STATE_AFTER \
@@ -84,19 +86,23 @@ static const char commit_sql[] =
 #define ENDED_TOLD \
 	TOLD("ended") \
 	" SELECT" ENDED_STATES
-static const char finish_sql[] =
-	"WITH " ENDING ","
-	ENDED("") ","
-	ENDED_TOLD;
+static const struct postgres_statement finish = {
+	.sql = "WITH " ENDING ","
+		ENDED("") ","
+		ENDED_TOLD,
+	.role = "vega_worker",
+};
 
 /* The same without those whose row somebody keeps locked. */
-static const char finish_free_sql[] =
-	"WITH " ENDING ","
-	"free AS MATERIALIZED ("
-	" SELECT s.nr FROM ending e, vega.job j, vega.job_state s"
-	" WHERE " ENDING_JOBS " FOR UPDATE OF s SKIP LOCKED),"
-	ENDED(" AND s.nr IN (SELECT nr FROM free)") ","
-	ENDED_TOLD;
+static const struct postgres_statement finish_free = {
+	.sql = "WITH " ENDING ","
+		"free AS MATERIALIZED ("
+		" SELECT s.nr FROM ending e, vega.job j, vega.job_state s"
+		" WHERE " ENDING_JOBS " FOR UPDATE OF s SKIP LOCKED),"
+		ENDED(" AND s.nr IN (SELECT nr FROM free)") ","
+		ENDED_TOLD,
+	.role = "vega_worker",
+};
 
 /*
  * The same, and a claim: $13 how many, $14 worker, $15 lease, $16 queues. Both look at the jobs as
@@ -120,10 +126,10 @@ static const char finish_free_sql[] =
 /* clang-format on */
 enum { CLAIMED_ENDING = COLUMN_PRIORITY, CLAIMED_STATE };
 
-static const char *const finish_claim_sql[QUEUES_KINDS] = {
-        [QUEUES_ANY] = FINISH_CLAIM_SQL(""),
-        [QUEUES_ONE] = FINISH_CLAIM_SQL(IN_ONE("$16")),
-        [QUEUES_MANY] = FINISH_CLAIM_SQL(IN_MANY("$16")),
+static const struct postgres_statement finish_claim[QUEUES_KINDS] = {
+        [QUEUES_ANY] = {.sql = FINISH_CLAIM_SQL(""), .role = "vega_worker"},
+        [QUEUES_ONE] = {.sql = FINISH_CLAIM_SQL(IN_ONE("$16")), .role = "vega_worker"},
+        [QUEUES_MANY] = {.sql = FINISH_CLAIM_SQL(IN_MANY("$16")), .role = "vega_worker"},
 };
 
 static const char *outcome_name(enum store_outcome outcome)
@@ -192,15 +198,18 @@ static int lease_lost(const struct store_lease *lease, struct vega_error *err)
 static int settle_commit(
         struct postgres_store *store, const struct store_lease *lease, struct vega_error *err)
 {
-	static const char sql[] =
-	        "SELECT (s.committed_seq = s.lease_seq)::integer" JOB_TABLES
-	        " WHERE j.id = $1::uuid AND s.lease_seq = $2::bigint AND s.state = 'PROCESSING'"
-	        "  AND s.committed_seq IN (0, s.lease_seq)";
+	static const struct postgres_statement find = {
+	        .sql = "SELECT (s.committed_seq = s.lease_seq)::integer" JOB_TABLES
+	               " WHERE j.id = $1::uuid AND s.lease_seq = $2::bigint"
+	               " AND s.state = 'PROCESSING'"
+	               "  AND s.committed_seq IN (0, s.lease_seq)",
+	        .role = "vega_worker",
+	};
 	struct postgres_parameters p = {0};
 	PGresult *reply = NULL;
 	postgres_add_text(&p, lease->id);
 	postgres_add_integer(&p, (int64_t)lease->lease_seq);
-	int code = postgres_query(store, FIND_COMMIT, sql, &p, &reply, err);
+	int code = postgres_query(store, &find, &p, &reply, err);
 	if (code == 0 && PQntuples(reply) == 0) {
 		code = lease_lost(lease, err);
 	} else if (code == 0 && !postgres_integer(reply, 0, 0)) {
@@ -225,7 +234,7 @@ int postgres_commit(struct store *base, const struct store_lease *lease,
 	}
 	if (code == 0) {
 		postgres_hurry(store);
-		code = postgres_query(store, COMMIT, commit_sql, &p, &reply, err);
+		code = postgres_query(store, &commit, &p, &reply, err);
 	}
 	if (code == 0 && PQntuples(reply) == 0) {
 		code = settle_commit(store, lease, err);
@@ -246,18 +255,20 @@ static int settle(struct postgres_store *store, const struct postgres_parameters
         struct store_ending *endings, size_t count, struct vega_error *err)
 {
 	/* clang-format off */
-	static const char sql[] =
-		"SELECT s.state, (s.finished_seq IS NOT DISTINCT FROM e.seq)::integer"
-		" FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS e (job, seq, n)"
-		" LEFT JOIN vega.job j ON j.id = ANY (ARRAY[e.job])"
-		" LEFT JOIN vega.job_state s ON s.nr = ANY (ARRAY[j.nr])"
-		"  AND (s.finished_seq = e.seq OR " FENCE ")"
-		" ORDER BY e.n";
+	static const struct postgres_statement find = {
+		.sql = "SELECT s.state, (s.finished_seq IS NOT DISTINCT FROM e.seq)::integer"
+			" FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS e (job, seq, n)"
+			" LEFT JOIN vega.job j ON j.id = ANY (ARRAY[e.job])"
+			" LEFT JOIN vega.job_state s ON s.nr = ANY (ARRAY[j.nr])"
+			"  AND (s.finished_seq = e.seq OR " FENCE ")"
+			" ORDER BY e.n",
+		.role = "vega_worker",
+	};
 	/* clang-format on */
 	struct postgres_parameters leases = *p;
 	PGresult *reply = NULL;
 	leases.count = ENDING_OUTCOME;
-	int code = postgres_query(store, FIND_LEASE, sql, &leases, &reply, err);
+	int code = postgres_query(store, &find, &leases, &reply, err);
 	for (size_t i = 0; code == 0 && i < count; i++) {
 		struct store_ending *ending = &endings[i];
 		if (!ending->code || PQgetisnull(reply, (int)i, 0)) {
@@ -298,12 +309,12 @@ static size_t note_ended(
 }
 
 /* Runs one of the statements that only end attempts. */
-static int end_by(struct postgres_store *store, enum postgres_statement number, const char *sql,
+static int end_by(struct postgres_store *store, const struct postgres_statement *statement,
         const struct postgres_parameters *p, struct store_ending *endings, size_t count,
         struct vega_error *err)
 {
 	PGresult *reply = NULL;
-	int code = postgres_query(store, number, sql, p, &reply, err);
+	int code = postgres_query(store, statement, p, &reply, err);
 	if (code == 0 && note_ended(reply, 0, 1, endings, count) < count) {
 		code = settle(store, p, endings, count, err);
 	}
@@ -314,13 +325,13 @@ static int end_by(struct postgres_store *store, enum postgres_statement number, 
 static int end_free(struct postgres_store *store, const struct postgres_parameters *p,
         struct store_ending *endings, size_t count, struct vega_error *err)
 {
-	return end_by(store, FINISH_FREE, finish_free_sql, p, endings, count, err);
+	return end_by(store, &finish_free, p, endings, count, err);
 }
 
 static int end_attempts(struct postgres_store *store, const struct postgres_parameters *p,
         struct store_ending *endings, size_t count, struct vega_error *err)
 {
-	int code = end_by(store, FINISH, finish_sql, p, endings, count, err);
+	int code = end_by(store, &finish, p, endings, count, err);
 	return code && store->locked ? end_free(store, p, endings, count, err) : code;
 }
 
@@ -336,8 +347,7 @@ static int end_and_claim(struct postgres_store *store, const struct postgres_par
 	enum store_queues kind;
 	int claimed = 0;
 	int code = postgres_add_claim(&both, &arena, claim, &kind)
-	                   ? postgres_query(store, FINISH_CLAIM + (unsigned)kind,
-	                             finish_claim_sql[kind], &both, &reply, err)
+	                   ? postgres_query(store, &finish_claim[kind], &both, &reply, err)
 	                   : vega_fail_nomem(err);
 	memset(jobs, 0, claim->max * sizeof *jobs);
 	store->claims = true;

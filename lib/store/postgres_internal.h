@@ -1,7 +1,9 @@
 /*
- * The PostgreSQL store: its connection (postgres_connection.c), its calls (postgres_submit.c,
- * postgres_claim.c, postgres_finish.c, and the others in postgres.c), its housekeeping
- * (postgres_admin.c), its waiting (postgres_wait.c).
+ * The PostgreSQL store, from below: the parameters of a statement (postgres_array.c), its results
+ * (postgres_row.c), and the connection, which runs it (postgres_connection.c); then its calls, a
+ * file for those that belong together (postgres_submit.c, postgres_claim.c, postgres_finish.c,
+ * postgres_cancel.c, postgres_read.c, postgres_wait.c, postgres_admin.c); and the driver
+ * (postgres.c).
  */
 #ifndef VEGA_STORE_POSTGRES_INTERNAL_H
 #define VEGA_STORE_POSTGRES_INTERNAL_H
@@ -23,18 +25,34 @@
 /* A job ended; the payload is its id. */
 #define DONE_CHANNEL "vega_done"
 
+/* A statement. It has static storage: a connection knows it by its address. */
+struct postgres_statement {
+	const char *sql;
+	const char *role;         /* who may run it */
+	const char *role_for_all; /* who may run it on everybody's jobs; NULL: the same */
+};
+
+/* One that was run on this connection. */
+struct postgres_used {
+	const struct postgres_statement *statement;
+	char name[16]; /* under which the server knows it, when it is prepared */
+	bool prepared;
+};
+#define POSTGRES_STATEMENTS 48 /* more than there are */
+
 struct postgres_store {
 	struct store base;
 	PGconn *conn; /* NULL: not connected */
 	char *url;
 	char *label; /* for messages: which database; never the password */
 	unsigned timeout_ms;
-	uint64_t deadline;       /* of the call at work */
-	uint64_t seen, prepared; /* bit n: statement n was run, is prepared on this connection */
-	bool claims;             /* a worker's handle: it waits for READY_CHANNEL only */
-	bool look_again;         /* jobs were claimed or heard of since the last wait() */
-	bool searches;           /* the planner is to choose: postgres_search() */
-	bool hurries;            /* it does not wait for locks: postgres_hurry() */
+	uint64_t deadline;                              /* of the call at work */
+	struct postgres_used used[POSTGRES_STATEMENTS]; /* on this connection */
+	unsigned used_count;
+	bool claims;     /* a worker's handle: it waits for READY_CHANNEL only */
+	bool look_again; /* jobs were claimed or heard of since the last wait() */
+	bool searches;   /* the planner is to choose: postgres_search() */
+	bool hurries;    /* it does not wait for locks: postgres_hurry() */
 	bool listening;
 	bool locked;             /* the last statement waited for a lock in vain */
 	bool known;              /* the last statement met a job with an id of its own */
@@ -43,9 +61,6 @@ struct postgres_store {
 	char watched[UUID_TEXT]; /* the one that was, or "" */
 	unsigned nap_ms;
 };
-
-/* Statements of postgres_admin.c have this number and the next ones. */
-#define POSTGRES_ADMIN_FIRST 48
 
 /* clang-format off */
 /* Of rows with a number and a spec, those before which the specs do not fill a page yet; the last
@@ -81,7 +96,6 @@ struct postgres_parameters {
 
 void postgres_add_text(struct postgres_parameters *p, const char *text); /* NULL: SQL's NULL */
 void postgres_add_integer(struct postgres_parameters *p, int64_t value);
-void postgres_add_bytes(struct postgres_parameters *p, const char *text);
 
 /* A row of a result: the context of a struct store_row. */
 struct postgres_row {
@@ -133,19 +147,14 @@ int postgres_begin_call(struct postgres_store *store, struct vega_error *err);
 /*
  * Runs one statement, which is its own transaction, until the deadline: again after a deadlock or a
  * serialization failure, and again on a new connection after the loss of one. So every statement
- * must be one that may be repeated; after postgres_run("BEGIN") each is tried once. `number` (below
- * 64) tells statements apart; the second use prepares. The caller clears *result.
+ * must be one that may be repeated; after postgres_run("BEGIN") each is tried once. The caller
+ * clears *result.
  */
-int postgres_query(struct postgres_store *store, unsigned number, const char *sql,
+int postgres_query(struct postgres_store *store, const struct postgres_statement *statement,
         const struct postgres_parameters *parameters, PGresult **result, struct vega_error *err);
 
 /* Runs statements without parameters as one transaction, on this connection or not at all. */
 int postgres_run(struct postgres_store *store, const char *sql, struct vega_error *err);
-
-/* The role that a statement of this number needs, and the one that may do it to everybody's jobs or
- * NULL. */
-const char *postgres_role(unsigned number, const char **for_all);
-const char *postgres_admin_role(unsigned number); /* of POSTGRES_ADMIN_FIRST and above */
 
 void postgres_disconnect(struct postgres_store *store);
 
@@ -172,24 +181,20 @@ bool postgres_add_claim(struct postgres_parameters *p, struct arena *arena,
         const struct store_claim *claim, enum store_queues *kind);
 
 /* Slots of the driver. */
-int postgres_submit(
-        struct store *base, struct store_request *requests, size_t count, struct vega_error *err);
-int postgres_claim(struct store *base, const struct store_claim *claim, struct job *jobs,
-        struct vega_error *err);
-int postgres_heartbeat(struct store *base, const char *worker, struct store_lease *leases,
-        size_t count, uint64_t lease_ms, struct vega_error *err);
-int postgres_commit(struct store *base, const struct store_lease *lease,
-        const struct store_result *result, struct vega_error *err);
-int postgres_finish(struct store *base, struct store_ending *endings, size_t count,
-        const struct store_claim *claim, struct job *jobs, struct vega_error *err);
-int postgres_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct vega_error *err);
-int postgres_announce(
-        struct store *base, const struct store_worker *worker, struct vega_error *err);
-int postgres_leave(struct store *base, const char *name, struct vega_error *err);
-int postgres_workers(
-        struct store *base, store_each_worker *each, void *context, struct vega_error *err);
-int postgres_stats(
-        struct store *base, store_each_stats *each, void *context, struct vega_error *err);
-int postgres_prune(struct store *base, struct store_prune *prune, struct vega_error *err);
+store_submit_call postgres_submit;
+store_claim_call postgres_claim;
+store_heartbeat_call postgres_heartbeat;
+store_commit_call postgres_commit;
+store_finish_call postgres_finish;
+store_cancel_call postgres_cancel;
+store_get_call postgres_get;
+store_list_call postgres_list;
+store_next_due_call postgres_next_due;
+store_wait_call postgres_wait;
+store_announce_call postgres_announce;
+store_leave_call postgres_leave;
+store_workers_call postgres_workers;
+store_stats_call postgres_stats;
+store_prune_call postgres_prune;
 
 #endif

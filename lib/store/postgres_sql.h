@@ -4,31 +4,6 @@
 
 #include "store/postgres_internal.h"
 
-/* Numbers of statements, for postgres_query(). */
-enum postgres_statement {
-	SUBMIT_NEW,
-	SUBMIT,
-	FIND_FIRST,
-	CLAIM_READY,
-	CLAIM = CLAIM_READY + QUEUES_KINDS,
-	HEARTBEAT = CLAIM + QUEUES_KINDS,
-	COMMIT,
-	FIND_COMMIT,
-	FINISH,
-	FINISH_FREE,
-	FINISH_CLAIM,
-	FIND_LEASE = FINISH_CLAIM + QUEUES_KINDS,
-	CANCEL,
-	FIND_STATE,
-	GET,
-	GET_RECORDS,
-	LIST,
-	LIST_SPECS,
-	NEXT_DUE,
-	STATEMENTS = NEXT_DUE + QUEUES_KINDS,
-};
-_Static_assert(STATEMENTS <= POSTGRES_ADMIN_FIRST, "each has a number of its own");
-
 /* Times leave as microseconds. Those of the database's clock are exact as doubles until 2255, and
  * cheaper so than as numeric. */
 #define CLOCK_US(time) "(date_part('epoch', " time ") * 1000000)::bigint"

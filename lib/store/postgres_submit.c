@@ -60,34 +60,38 @@ enum request_column {
 
 /* To be ready for a job that is there costs a sixth, and an id is there only when a call is repeated:
  * then this one fails, and is followed by the next one. */
-static const char submit_new_sql[] =
-	"WITH " FRESH(REQUESTS, "") ","
-	TOLD_READY
-	" SELECT count(*), " HOW_MANY_TOLD " FROM fresh";
+static const struct postgres_statement submit_new = {
+	.sql = "WITH " FRESH(REQUESTS, "") ","
+		TOLD_READY
+		" SELECT count(*), " HOW_MANY_TOLD " FROM fresh",
+	.role = "vega_submitter",
+};
 
 /*
  * A job that is there already, by its id or by its submitter's key, is left alone. `clash`: a key is
  * for one spec. `turn`: batches with the same keys in different orders would wait for each other in
  * circles, and again when PostgreSQL has broken one; so those of a submitter pass one by one.
  */
-static const char submit_sql[] =
-	"WITH turn AS MATERIALIZED ("
-	" SELECT pg_advisory_xact_lock(" SUBMIT_LOCK ", hashtext(session_user))"
-	" WHERE cardinality($1::uuid[]) > 1),"
-	"input AS MATERIALIZED ("
-	" SELECT * FROM " REQUESTS " WHERE (SELECT count(*) FROM turn) IS NOT NULL),"
-	"clash AS MATERIALIZED ("
-	" SELECT i.n, j.id FROM input i JOIN vega.job j ON j.submitter = " SUBMITTER
-	"  AND j.idempotency_key = ANY (ARRAY[i.key])"
-	" WHERE j.id <> i.id AND j.spec::text <> i.spec"
-	" UNION ALL SELECT n, first FROM ("
-	"  SELECT n, spec, first_value(id) OVER key AS first, first_value(spec) OVER key AS first_spec"
-	"  FROM input WHERE key IS NOT NULL WINDOW key AS (PARTITION BY key ORDER BY n)) k"
-	" WHERE spec <> first_spec),"
-	FRESH("input WHERE NOT EXISTS (SELECT FROM clash)", " ON CONFLICT DO NOTHING") ","
-	TOLD_READY
-	" SELECT count(*), " HOW_MANY_TOLD ", (SELECT n FROM clash ORDER BY n LIMIT 1),"
-	" (SELECT id FROM clash ORDER BY n LIMIT 1) FROM fresh";
+static const struct postgres_statement submit_known = {
+	.sql = "WITH turn AS MATERIALIZED ("
+		" SELECT pg_advisory_xact_lock(" SUBMIT_LOCK ", hashtext(session_user))"
+		" WHERE cardinality($1::uuid[]) > 1),"
+		"input AS MATERIALIZED ("
+		" SELECT * FROM " REQUESTS " WHERE (SELECT count(*) FROM turn) IS NOT NULL),"
+		"clash AS MATERIALIZED ("
+		" SELECT i.n, j.id FROM input i JOIN vega.job j ON j.submitter = " SUBMITTER
+		"  AND j.idempotency_key = ANY (ARRAY[i.key])"
+		" WHERE j.id <> i.id AND j.spec::text <> i.spec"
+		" UNION ALL SELECT n, first FROM ("
+		"  SELECT n, spec, first_value(id) OVER key AS first, first_value(spec) OVER key AS first_spec"
+		"  FROM input WHERE key IS NOT NULL WINDOW key AS (PARTITION BY key ORDER BY n)) k"
+		" WHERE spec <> first_spec),"
+		FRESH("input WHERE NOT EXISTS (SELECT FROM clash)", " ON CONFLICT DO NOTHING") ","
+		TOLD_READY
+		" SELECT count(*), " HOW_MANY_TOLD ", (SELECT n FROM clash ORDER BY n LIMIT 1),"
+		" (SELECT id FROM clash ORDER BY n LIMIT 1) FROM fresh",
+	.role = "vega_submitter",
+};
 /* clang-format on */
 
 static int add_request(struct postgres_array *columns, struct arena *arena,
@@ -142,20 +146,22 @@ static int find_first(struct postgres_store *store, const struct postgres_parame
         struct store_request *requests, size_t count, size_t *unknown, struct vega_error *err)
 {
 	/* clang-format off */
-	static const char sql[] =
-		"SELECT coalesce(j.id, k.id),"
-		" CASE WHEN j.id IS NULL AND k.spec::text <> i.spec THEN k.id END"
-		" FROM unnest($1::uuid[], $2::text[], $3::text[])"
-		"  WITH ORDINALITY AS i (id, spec, key, n)"
-		" LEFT JOIN vega.job j ON j.id = ANY (ARRAY[i.id])"
-		" LEFT JOIN vega.job k ON k.submitter = " SUBMITTER
-		"  AND k.idempotency_key = ANY (ARRAY[i.key])"
-		" ORDER BY i.n";
+	static const struct postgres_statement find = {
+		.sql = "SELECT coalesce(j.id, k.id),"
+			" CASE WHEN j.id IS NULL AND k.spec::text <> i.spec THEN k.id END"
+			" FROM unnest($1::uuid[], $2::text[], $3::text[])"
+			"  WITH ORDINALITY AS i (id, spec, key, n)"
+			" LEFT JOIN vega.job j ON j.id = ANY (ARRAY[i.id])"
+			" LEFT JOIN vega.job k ON k.submitter = " SUBMITTER
+			"  AND k.idempotency_key = ANY (ARRAY[i.key])"
+			" ORDER BY i.n",
+		.role = "vega_submitter",
+	};
 	/* clang-format on */
 	struct postgres_parameters found = *p;
 	PGresult *result = NULL;
 	found.count = REQUEST_QUEUE;
-	int code = postgres_query(store, FIND_FIRST, sql, &found, &result, err);
+	int code = postgres_query(store, &find, &found, &result, err);
 	code = code ? code : note_ids(result, requests, count, unknown, err);
 	PQclear(result);
 	return code;
@@ -169,11 +175,11 @@ static int submit(struct postgres_store *store, const struct postgres_parameters
 	PGresult *result = NULL;
 	int code = 0;
 	if (fresh) {
-		code = postgres_query(store, SUBMIT_NEW, submit_new_sql, p, &result, err);
+		code = postgres_query(store, &submit_new, p, &result, err);
 		fresh = code == 0 || !store->known;
 	}
 	if (!fresh) {
-		code = postgres_query(store, SUBMIT, submit_sql, p, &result, err);
+		code = postgres_query(store, &submit_known, p, &result, err);
 	}
 	if (code == 0 && !fresh && !PQgetisnull(result, 0, 2)) {
 		size_t n = (size_t)postgres_integer(result, 0, 2) - 1;

@@ -1,5 +1,9 @@
-/* The SQLite store: its handle, its file (sqlite_file.c), its statements (sqlite_statement.c), its
- * calls (sqlite.c), its housekeeping (sqlite_admin.c), its waiting (sqlite_wait.c). */
+/*
+ * The SQLite store, from below: its tables (sqlite_schema.c), its file (sqlite_file.c), its
+ * statements (sqlite_statement.c); then its calls, a file for those that belong together
+ * (sqlite_submit.c, sqlite_claim.c, sqlite_finish.c, sqlite_read.c, sqlite_wait.c, sqlite_admin.c);
+ * and the driver (sqlite.c).
+ */
 #ifndef VEGA_STORE_SQLITE_INTERNAL_H
 #define VEGA_STORE_SQLITE_INTERNAL_H
 
@@ -28,6 +32,12 @@ struct sqlite_store {
 #define SQLITE_LABELLED(key, value) \
 	"(" key " IS NULL OR EXISTS (SELECT 1 FROM json_each(j.labels) l" \
 	" WHERE l.key = " key " AND l.value = " value "))"
+
+#define SQLITE_JOB_TABLES " FROM job j JOIN job_state s ON s.nr = j.nr"
+
+/* Of claim() and next_due(), with the queues as parameter 3. */
+#define SQLITE_IN_ONE "AND queue = ?3"
+#define SQLITE_IN_MANY "AND queue IN (SELECT value FROM json_each(?3))"
 
 #define SQLITE_SCHEMA_VERSION 3
 extern const char sqlite_schema[];
@@ -91,13 +101,34 @@ int sqlite_end(struct sqlite_store *store, int code, struct vega_error *err);
 /* A row of a statement: the text of a struct store_row. */
 const char *sqlite_row_text(void *statement, int column);
 
+/* Fills a zeroed job from a row, as store_read_job() does. */
+int sqlite_read_job(
+        sqlite3_stmt *statement, unsigned parts, struct job *job, struct vega_error *err);
+
+/* Claims within a transaction: how many, or a negative code. */
+int sqlite_claim_now(struct sqlite_store *store, const struct store_claim *claim, struct job *jobs,
+        struct vega_error *err);
+
+/* sqlite_end() for a call that claimed as many jobs as code says: returns that, or releases them
+ * and fails. */
+int sqlite_end_claim(
+        struct sqlite_store *store, int code, struct job *jobs, struct vega_error *err);
+
 /* Slots of the driver. */
-int sqlite_wait(struct store *base, uint64_t timeout_ms, int wake_fd, struct vega_error *err);
-int sqlite_announce(struct store *base, const struct store_worker *worker, struct vega_error *err);
-int sqlite_leave(struct store *base, const char *name, struct vega_error *err);
-int sqlite_workers(
-        struct store *base, store_each_worker *each, void *context, struct vega_error *err);
-int sqlite_stats(struct store *base, store_each_stats *each, void *context, struct vega_error *err);
-int sqlite_prune(struct store *base, struct store_prune *prune, struct vega_error *err);
+store_submit_call sqlite_submit;
+store_claim_call sqlite_claim;
+store_heartbeat_call sqlite_heartbeat;
+store_commit_call sqlite_commit;
+store_finish_call sqlite_finish;
+store_cancel_call sqlite_cancel;
+store_get_call sqlite_get;
+store_list_call sqlite_list;
+store_next_due_call sqlite_next_due;
+store_wait_call sqlite_wait;
+store_announce_call sqlite_announce;
+store_leave_call sqlite_leave;
+store_workers_call sqlite_workers;
+store_stats_call sqlite_stats;
+store_prune_call sqlite_prune;
 
 #endif

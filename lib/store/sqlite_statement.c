@@ -135,3 +135,10 @@ const char *sqlite_row_text(void *statement, int column)
 {
 	return (const char *)sqlite3_column_text(statement, column);
 }
+
+int sqlite_read_job(
+        sqlite3_stmt *statement, unsigned parts, struct job *job, struct vega_error *err)
+{
+	struct store_row row = {.text = sqlite_row_text, .context = statement};
+	return store_read_job(job, &row, parts, err);
+}

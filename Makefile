@@ -155,10 +155,11 @@ $(CONTRACTS): $(B)/%: $(B)/%.o $(call seen_objects,store)
 	$(if $(V),,$(call say,LD))
 	$(Q)$(LINK)
 
-# --- Tests. TESTS="FILE…" narrows a suite ------------------------------------------------------------------
+# --- Tests. TESTS="FILE…" narrows a suite; NAME="NAME…" narrows a FILE, to a regular expression if it is .bats
 
 test_env_tsan = OMP_TOOL_LIBRARIES=$(abspath $(shell $(CC) -print-resource-dir)/../../libarcher.so)
-RUN_TESTS = $(Q)$(test_env_$(PROFILE)) VEGA_BUILD=$(abspath $(B)) tests/lib/run-tests -l "$@, $(PROFILE)"
+named = $(if $(filter command,$(origin NAME)),-n '$(NAME)')
+RUN_TESTS = $(Q)$(test_env_$(PROFILE)) VEGA_BUILD=$(abspath $(B)) tests/lib/run-tests -l "$@, $(PROFILE)" $(named)
 
 unit: $(UNIT_TESTS) ## build and run the unit tests
 	$(RUN_TESTS) $(or $(TESTS),$(UNIT_TESTS))

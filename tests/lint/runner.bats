@@ -95,3 +95,20 @@ END
 	expect 1 "$runner" ./some.bats
 	matches '^tests: 1 passed, 1 failed$' "$out"
 }
+
+@test "a name runs one test of a program, and fails where no test has it" {
+	program named <<'END'
+echo "# ${1:-all}: title"
+echo ok 1 - "$@"
+echo 1..1
+END
+	expect 0 "$runner" -n "this" ./named
+	expect 1 "$runner" -n "this that" ./named
+	matches 'has no test that is named that$' "$out"
+	expect 1 "$runner" -n "this" ./good
+	matches 'has no test that is named this$' "$out"
+	printf '@test "one" {\n\ttrue\n}\n@test "two" {\n\tfalse\n}\n' >some.bats
+	expect 0 "$runner" -n one ./some.bats
+	matches '^tests: 1 passed, 0 failed$' "$out"
+	expect 1 "$runner" -n three ./some.bats
+}

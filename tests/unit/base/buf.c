@@ -8,7 +8,7 @@
 
 #include "../tap.h"
 
-static void test_growth(void)
+TEST(buffer_growth, "a buffer grows and keeps its content")
 {
 	struct buf b = BUF_INIT;
 	is_str(buf_cstr(&b), "", "an empty buffer is an empty string");
@@ -33,7 +33,7 @@ static void test_growth(void)
 	buf_release(&b);
 }
 
-static void test_maximum(void)
+TEST(buffer_maximum, "a buffer never grows past its maximum")
 {
 	struct buf b = {.max = 10};
 	buf_add_str(&b, "12345678");
@@ -57,7 +57,7 @@ static void test_maximum(void)
 	buf_release(&huge);
 }
 
-static void test_numbers(void)
+TEST(numbers_and_codes, "numbers, hex and base64 are added as text")
 {
 	struct buf b = BUF_INIT;
 	buf_add_u64(&b, 0);
@@ -98,7 +98,7 @@ static void test_numbers(void)
 	buf_release(&b);
 }
 
-static void test_arena(void)
+TEST(arena_pieces, "pieces of an arena are aligned and apart")
 {
 	struct arena a = {0};
 	bool aligned = true, kept = true;
@@ -126,7 +126,7 @@ static void test_arena(void)
 	arena_release(&a);
 }
 
-static void test_strlist(void)
+TEST(string_lists, "a string list keeps copies in order")
 {
 	struct strlist list = {0};
 	for (int i = 0; i < 50; i++) {
@@ -143,12 +143,4 @@ static void test_strlist(void)
 	ok(list.items == NULL && list.count == 0, "released");
 }
 
-int main(void)
-{
-	test_growth();
-	test_maximum();
-	test_numbers();
-	test_arena();
-	test_strlist();
-	return done();
-}
+TEST_MAIN

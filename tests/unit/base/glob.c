@@ -26,7 +26,7 @@ struct match_case {
 	bool matches;
 };
 
-static void test_cases(void)
+TEST(patterns_match, "patterns match what they should and nothing else")
 {
 	static const struct match_case cases[] = {
 	        {"", "", 0, true},
@@ -105,7 +105,7 @@ static void test_cases(void)
 	glob_free(glob);
 }
 
-static void test_malformed(void)
+TEST(malformed_patterns, "malformed patterns are refused by name")
 {
 	static const char *const patterns[] = {
 	        "[", "a[", "[a", "[!", "[]", "[a-", "[a\\", "x\\", "[[:foo:]]", "[[:alpha:]"};
@@ -119,7 +119,7 @@ static void test_malformed(void)
 }
 
 /* Random patterns over a small alphabet, against the C library. */
-static void test_random(void)
+TEST(random_patterns, "random patterns match as fnmatch(3) matches")
 {
 	static const char *const pieces[] = {
 	        "a", "b", "/", "*", "*", "?", "[ab]", "[!a]", "ab", "\\a", "[a-b]"};
@@ -155,7 +155,7 @@ static void test_random(void)
 }
 
 /* What takes exponential time with naive backtracking ends at once. */
-static void test_time(void)
+TEST(matching_time, "matching takes no exponential time")
 {
 	char text[4096], pattern[256] = "";
 	memset(text, 'a', sizeof text);
@@ -178,11 +178,4 @@ static void test_time(void)
 	ok(seconds < 5, "in %.3f s", seconds);
 }
 
-int main(void)
-{
-	test_cases();
-	test_malformed();
-	test_random();
-	test_time();
-	return done();
-}
+TEST_MAIN

@@ -26,7 +26,7 @@ static const char *time_of(int64_t seconds, uint32_t nanoseconds)
 	return buf_cstr(&out);
 }
 
-static void test_structure(void)
+TEST(json_structure, "objects and arrays nest to a limit")
 {
 	start();
 	json_object_begin(&j);
@@ -63,7 +63,7 @@ static void test_structure(void)
 	ok(out.failed, "too many levels fail");
 }
 
-static void test_text(void)
+TEST(json_strings, "strings are escaped and always valid UTF-8")
 {
 	is_str(text_of("a\"b\\c/", 6), "\"a\\\"b\\\\c/\"", "quote and backslash");
 	is_str(text_of("\n\t\r\x01\x1b\x7f", 6), "\"\\n\\t\\r\\u0001\\u001b\\u007f\"",
@@ -81,7 +81,7 @@ static void test_text(void)
 	is_str(text_of("\xc3\"", 2), "\"\xef\xbf\xbd\\\"\"", "a cut sequence hides no quote");
 }
 
-static void test_utf8(void)
+TEST(utf8_sequences, "UTF-8 is valid as RFC 3629 says")
 {
 	static const struct {
 		const char *bytes;
@@ -120,7 +120,7 @@ static void test_utf8(void)
 	is_int(utf8_decode("", 0, &code), 0, "nothing of nothing");
 }
 
-static void test_path(void)
+TEST(json_paths, "paths are exact whatever their bytes")
 {
 	start();
 	json_object_begin(&j);
@@ -132,7 +132,7 @@ static void test_path(void)
 	        "a path that is not UTF-8 is there exactly too");
 }
 
-static void test_time(void)
+TEST(json_times, "times are RFC 3339 where a year has four digits")
 {
 	is_str(time_of(0, 0), "\"1970-01-01T00:00:00Z\"", "the epoch");
 	is_str(time_of(-1, 999999999), "\"1969-12-31T23:59:59.999999999Z\"", "just before it");
@@ -146,13 +146,4 @@ static void test_time(void)
 	is_str(time_of(INT64_MIN, 0), "\"@-9223372036854775808\"", "the least");
 }
 
-int main(void)
-{
-	test_structure();
-	test_text();
-	test_utf8();
-	test_path();
-	test_time();
-	buf_release(&out);
-	return done();
-}
+TEST_MAIN

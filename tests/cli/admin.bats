@@ -60,7 +60,7 @@ prometheus_is_valid() { # FILE
 		END { exit($bad || !%sample) }' "$1"
 }
 
-@test "what is asked wrongly is refused" {
+@test "vega-admin rejects wrong usage" {
 	expect 2 vega-admin
 	matches '^vega-admin: say what to do: prune, or stats$' "$err"
 	expect 2 vega-admin remove
@@ -77,7 +77,7 @@ prometheus_is_valid() { # FILE
 	expect 5 vega-admin stats --store "postgresql:///none?host=$PWD"
 }
 
-@test "prune removes jobs that ended with their spooled files, and no others" {
+@test "prune removes ended jobs with their spooled files, and no other jobs" {
 	large_tree many
 	completed many --label team=ops >old
 	completed data >small
@@ -136,7 +136,7 @@ prometheus_is_valid() { # FILE
 	[[ $(get .left_elsewhere) == 1 && -s elsewhere/file ]]
 }
 
-@test "prune removes jobs of a host that is gone when it is told so" {
+@test "prune --forget-host removes the jobs of a lost host" {
 	large_tree many
 	completed many >here
 	completed many >there
@@ -155,7 +155,7 @@ prometheus_is_valid() { # FILE
 	spooled 2
 }
 
-@test "prune goes on where a killed one ended" {
+@test "prune continues where a killed prune ended" {
 	large_tree many
 	completed many >id
 	rm "$spool/$(<id)".*
@@ -163,7 +163,7 @@ prometheus_is_valid() { # FILE
 	[[ $(get '"\(.jobs) \(.spooled_bytes)"') == '1 0' ]]
 }
 
-@test "prune sweeps spooled files of no use, and leaves those that are" {
+@test "prune removes useless spooled files, and keeps the others" {
 	large_tree many
 	completed many >id
 	result=("$spool/$(<id)".*)
@@ -193,7 +193,7 @@ prometheus_is_valid() { # FILE
 	spooled 3
 }
 
-@test "prune removes stages that lost workers left, and then the jobs" {
+@test "prune removes the staging directories of lost workers, and then the jobs" {
 	echo x >data/file
 	id=$(vega-submit transform --to gzip --out out data)
 	vega-run --drain -q
@@ -213,7 +213,7 @@ prometheus_is_valid() { # FILE
 	[[ ! -e out/.vega-stage.$id.1 && -e out/.vega-stage.$running.1 && -e out/file.gz ]]
 }
 
-@test "a stage that cannot be removed keeps its job" {
+@test "a job stays while its staging directory cannot be removed" {
 	need_root
 	echo x >data/file
 	id=$(vega-submit transform --to gzip --out out data)
@@ -229,7 +229,7 @@ prometheus_is_valid() { # FILE
 	matches '^removed 1 job$' "$out"
 }
 
-@test "workers are listed, with when they were seen" {
+@test "vega-status --workers lists the workers and their last heartbeats" {
 	expect 0 vega-status --workers
 	[[ ! -s $out ]]
 	sleeper=$(vega-submit transform --out out data -- sh -c "until [ -e '$PWD/end' ]; do sleep 0.05; done")
@@ -261,14 +261,14 @@ prometheus_is_valid() { # FILE
 	expect 2 vega-status --workers "$sleeper"
 }
 
-@test "a worker that ends is not listed" {
+@test "vega-status --workers omits a worker that signed off" {
 	vega-submit data
 	expect 0 vega-run --drain
 	expect 0 vega-status --workers
 	[[ ! -s $out ]]
 }
 
-@test "stats counts" {
+@test "stats counts jobs by queue and state" {
 	expect 0 vega-admin stats
 	matches '^no jobs$' "$out"
 	completed data >id
@@ -289,7 +289,7 @@ prometheus_is_valid() { # FILE
 	[[ $(get .workers_alive) == 0 ]]
 }
 
-@test "stats as Prometheus reads them" {
+@test "stats --format prometheus is what Prometheus reads" {
 	expect 0 vega-admin stats --format prometheus
 	prometheus_is_valid "$out"
 	completed data >id
@@ -311,7 +311,7 @@ prometheus_is_valid() { # FILE
 	done
 }
 
-@test "a job that failed is tried again as a new one, once" {
+@test "--retry submits a failed job as a new one, once" {
 	echo x >data/file
 	id=$(vega-submit --queue bulk --priority 3 --max-attempts 1 --label team=ops --label retry-of=x transform --out out data -- false)
 	vega-cancel "$id"
@@ -338,7 +338,7 @@ prometheus_is_valid() { # FILE
 	[[ $(vega-status --retry "$again") == "$third" ]]
 }
 
-@test "a job that COMPLETED is tried again only by force" {
+@test "--retry accepts a COMPLETED job only with --force" {
 	completed data >id
 	expect 1 vega-status --retry "$(<id)"
 	matches "job $(<id) COMPLETED; --force does what it did once more" "$err"
@@ -355,7 +355,7 @@ prometheus_is_valid() { # FILE
 	expect 2 vega-status --retry --state failed
 }
 
-@test "--retry makes one job for each submitter" {
+@test "--retry makes one job per submitter" {
 	id=$(vega-submit data)
 	vega-cancel "$id"
 	mine=$(vega-status --retry "$id")
@@ -364,7 +364,7 @@ prometheus_is_valid() { # FILE
 	[[ $(vega-status | wc -l) == 3 ]]
 }
 
-@test "the same on PostgreSQL" {
+@test "vega-admin does the same on PostgreSQL" {
 	start_postgres
 	export VEGA_ROOTS=$PWD
 	large_tree many

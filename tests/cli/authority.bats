@@ -43,7 +43,7 @@ denied() {
 	matches "^$id CANCELLED\$" "$out"
 }
 
-@test "the jobs of another submitter are none" {
+@test "a submitter cannot see the jobs of another" {
 	id=$(as alice vega-submit data)
 	for command in 'vega-status' 'vega-status --wait' 'vega-status --result' 'vega-cancel'; do
 		# shellcheck disable=SC2086
@@ -55,7 +55,7 @@ denied() {
 	[[ $(as alice vega-status -F json "$id" | jq -r '[.state, .submitter] | @csv') == '"PENDING","alice"' ]]
 }
 
-@test "a reader and an administrator see all, and the latter cancels" {
+@test "a reader and an administrator see all jobs, and the latter cancels them" {
 	id=$(as alice vega-submit data)
 	as bob vega-submit data
 	for role in reader admin worker; do
@@ -66,7 +66,7 @@ denied() {
 	matches "^$id CANCELLED\$" "$out"
 }
 
-@test "a missing role is named" {
+@test "the message for missing rights names the missing role" {
 	id=$(as alice vega-submit data)
 	for role in reader admin worker nobody; do
 		denied "$role" vega_submitter vega-submit data

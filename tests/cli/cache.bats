@@ -47,7 +47,7 @@ redis() {
 	redis-cli -s "${VEGA_CACHE#unix:}" "$@"
 }
 
-@test "the second pass reads no file" {
+@test "a second pass reads no file" {
 	start_redis
 	wanted
 	hash_tree
@@ -59,7 +59,7 @@ redis() {
 	holds -s 'map(select(.type == "entry")) | length > 0 and all(.cached)' "$out"
 }
 
-@test "the second pass opens directories only, to the letter of strace" {
+@test "a second pass opens only directories, as strace shows" {
 	need strace
 	start_redis
 	opened first
@@ -81,7 +81,7 @@ opened_files() {
 	grep -v O_DIRECTORY "$1" | grep -cE 'open(at2?)?\(.*= [0-9]+$' || true
 }
 
-@test "the option --cache wins over VEGA_CACHE" {
+@test "the option --cache overrides VEGA_CACHE" {
 	start_redis
 	url=$VEGA_CACHE
 	VEGA_CACHE=none counts "$(files)" 0 --cache "$url"
@@ -89,7 +89,7 @@ opened_files() {
 	VEGA_CACHE=none counts "$(files)" 0
 }
 
-@test "sha256 and xxh128 have values of their own" {
+@test "sha256 and xxh128 have separate values" {
 	start_redis
 	counts "$(files)" 0
 	counts "$(files)" 0 --algo sha256
@@ -121,7 +121,7 @@ opened_files() {
 	holds '.content.files_read == 0' "$out"
 }
 
-@test "renamed, replaced, removed and new files" {
+@test "renamed, replaced, removed and new files get their right digests" {
 	start_redis
 	for name in a b c d; do
 		file "tree/$name" 3000
@@ -149,7 +149,7 @@ opened_files() {
 	holds '.content.files_read == 0 and .hash.cached == 1' "$out"
 }
 
-@test "Redis that is down: one warning, the same answer" {
+@test "an unreachable Redis costs one warning, and no answer changes" {
 	start_redis
 	wanted
 	"$TESTS/lib/redis" kill "$redis_dir"
@@ -162,7 +162,7 @@ opened_files() {
 	lines 1 "$err"
 }
 
-@test "Redis that is silent costs half a second and one warning" {
+@test "a silent Redis costs half a second and one warning" {
 	start_redis
 	wanted
 	pid=$(redis info server | sed -n 's/^process_id:\([0-9]*\).*/\1/p')
@@ -177,7 +177,7 @@ opened_files() {
 	((took < 3000))
 }
 
-@test "Redis killed or flushed in the middle of many runs" {
+@test "a Redis killed or flushed during many runs changes no answer" {
 	start_redis
 	wanted
 	hash_tree
@@ -199,7 +199,7 @@ key_there() {
 }
 
 # Each key gets a value of another kind; the answer stays, and the values are mended.
-@test "poisoned values: damaged, of another type, of another directory" {
+@test "damaged values, and those of another type or directory, are ignored" {
 	start_redis
 	wanted
 	hash_tree
@@ -257,7 +257,7 @@ poison_empty() {
 	done <keys
 }
 
-@test "Redis that is full or refuses writes is worth one warning" {
+@test "a Redis that is full or rejects writes costs one warning" {
 	start_redis
 	wanted
 	redis config set maxmemory 1
@@ -267,7 +267,7 @@ poison_empty() {
 	matches 'refused a command: OOM' "$err"
 }
 
-@test "a malformed URL is refused before anything is done" {
+@test "a malformed URL is rejected before anything is done" {
 	expect 2 vega-walk hash --cache memcached://host "$SHARED"
 	[ ! -s "$out" ]
 	matches "^vega-walk: unknown cache 'memcached'" "$err"
@@ -276,7 +276,7 @@ poison_empty() {
 	[ "$(grep -c secret "$err")" -eq 0 ]
 }
 
-@test "a directory of 20,000 files" {
+@test "a directory of 20,000 files is cached" {
 	start_redis
 	wide_tree wide 20000
 	for name in 1 10000 20000; do
@@ -292,7 +292,7 @@ poison_empty() {
 	[ "$(redis dbsize)" -ge 2 ]
 }
 
-@test "only file systems that are known to keep ctime are cached" {
+@test "only file systems known to keep ctime are cached" {
 	start_redis
 	for fs in tmpfs ramfs; do
 		disk $fs 1M $fs

@@ -8,7 +8,7 @@ state() {
 	vega-status -F json "$1" | jq -r .state
 }
 
-@test "a job that waits is cancelled at once, and stays so" {
+@test "a PENDING job is cancelled at once, and stays cancelled" {
 	mkdir data
 	a=$(vega-submit data)
 	b=$(vega-submit data)
@@ -22,7 +22,7 @@ state() {
 	[[ $(<"$out") == "$a CANCELLED" ]]
 }
 
-@test "a job that runs is ended" {
+@test "a PROCESSING job is ended" {
 	mkdir in
 	echo x >in/file
 	cat >filter <<-'END'
@@ -43,7 +43,7 @@ state() {
 	expect 4 vega-status --wait "$id"
 }
 
-@test "a job that has ended is not cancelled" {
+@test "an ended job is not cancelled" {
 	mkdir data
 	id=$(vega-submit data)
 	vega-run --drain -q
@@ -54,7 +54,7 @@ state() {
 	same before after
 }
 
-@test "each job is tried, whatever becomes of the others" {
+@test "each job is tried, whatever happens to the others" {
 	mkdir data
 	a=$(vega-submit data)
 	b=$(vega-submit data)
@@ -65,7 +65,7 @@ state() {
 	[[ $(state "$b") == CANCELLED ]]
 }
 
-@test "wrong usage is refused before anything is cancelled" {
+@test "wrong usage is rejected before anything is cancelled" {
 	mkdir data
 	id=$(vega-submit data)
 	expect 2 vega-cancel

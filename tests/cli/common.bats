@@ -4,7 +4,7 @@ load ../lib/vega
 
 commands=(vega-walk vega-submit vega-run vega-status vega-cancel vega-admin)
 
-@test "help and version go to stdout, and a full disk is told" {
+@test "--help and --version print to stdout, and report a full disk" {
 	for command in "${commands[@]}"; do
 		expect 0 "$command" --help
 		matches "^usage: $command" "$out"
@@ -16,7 +16,7 @@ commands=(vega-walk vega-submit vega-run vega-status vega-cancel vega-admin)
 	done
 }
 
-@test "options that cannot be meant are refused" {
+@test "options that contradict each other are rejected" {
 	mkdir data
 	for format in ndjson json csv; do
 		expect 2 vega-walk find -0 --format "$format" data

@@ -286,27 +286,27 @@ others_are_not_staged() {
 	[[ $(field .committed_seq) == null ]]
 }
 
-@test "killed before the commit: nothing is seen, and the next attempt does it all" {
+@test "a worker killed before the commit leaves nothing visible, and the next attempt does all" {
 	killed_before_commit
 }
 
-@test "killed after the commit: the next worker publishes, also after the last attempt" {
+@test "a worker killed after the commit leaves the publishing to the next, also after the last attempt" {
 	killed_after_commit
 }
 
-@test "killed after publishing: nothing is published twice" {
+@test "a worker killed after publishing leaves nothing to publish twice" {
 	killed_after_publishing
 }
 
-@test "cancelled before the commit: nothing is left" {
+@test "a job cancelled before the commit leaves nothing" {
 	cancelled_before_commit
 }
 
-@test "cancelled at the commit: nothing is left" {
+@test "a job cancelled at the commit leaves nothing" {
 	cancelled_at_commit
 }
 
-@test "released before the commit: nothing is left" {
+@test "a job released before the commit leaves nothing" {
 	released_before_commit
 }
 
@@ -314,15 +314,15 @@ others_are_not_staged() {
 	zombie hold.after.walk
 }
 
-@test "a worker stopped past its lease before it began publishes nothing" {
+@test "a worker stopped past its lease before the walk began publishes nothing" {
 	late_zombie
 }
 
-@test "what somebody put in the way is left alone, and named" {
+@test "a file that somebody put in an output's place is left alone, and named" {
 	in_the_way
 }
 
-@test "a stage that is not there is waited for" {
+@test "a missing staging directory is waited for" {
 	stage_away
 }
 
@@ -330,7 +330,7 @@ others_are_not_staged() {
 	others_are_not_staged
 }
 
-@test "all of it on PostgreSQL" {
+@test "commits, cancellations and kills have the same effects on PostgreSQL" {
 	need psql
 	start_postgres
 	local case

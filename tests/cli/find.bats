@@ -78,7 +78,7 @@ setup() {
 	zoo
 }
 
-@test "everything, with hidden and strange names" {
+@test "find prints everything, with hidden and strange names" {
 	agree t -- t
 	(($(wc -l <"$wanted") == all))
 	for threads in 1 2 16; do
@@ -86,7 +86,7 @@ setup() {
 	done
 }
 
-@test "names: globs, alternatives, case" {
+@test "--name and --iname match globs, alternatives, and any case" {
 	picky -n '*.c' t -- t -name '*.c'
 	picky -n '*.[ch]' -n 'Make*' t -- t \( -name '*.[ch]' -o -name 'Make*' \)
 	picky -n '[!a-z]*' t -- t -name '[!a-z]*'
@@ -103,7 +103,7 @@ setup() {
 	picky -n t t -- t -name t
 }
 
-@test "paths: globs and regular expressions" {
+@test "--path matches globs, --regex regular expressions" {
 	picky -p 't/small/*' t -- t -path 't/small/*'
 	picky -p '*/docs' -p '*/empty' t -- t \( -path '*/docs' -o -path '*/empty' \)
 	picky -p 't/s*x*' t -- t -path 't/s*x*'
@@ -114,14 +114,14 @@ setup() {
 	picky -r '\xff' t -- t -path $'*\xff*'
 }
 
-@test "extensions" {
+@test "--extension ignores case, and takes alternatives" {
 	picky -e c t -- t -iname '?*.c'
 	picky -e gz -e CSV t -- t \( -iname '?*.gz' -o -iname '?*.csv' \)
 	picky -e tar.gz t -- t -iname '?*.tar.gz'
 	picky -e .txt t -- t -iname '?*.txt'
 }
 
-@test "types" {
+@test "--type selects each type of entry" {
 	for type in f d l p s f,l d,p,s; do
 		picky -t $type t -- t -type $type
 	done
@@ -132,7 +132,7 @@ setup() {
 	fi
 }
 
-@test "sizes" {
+@test "--min-size and --max-size bound the apparent size" {
 	picky --min-size 1K t -- t -size +1023c
 	picky --min-size 1025 t -- t -size +1024c
 	picky --max-size 1K t -- t -size -1025c
@@ -142,7 +142,7 @@ setup() {
 	picky -t f --min-size 1MB --max-size 6G t -- t -type f -size +999999c
 }
 
-@test "empty files and directories" {
+@test "--empty selects empty files and directories" {
 	picky --empty t -- t -empty
 	picky --empty -t d t -- t -empty -type d
 	picky --empty -t f t -- t -empty -type f
@@ -150,7 +150,7 @@ setup() {
 	picky --empty --max-depth 1 t/small -- t/small -maxdepth 1 -empty
 }
 
-@test "modification times: absolute, ages, reference files" {
+@test "--newer-than and --older-than take dates, ages and reference files" {
 	picky --newer-than @0 t -- t -newermt @0
 	picky --older-than @0 t -- t ! -newermt '@-0.000000001'
 	picky --newer-than 2020-02-29T12:00:00Z --older-than 2020-03-01 t \
@@ -165,7 +165,7 @@ setup() {
 	picky --older-than 1950-01-01 t -- t ! -newermt 1949-12-31T23:59:59.999999999Z
 }
 
-@test "status and access times" {
+@test "--changed-* and --accessed-* compare status and access times" {
 	# Everything was made after the reference; one file changes after a second one.
 	touch -d '2018-06-01' "$BATS_TEST_TMPDIR/old"
 	touch "$BATS_TEST_TMPDIR/reference"
@@ -182,7 +182,7 @@ setup() {
 		-- t -anewer "$BATS_TEST_TMPDIR/old" ! -newerat 2019-05-31T23:59:59.999999999Z
 }
 
-@test "owners and groups" {
+@test "--user and --group take names and numbers" {
 	need_root
 	picky -u 1234 t -- t -user 1234
 	picky -u daemon t -- t -user daemon
@@ -193,7 +193,7 @@ setup() {
 	picky -u daemon -t l t -- t -user daemon -type l
 }
 
-@test "permissions" {
+@test "--perm takes exact, all and any bits" {
 	for mode in 644 0 7777 4755 u=rw,g=r,o=r a=rwx; do
 		picky --perm "$mode" t -- t -perm "$mode"
 	done
@@ -204,7 +204,7 @@ setup() {
 	agree --perm /0 t -- t -perm /0
 }
 
-@test "depths" {
+@test "--min-depth and --max-depth bound the depth" {
 	for depth in 0 1 2 3; do
 		picky --max-depth $depth t -- t -maxdepth $depth
 		agree --min-depth $depth t -- t -mindepth $depth
@@ -212,7 +212,7 @@ setup() {
 	done
 }
 
-@test "predicates together" {
+@test "predicates must all hold" {
 	picky -t f -e csv --min-size 1K --perm -400 t -- t -type f -iname '?*.csv' -size +1023c -perm -400
 	picky -t f,l --max-depth 2 -n '*[!x]' --newer-than 7d t \
 		-- t -maxdepth 2 -type f,l -name '*[!x]' -newermt '7 days ago'
@@ -221,7 +221,7 @@ setup() {
 		-- t -path '*/modes/*' -perm /u+w -regextype posix-extended -regex '.*[0-9]'
 }
 
-@test "roots: several, files, links, and as they were written" {
+@test "roots may be several, files or links, and are printed as written" {
 	agree t/small t/times -- t/small t/times
 	agree -t f t/modes t/Makefile t/small -- t/modes t/Makefile t/small -type f
 	agree t/Makefile -- t/Makefile
@@ -245,7 +245,7 @@ setup() {
 	[[ $(tr '\0' . <"$out") == -dash. ]]
 }
 
-@test "one file system" {
+@test "--one-file-system stays on the file system of the root" {
 	disk tmpfs 1M t/mounted
 	touch t/mounted/inside
 	mkdir -p t/mounted/below/deeper
@@ -257,7 +257,7 @@ setup() {
 	agree -x -t d t -- t -xdev -type d
 }
 
-@test "--exclude is what git ignores" {
+@test "--exclude omits what git ignores" {
 	need git
 	local pattern
 	find t -type s -delete
@@ -321,7 +321,7 @@ setup() {
 	printf '\xef\xbb\xbf*.o\n' >patterns && selected
 }
 
-@test "--exclude leaves directories out, from any operation" {
+@test "--exclude omits directories, in every operation" {
 	expect 0 vega-walk find -E docs -E '*.csv' --sort t/small
 	printf '%s\n' t/small{,/.hidden,'/big name.TXT',/dangling,/empty,/fifo,/link,/zero} | LC_ALL=C sort >"$wanted"
 	same "$wanted" "$out"
@@ -329,7 +329,7 @@ setup() {
 	holds '[.ledger.entries, .summarize.files, .summarize.directories, .summarize.links] == [10, 3, 2, 2]' "$out"
 }
 
-@test "--exclude-caches leaves out tagged directories, and no others" {
+@test "--exclude-caches omits tagged directories, and no others" {
 	mkdir -p c/{tagged/deep,short,wrong,fifo,link,plain}
 	tag='Signature: 8a477f597d28d172789f06886806bc55'
 	echo "$tag" >c/tagged/CACHEDIR.TAG
@@ -345,11 +345,11 @@ setup() {
 	same "$wanted" "$got"
 }
 
-@test "--skip-hidden" {
+@test "--skip-hidden omits hidden names and everything below them" {
 	agree --skip-hidden t -- t ! -path '*/.*'
 }
 
-@test "--sort is the order of LC_ALL=C sort, for any number of threads" {
+@test "--sort gives the order of LC_ALL=C sort, for any number of threads" {
 	find t -print0 | LC_ALL=C sort -z >"$wanted"
 	for threads in 1 2 16; do
 		expect 0 vega-walk find --sort -0 -j $threads t
@@ -362,7 +362,7 @@ setup() {
 	same "$wanted" "$got"
 }
 
-@test "what cannot be looked into to see whether it is empty is an error" {
+@test "a directory that --empty cannot list is an error" {
 	need_root
 	mkdir -m 755 locked
 	mkdir -m 0 locked/in

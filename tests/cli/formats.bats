@@ -34,13 +34,13 @@ setup() {
 	find tree -print0 | hex >wanted
 }
 
-@test "text: every name as it is, with -0" {
+@test "text with -0 prints every name as it is" {
 	expect 0 vega-walk find -0 tree
 	hex <"$out" >got
 	same wanted got
 }
 
-@test "ndjson: other programs read every line, and every name" {
+@test "ndjson is read by other programs, every line and every name" {
 	need jq
 	expect 0 vega-walk find --format=ndjson tree
 	holds . "$out" >/dev/null
@@ -54,7 +54,7 @@ setup() {
 	without '\\u0000|\\ud[89a-f]' "$out"
 }
 
-@test "csv: SQLite reads every name" {
+@test "csv is read by SQLite, every name" {
 	need sqlite3
 	expect 0 vega-walk find --format=csv tree
 	sqlite3 :memory: ".import --csv '$out' entry" 'select lower(hex(path)) from entry' | sort >got
@@ -63,7 +63,7 @@ setup() {
 		"select count(*) from entry where type = 'f' and size > 0") == "$((${#strange[@]} + 1))" ]]
 }
 
-@test "csv: several operations share one table" {
+@test "csv has one table for several operations" {
 	need sqlite3
 	expect 0 vega-walk summarize,find,hash --format=csv tree
 	sqlite3 :memory: ".import --csv '$out' entry" \
@@ -75,7 +75,7 @@ setup() {
 		"select files from entry where section = 'total' and key = 'directories'") == 2 ]]
 }
 
-@test "json: only the summary" {
+@test "json is only the summary" {
 	need jq
 	expect 0 vega-walk find --format=json tree
 	lines 1 "$out"
@@ -95,7 +95,7 @@ setup() {
 	done
 }
 
-@test "the picture: colour only on a terminal that wants it" {
+@test "the picture has colour only on a terminal that wants it" {
 	need script
 	export TERM=xterm
 	on_terminal vega-walk tree
@@ -112,7 +112,7 @@ setup() {
 	without '[\x80-\xff]' "$out"
 }
 
-@test "a full disk is an error, sorted or not" {
+@test "a full disk is an error, with and without --sort" {
 	for options in '' --sort; do
 		# shellcheck disable=SC2086
 		status=0
@@ -122,7 +122,7 @@ setup() {
 	done
 }
 
-@test "--sort is the bytewise order of whole paths" {
+@test "--sort orders whole paths by their bytes" {
 	mkdir -p t/a t/a-b t/a.c
 	touch t/a/x t/a-b/x t/a.c/x t/a0
 	expect 0 vega-walk find --sort t

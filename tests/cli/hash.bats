@@ -30,7 +30,7 @@ digests() {
 	same wanted got
 }
 
-@test "the order is by path with --sort, and the number of threads does not matter" {
+@test "--sort orders digests by path, for any number of threads" {
 	strange_tree tree
 	for dir in a b c d; do
 		small_tree "tree/$dir"
@@ -58,7 +58,7 @@ digests() {
 	same wanted "$out"
 }
 
-@test "ndjson: a record a file, and totals" {
+@test "ndjson has one record per file, and totals" {
 	small_tree tree
 	expect 0 vega-walk hash --format ndjson tree
 	[ "$(jq -r 'select(.path == "tree/docs/a.txt") | .digest' "$out")" = \
@@ -69,7 +69,7 @@ digests() {
 			and .content.files_read == 7 and .content.bytes_read == $bytes' "$out"
 }
 
-@test "what cannot be read is named, and the rest is done" {
+@test "unreadable files are named, and the rest is hashed" {
 	small_tree tree
 	chmod 0 tree/docs/a.txt
 	chmod 755 "$BATS_TEST_TMPDIR" .
@@ -82,14 +82,14 @@ digests() {
 	holds -s 'last | .ledger | .errors == 1 and .entries == .reported + .filtered + .errors' "$out"
 }
 
-@test "a file whose size says nothing has no digest" {
+@test "a file whose size is meaningless has no digest" {
 	expect 3 vega-walk hash /proc/self/status
 	[ ! -s "$out" ]
 	matches '^vega-walk: /proc/self/status: its size cannot be trusted' "$err"
 }
 
 # A file that grows as fast as it is read: the digest of no moment is right.
-@test "a file that changes meanwhile has no digest" {
+@test "a file that changes while it is read has no digest" {
 	truncate -s 400M tree.bin
 	# shellcheck disable=SC2016
 	start bash -c 'while :; do printf x >>tree.bin; done'
@@ -108,7 +108,7 @@ digests() {
 	[ ! -s "$out" ]
 }
 
-@test "a stop ends a long read soon, and says that it is not complete" {
+@test "a signal ends a long read soon, and the summary says that it is incomplete" {
 	truncate -s 1T endless
 	start vega-walk hash --format ndjson --algo sha256 endless
 	eventually 10 grep -q rchar "/proc/$pid/io"
@@ -120,7 +120,7 @@ digests() {
 	holds -s 'last | .type == "summary" and (.complete | not)' "$out.$pid"
 }
 
-@test "without libcrypto, sha256 says what to do and xxh128 works" {
+@test "without libcrypto, sha256 names the remedy and xxh128 works" {
 	small_tree tree
 	mkdir broken
 	: >broken/libcrypto.so.3

@@ -33,7 +33,7 @@ field() { # FILTER
 	vega-status -F json "$id" | jq -r "$1"
 }
 
-@test "the process is the submitter's, and can become nobody else's" {
+@test "a job's process runs as the submitter, and cannot become another user" {
 	mkdir -m 1777 out
 	umask 077
 	submit alice transform --name a.csv --out out in -- sh -c 'umask; pwd; env; cat /proc/self/status; sed "s/.*) //" /proc/$PPID/stat'
@@ -59,7 +59,7 @@ field() { # FILTER
 	run ! grep -E 'hidden|VEGA_STORE|XDG_STATE_HOME' "$shown"
 }
 
-@test "what a job writes is the submitter's, from its stage to its place" {
+@test "a job's outputs belong to the submitter, from the staging directory to their place" {
 	mkdir -m 1777 out
 	submit alice transform --to gzip --out out/deep in
 	work --run-as-submitter=map
@@ -73,7 +73,7 @@ field() { # FILTER
 	[[ -z $(ls -A closed) ]]
 }
 
-@test "what the submitter may not read is not read, although the worker may" {
+@test "files that the submitter may not read are not read, although the worker may" {
 	mkdir in/theirs
 	file in/theirs/secret 10
 	file in/locked 10
@@ -114,7 +114,7 @@ field() { # FILTER
 	[[ $(vega-status -F json "$boss" | jq -r .state) == FAILED ]]
 }
 
-@test "without a map the names are the same" {
+@test "without a map, a role is the user of the same name" {
 	mkdir -m 1777 out
 	submit games transform --to gzip --out out in
 	work --run-as-submitter
@@ -124,7 +124,7 @@ field() { # FILTER
 	[[ $(field .error) == 'this worker runs no jobs of the submitter alice: there is no system user alice' ]]
 }
 
-@test "root only when that is allowed, and then with its rights" {
+@test "a job runs as root only with --allow-root-jobs, and then with root's rights" {
 	echo 'boss root' >rootmap
 	submit boss find in
 	expect 2 vega-run --drain --root "$PWD" --run-as-submitter=rootmap
@@ -148,7 +148,7 @@ as_daemon() {
 	setpriv --reuid=daemon --regid=daemon --clear-groups --bounding-set="$list" --inh-caps="$list" --ambient-caps="$list" "$@"
 }
 
-@test "the worker's own user only when that is allowed" {
+@test "a job runs as the worker's own user only with --allow-worker-jobs" {
 	mkdir -m 777 state
 	export XDG_STATE_HOME=$PWD/state
 	submit bob find in
@@ -212,7 +212,7 @@ as_daemon() {
 	eventually 10 gone "$(<out/began)"
 }
 
-@test "wrong maps and wrong workers are refused" {
+@test "wrong maps and wrong workers are rejected" {
 	refused() { # MESSAGE OPTION…
 		local message=$1
 		shift

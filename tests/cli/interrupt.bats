@@ -28,7 +28,7 @@ filters_are_gone() {
 	done <pids
 }
 
-@test "filters that ignore SIGTERM are killed, and nothing is left of their outputs" {
+@test "filters that ignore SIGTERM are killed, and leave no outputs" {
 	stubborn
 	kill -INT "$pid"
 	ends 20 130
@@ -37,7 +37,7 @@ filters_are_gone() {
 	[[ -z $(find out -type f) ]]
 }
 
-@test "a second signal ends it at once, and its filters with it" {
+@test "a second signal ends the walk and its filters at once" {
 	stubborn
 	kill -INT "$pid"
 	kill -INT "$pid"
@@ -46,7 +46,7 @@ filters_are_gone() {
 	[[ -z $(find out -type f) ]]
 }
 
-@test "the second may be another one" {
+@test "a second signal of another kind ends the walk and its filters, too" {
 	stubborn
 	kill -INT "$pid"
 	kill -TERM "$pid"
@@ -54,7 +54,7 @@ filters_are_gone() {
 	filters_are_gone
 }
 
-@test "nobody reads the output" {
+@test "Ctrl-C ends a walk whose output nobody reads" {
 	mkfifo pipe
 	wide_tree t 30000
 	for arguments in 'find' 'find --sort' 'find --format ndjson'; do
@@ -76,7 +76,7 @@ full() {
 		exit(defined syswrite($pipe, "x" x 4096) || !$!{EAGAIN})' "$1"
 }
 
-@test "while it waits for its turn, and in the first pass of two" {
+@test "Ctrl-C ends a walk that waits for --max-iops in the first pass of two" {
 	wide_tree in 3000
 	mkdir other
 	start vega-walk transform --to none --out out --max-iops 5 --format json in other
@@ -86,7 +86,7 @@ full() {
 	[[ ! -e out ]]
 }
 
-@test "a job's process that is stopped leaves no stage behind" {
+@test "a cancelled job's process leaves no staging directory" {
 	wide_tree in 40
 	id=$(vega-submit transform --out out in -- sh -c 'echo $$ >>pids; exec sleep 1000')
 	start vega-run --commands

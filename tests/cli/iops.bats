@@ -15,7 +15,7 @@ calls() {
 	sed '0,/"t"/d' trace | grep -cE ' (getdents64|openat|statx|pread64|fstatfs)\('
 }
 
-@test "all calls count, and the whole walk keeps to it, with any number of threads" {
+@test "--max-iops bounds all calls of a walk, with any number of threads" {
 	need strace
 	export ASAN_OPTIONS=detect_leaks=0
 	for arguments in 'find -j 1' 'summarize -j 3' 'hash -j 8'; do
@@ -29,7 +29,7 @@ calls() {
 	((made > 1500))
 }
 
-@test "finding out which roots lie in another keeps to it" {
+@test "--max-iops bounds the calls that compare roots" {
 	mkdir -p u/1
 	for ((i = 0; i < 100; i++)); do
 		roots[i]=u/1
@@ -38,14 +38,14 @@ calls() {
 	holds '.elapsed_ns >= 400 / 500 * 1e9 - 15e7' "$out" # two opens and two stats each
 }
 
-@test "the results are the same" {
+@test "--max-iops changes no result" {
 	expect 0 vega-walk --format json t
 	jq -S 'del(.elapsed_ns)' "$out" >wanted
 	expect 0 vega-walk --max-iops 4000 -j 4 --format json t
 	jq -S 'del(.elapsed_ns)' "$out" | same wanted -
 }
 
-@test "Ctrl-C ends the waiting" {
+@test "Ctrl-C ends a walk that waits for --max-iops" {
 	for arguments in 'find' 'summarize' 'hash -j 4'; do
 		# shellcheck disable=SC2086
 		start vega-walk $arguments --max-iops 1 --format json t
@@ -59,7 +59,7 @@ calls() {
 	done
 }
 
-@test "a progress line comes while it waits" {
+@test "SIGUSR1 prints a progress line while the walk waits for --max-iops" {
 	start vega-walk summarize --max-iops 20 t
 	eventually 20 catches USR1 "$pid"
 	kill -USR1 "$pid"
@@ -68,7 +68,7 @@ calls() {
 	wait "$pid" || true
 }
 
-@test "a job keeps to it" {
+@test "a job obeys --max-iops" {
 	id=$(vega-submit find --max-iops 300 t)
 	sqlite3 "$XDG_STATE_HOME/vega/jobs.db" .dump | matches '"max_iops":300' /dev/stdin
 	expect 0 vega-run --drain
@@ -77,7 +77,7 @@ calls() {
 	holds '.elapsed_ns >= 16 / 300 * 1e9 * 0.5' "$out"
 }
 
-@test "out of range" {
+@test "--max-iops rejects values out of range" {
 	for n in 0 1000001 -3 many; do
 		expect 2 vega-walk --max-iops $n t
 		lines 0 "$out"

@@ -108,11 +108,11 @@ storm() {
 	((kills >= 5))
 }
 
-@test "200 jobs and dying workers, SQLite" {
+@test "200 jobs survive dying workers, on SQLite" {
 	storm
 }
 
-@test "200 jobs and dying workers, PostgreSQL" {
+@test "200 jobs survive dying workers, on PostgreSQL" {
 	need psql
 	start_postgres
 	storm

@@ -4,7 +4,7 @@
 load ../lib/vega
 load ../lib/limits
 
-@test "a job that runs too long" {
+@test "a job that runs longer than --max-time fails for good" {
 	file in/a 10
 	run_job -- transform --out out --max-time 300ms in -- sh -c 'cat; exec sleep 100'
 	failed_for_good 'it ran longer than --max-time 300ms'
@@ -12,7 +12,7 @@ load ../lib/limits
 	matches '^error       it ran longer than --max-time 300ms$' text
 }
 
-@test "a job that finds too much" {
+@test "a job that prints more than --max-output fails for good" {
 	wide_tree in 2000
 	run_job -- find --max-output 100K in
 	failed_for_good 'vega-walk: it wrote more than --max-output 100K'
@@ -21,7 +21,7 @@ load ../lib/limits
 	is .limits.output_bytes 1048576
 }
 
-@test "a job that writes files that are too large" {
+@test "a job that writes larger files than --max-output fails for good" {
 	mkdir in
 	head -c 20M /dev/zero | gzip >in/zeros.gz
 	file in/small 10
@@ -35,7 +35,7 @@ load ../lib/limits
 	[[ $(stat -c %s out/zeros) == $((20 << 20)) ]]
 }
 
-@test "what a worker allows no job to exceed" {
+@test "a worker's limits hold for every job" {
 	wide_tree in 2000
 	run_job --max-output 100K -- find --max-output 1M in
 	failed_for_good 'vega-walk: it wrote more than --max-output 100K'
@@ -48,7 +48,7 @@ load ../lib/limits
 	matches 'max-memory: a job needs more; the least is 16M' "$err"
 }
 
-@test "the limits of a job are shown" {
+@test "vega-status shows the limits of a job" {
 	id=$(vega-submit --max-time 90min --max-memory 512M --max-output 10GB .)
 	vega-status "$id" >text
 	matches '^limits      90min, 512M of memory, 9765625K of output$' text
@@ -59,7 +59,7 @@ load ../lib/limits
 	run ! grep -q '^limits' "$out"
 }
 
-@test "limits that no job can keep are refused" {
+@test "limits that no job can keep are rejected" {
 	expect 2 vega-submit --max-time 0s .
 	matches '^vega-submit: --max-time: less than 1ms leaves a job no time$' "$err"
 	expect 2 vega-submit --max-memory 15M .
@@ -71,7 +71,7 @@ load ../lib/limits
 	[[ -z $(vega-status) ]]
 }
 
-@test "limits with PostgreSQL" {
+@test "limits hold on PostgreSQL" {
 	start_postgres
 	wide_tree in 2000
 	run_job -- find --max-output 100K --max-time 1h in

@@ -30,7 +30,7 @@ run_examples() {
 	expect 0 bash -euo pipefail -x script
 }
 
-@test "vega-walk(1)" {
+@test "the examples of vega-walk(1) work" {
 	run_examples vega-walk.1 9
 	matches '^\+ .*hash --algo sha256' "$err"
 	matches '^[0-9a-f]{64}  ' SUMS
@@ -41,20 +41,20 @@ run_examples() {
 	matches '"hash":' srv.ndjson
 }
 
-@test "vega-submit(1)" {
+@test "the examples of vega-submit(1) work" {
 	start vega-run --quiet
 	run_examples vega-submit.1 6
 	matches '"newer_than":' "$out"
 }
 
-@test "vega-run(1)" {
+@test "the examples of vega-run(1) work" {
 	vega-submit "$tree/data"
 	run_examples vega-run.1 2
 	expect 0 vega-status --state completed
 	lines 1 "$out"
 }
 
-@test "vega-status(1)" {
+@test "the examples of vega-status(1) work" {
 	id=$(vega-submit find "$tree/data")
 	export id
 	vega-run --drain
@@ -63,32 +63,32 @@ run_examples() {
 	matches '"matched":5' "$out"
 }
 
-@test "vega-cancel(1)" {
+@test "the examples of vega-cancel(1) work" {
 	run_examples vega-cancel.1 2
 	expect 0 vega-status --state cancelled
 	lines 1 "$out"
 }
 
-@test "vega-admin(1)" {
+@test "the examples of vega-admin(1) work" {
 	vega-submit "$tree/data"
 	run_examples vega-admin.1 3
 	matches '^\["default",1,' "$out"
 }
 
-@test "vega(7)" {
+@test "the examples of vega(7) work" {
 	run_examples vega.7 12
 	zstd -dc "$tree/backup/csv/in/b.csv.zst" | same "$tree/data/in/b.csv" -
 	matches '"transform":\{"written":1,"current":2' "$out"
 }
 
-@test "vega-formats(5)" {
+@test "the examples of vega-formats(5) work" {
 	run_examples vega-formats.5 3
 	matches '"summarize"' "$out"
 	matches '"extension":"csv"' "$out"
 	matches 'releases/v1/vega.tar,5000,' "$out"
 }
 
-@test "the specification in vega-formats(5) is one" {
+@test "the specification in vega-formats(5) is what vega-submit prints" {
 	expect 0 vega-submit --dry-run find -e csv --min-size 1M "$tree/data"
 	sed "s#$tree##" "$out" >got
 	sed -n '/^{"v":1/,/^\.Ed/ { /^\.Ed/!p }' "$SOURCE/man/vega-formats.5" | tr -d '\n ' | jq -c . >wanted
@@ -96,7 +96,7 @@ run_examples() {
 }
 
 # Every member of what is printed is described.
-@test "vega-formats(5) knows every member" {
+@test "vega-formats(5) describes every member" {
 	{
 		vega-walk summarize,find,hash --format ndjson "$tree/usr"
 		vega-walk transform --to zstd --out "$tree/backup/usr" --format ndjson "$tree/usr"

@@ -3,14 +3,14 @@
 load ../lib/vega
 load ../lib/limits
 
-@test "a job that needs too much memory" {
+@test "a job that needs more than --max-memory fails for good" {
 	mkdir in
 	truncate -s 40M in/zeros
 	run_job -- transform --to zstd --level 19 --out out --max-memory 16M in
 	failed_for_good 'vega-walk: it needed more memory than --max-memory 16M'
 }
 
-@test "a filter that needs too much memory fails on its file" {
+@test "a filter that needs more than --max-memory fails on its file" {
 	mkdir in
 	truncate -s 64M in/zeros
 	file in/small 10

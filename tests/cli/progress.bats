@@ -33,7 +33,7 @@ no_percentage() {
 	matches 'entr(y|ies), ' line
 }
 
-@test "a percentage of a whole file system" {
+@test "the percentage is shown for whole file systems" {
 	percentage disk
 	percentage disk -n x --min-size 1 --sort # they were seen
 	mkdir other
@@ -45,7 +45,7 @@ past_half() {
 	kill -USR1 "$pid" && grep -qE '\((5[5-9]|[6-9].|100)%\)' "$err.$pid"
 }
 
-@test "roots that are walked once count once" {
+@test "the percentage counts nested and repeated roots once" {
 	start vega-walk --format json disk disk disk/sub --max-iops 400
 	eventually 20 catches USR1 "$pid"
 	eventually 20 past_half
@@ -53,7 +53,7 @@ past_half() {
 	wait "$pid" || true
 }
 
-@test "none where it would say nothing" {
+@test "the percentage is absent where the walk omits a part" {
 	no_percentage disk/sub
 	mkdir plain
 	no_percentage disk plain
@@ -66,14 +66,14 @@ past_half() {
 	no_percentage bound
 }
 
-@test "none with other file systems below, unless they are left out" {
+@test "the percentage is absent with other file systems below, unless -x excludes them" {
 	mkdir disk/sub/inner
 	disk tmpfs 1M disk/sub/inner
 	no_percentage disk
 	percentage -x disk
 }
 
-@test "never above 99" {
+@test "the percentage never exceeds 99" {
 	mkdir disk/links
 	perl -e 'link "disk/sub/1/f1", "disk/links/$_" or die for 1 .. 3000'
 	start vega-walk hash -j1 --max-iops 1500 disk
@@ -89,7 +89,7 @@ every_line() {
 	! grep -E '\([1-9][0-9][0-9]+%\)' "$err.$pid" && grep -q '(99%)' "$err.$pid"
 }
 
-@test "a filter that takes its time does not hold it up" {
+@test "a progress line is printed during a long filter" {
 	file in/a 10
 	start vega-walk transform -j1 --out out in -- sh -c 'sleep 1000'
 	eventually 20 pgrep -P "$pid"

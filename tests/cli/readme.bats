@@ -17,7 +17,7 @@ setup() {
 	file "$HOME/data/.git/config" 2000000
 }
 
-@test "the tour and the job commands" {
+@test "the tour and the job commands of the README work" {
 	need jq
 	readme >tour
 	lines 20 <(grep -E '^[a-z]' tour)
@@ -35,7 +35,7 @@ setup() {
 	lines 2 records.ndjson
 }
 
-@test "quickstart" {
+@test "quickstart walks a tree and completes a job" {
 	small_tree tree
 	VEGA_BUILD=$BUILD expect 0 "$TESTS/quickstart" tree
 	matches '^\$ vega-walk tree$' "$out"

@@ -21,12 +21,12 @@ all_of() {
 	[ "$(jq .summarize.files "$out")" = 2 ]
 }
 
-@test "a root that --max-depth keeps the outer one from is walked" {
+@test "a root that the outer one does not reach because of --max-depth is walked" {
 	expect 0 vega-walk find --sort --max-depth 1 n n/a/b/c n/.hidden
 	same <(all_of n n/a/b/c n/.hidden -maxdepth 1) <(sort -u "$out")
 }
 
-@test "a root that the outer one leaves out is walked" {
+@test "a root that the outer one excludes is walked" {
 	expect 0 vega-walk find --skip-hidden n n/.hidden n/a/b
 	same <({ find n -name '.*' -prune -o -print && find n/.hidden; } | sort) <(sort "$out")
 	expect 0 vega-walk find --exclude b n n/a/b/c n/.hidden
@@ -50,7 +50,7 @@ all_of() {
 	same <({ find n -xdev && find n/a/mounted/below; } | sort) <(sort "$out")
 }
 
-@test "what is mounted does not count with --one-file-system, as with du" {
+@test "a mount point does not count with --one-file-system, as with du" {
 	disk tmpfs 1M n/a/mounted
 	touch n/a/mounted/file
 	expect 0 vega-walk -x --threads 4 --format json n

@@ -40,7 +40,7 @@ began() {
 	[[ -s began ]]
 }
 
-@test "a job does what the command does" {
+@test "a job gives the results of the command" {
 	small_tree data
 	vega-walk find --format=ndjson "$PWD/data" | found >direct
 	id=$(vega-submit find data)
@@ -107,7 +107,7 @@ began() {
 	matches 'on host far.example .*run vega-status there' "$err"
 }
 
-@test "what cannot be read makes a job partial, not a failure" {
+@test "unreadable entries make a job partial, not a failure" {
 	mkdir data gone
 	id=$(vega-submit find data gone)
 	rmdir gone
@@ -130,7 +130,7 @@ began() {
 	matches "^what +summarize $PWD/data\$" "$out"
 }
 
-@test "a process that dies is tried again, as often as wanted" {
+@test "a job whose process dies is retried up to --max-attempts" {
 	mkdir in
 	echo x >in/file
 	id=$(vega-submit transform --max-attempts 2 --out out in -- sh -c 'kill -KILL $PPID')
@@ -140,7 +140,7 @@ began() {
 	[[ $(field "$id" '[.state, .attempt, .exit_code] | @csv') == '"FAILED",2,137' ]]
 }
 
-@test "--once runs one job, --drain what is due, --queue what is in it" {
+@test "--once runs one job, --drain all due jobs, --queue the jobs of a queue" {
 	mkdir data
 	a=$(vega-submit data)
 	b=$(vega-submit --priority 1 data)
@@ -156,7 +156,7 @@ began() {
 	[[ ! -s $err ]]
 }
 
-@test "a worker starts what is submitted while it waits" {
+@test "a waiting worker starts a new job" {
 	mkdir data
 	start vega-run
 	for i in 1 2 3; do
@@ -169,7 +169,7 @@ began() {
 	((code == 143))
 }
 
-@test "SIGTERM releases what runs, and the attempt does not count" {
+@test "SIGTERM releases running jobs, and the attempt does not count" {
 	hang_once
 	start vega-run -v
 	eventually 20 began
@@ -226,7 +226,7 @@ stopped_between_writes() { # PID
 	kill -0 "$sleeper"
 }
 
-@test "a child gets no secrets, and nothing else of the worker's" {
+@test "a child inherits no secrets and no descriptor of the store" {
 	mkdir in
 	echo x >in/file
 	id=$(vega-submit transform --out out in -- sh -c 'env; ls -l /proc/self/fd')
@@ -293,7 +293,7 @@ median_delay() {
 	vega-status --records "$id" | grep theirs/b
 }
 
-@test "wrong usage is refused" {
+@test "vega-run rejects wrong usage" {
 	expect 2 vega-run --once --drain
 	expect 2 vega-run -q -v
 	expect 2 vega-run -j 0
@@ -311,7 +311,7 @@ median_delay() {
 	[[ ! -e $XDG_STATE_HOME/vega/jobs.db ]]
 }
 
-@test "a store that cannot be reached is waited for, but not by --drain" {
+@test "an unreachable store is waited for, but not by --drain" {
 	unset PGHOST
 	away="postgresql:///x?host=$PWD"
 	expect 5 vega-run --drain --root / --store "$away"
@@ -324,7 +324,7 @@ median_delay() {
 	lines 2 "$err.$pid"
 }
 
-@test "records that do not fit on the disk cost an attempt, and nothing is left" {
+@test "records that do not fit on the disk cost an attempt, and leave nothing" {
 	disk tmpfs 64k small
 	wide_tree in 3000
 	id=$(vega-submit find --max-attempts 1 in)

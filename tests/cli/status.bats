@@ -28,7 +28,7 @@ ids() { # OPTION…
 	[[ -z $output ]]
 }
 
-@test "the list in a pipe has a job a line, the newest first" {
+@test "the list in a pipe has one job per line, newest first" {
 	mkdir data $'odd\n\e[31mname'
 	a=$(vega-submit data)
 	b=$(vega-submit --queue bulk find,hash data $'odd\n\e[31mname')
@@ -66,7 +66,7 @@ ids() { # OPTION…
 	lines 5 "$out"
 }
 
-@test "filters" {
+@test "the options that choose jobs select by state, queue, label, submitter and age" {
 	mkdir data
 	a=$(vega-submit --label team=ops --label tier=1 data)
 	b=$(vega-submit --queue bulk --label team=dev data)
@@ -85,7 +85,7 @@ ids() { # OPTION…
 	[[ $(ids --newer-than 1h) == "$b" ]]
 }
 
-@test "one job in full" {
+@test "a named job is shown in full" {
 	mkdir data
 	id=$(vega-submit --label team=ops --idempotency-key nightly --priority 3 find data)
 	expect 0 vega-status "$id"
@@ -108,7 +108,7 @@ ids() { # OPTION…
 	lines 1 "$out"
 }
 
-@test "what a job said and why it failed is shown, escaped" {
+@test "a job's standard error and failure are shown, escaped" {
 	mkdir in
 	echo x >in/file
 	id=$(vega-submit transform --max-attempts 1 --out out in -- sh -c 'kill -9 $PPID')
@@ -123,7 +123,7 @@ ids() { # OPTION…
 	run ! grep -q $'\e' "$out"
 }
 
-@test "jobs that are not there, and ids that are not ids" {
+@test "missing jobs and malformed ids are named" {
 	expect 1 vega-status "$nobody_home"
 	matches "no job $nobody_home" "$err"
 	[[ ! -s $out ]]
@@ -164,7 +164,7 @@ ids() { # OPTION…
 	matches "^$other CANCELLED" "$out"
 }
 
-@test "waiting goes on while the store is away, from the start too" {
+@test "waiting continues while the store is unreachable, also from the start" {
 	away="postgresql:///none?host=$PWD"
 	began=${EPOCHREALTIME/./}
 	expect 5 vega-status --store "$away" --wait --timeout 700ms "$nobody_home"
@@ -185,7 +185,7 @@ ids() { # OPTION…
 	lines 1 "$err.$waiter"
 }
 
-@test "waiting for a job that could not read everything says so, as vega-walk does" {
+@test "waiting for a partial job exits with status 3, as vega-walk does" {
 	mkdir data gone
 	id=$(vega-submit find data gone)
 	rmdir gone
@@ -200,7 +200,7 @@ ids() { # OPTION…
 	matches '"type":"error".*/gone"' "$out"
 }
 
-@test "--follow draws progress on a terminal, and leaves nothing of it" {
+@test "--follow draws progress on a terminal, and erases it" {
 	wide_tree in 400
 	id=$(vega-submit transform --out out in -- sh -c 'cat; [ -e go ] || sleep 0.1')
 	start vega-run --lease 2s
@@ -230,7 +230,7 @@ ids() { # OPTION…
 	[[ ! -s $out ]]
 }
 
-@test "records are those of the job, or an error" {
+@test "--records prints the records of the job, or fails" {
 	mkdir data
 	id=$(vega-submit find data)
 	expect 1 vega-status --records "$id"
@@ -247,7 +247,7 @@ ids() { # OPTION…
 	[[ ! -s $out ]]
 }
 
-@test "a reader that goes away ends it quietly" {
+@test "a closed pipe ends vega-status quietly" {
 	wide_tree data 5000
 	id=$(vega-submit find data)
 	vega-run --drain -q
@@ -258,7 +258,7 @@ ids() { # OPTION…
 	matches 'cannot write to standard output: No space left' "$err"
 }
 
-@test "finished jobs come from Redis, and are as they are in the store" {
+@test "finished jobs come from Redis, and equal those in the store" {
 	need redis-server
 	start_redis
 	mkdir data
@@ -279,7 +279,7 @@ ids() { # OPTION…
 	same stored "$out"
 }
 
-@test "wrong usage is refused" {
+@test "vega-status rejects wrong usage" {
 	id=$nobody_home
 	expect 2 vega-status --wait
 	expect 2 vega-status --result

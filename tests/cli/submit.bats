@@ -23,7 +23,7 @@ refused() {
 	[[ ! -e $XDG_STATE_HOME/vega ]]
 }
 
-@test "prints only the id of a job that holds the specification" {
+@test "vega-submit prints only the id of a job that holds the specification" {
 	mkdir data
 	expect 0 vega-submit find -e csv --min-size 1M data
 	lines 1 "$out"
@@ -112,7 +112,7 @@ refused() {
 	done
 }
 
-@test "--files0-from reads roots from a file, too, and must name some" {
+@test "--files0-from reads roots from a file, and rejects an empty one" {
 	mkdir a b
 	printf 'a\0b' >list
 	expect 0 vega-submit --dry-run --files0-from list find
@@ -127,7 +127,7 @@ refused() {
 	refused "'a' cannot be given together with --files0-from" --files0-from list find a
 }
 
-@test "--root and VEGA_ROOTS bound what may be read and written" {
+@test "--root and VEGA_ROOTS restrict roots and outputs" {
 	mkdir -p allowed/in outside
 	ln -s ../outside allowed/link
 	expect 0 vega-submit --root allowed allowed/in
@@ -143,7 +143,7 @@ refused() {
 	refused '--root none: No such file or directory$' --root none allowed
 }
 
-@test "what is wrong is refused in one line before anything is stored" {
+@test "wrong usage is rejected in one line before anything is stored" {
 	mkdir data
 	ln -s nowhere dangling
 	refused 'none: No such file or directory$' none
@@ -170,7 +170,7 @@ refused() {
 	refused "'gopher:x' is no store|.*gopher" --store gopher:x data
 }
 
-@test "an id that cannot be printed is told on stderr, and its job exists" {
+@test "an id that cannot be printed is named on stderr, and its job exists" {
 	expect 2 sh -c 'vega-submit . >/dev/full'
 	matches '^vega-submit: job .* is stored, but its id cannot be written to standard output: No space left on device$' "$err"
 	id=$(sed 's/.*job \([^ ]*\) is.*/\1/' "$err")
@@ -195,7 +195,7 @@ refused() {
 	((synced && printed && synced < printed))
 }
 
-@test "a store that cannot be used is named, and its file left alone" {
+@test "an unusable store is named, and its file is left alone" {
 	echo 'not a database, but long enough to be looked at as one' >corrupt
 	cp corrupt copy
 	expect 2 vega-submit --store sqlite:corrupt .
@@ -208,7 +208,7 @@ refused() {
 	lines 1 "$err"
 }
 
-@test "on PostgreSQL the same, and a server that is down means exit status 5" {
+@test "PostgreSQL behaves the same, and an unreachable server gives exit status 5" {
 	start_postgres
 	strange_tree tree
 	find "$PWD/tree" -mindepth 1 -maxdepth 1 -print0 >roots
@@ -227,7 +227,7 @@ refused() {
 	lines 1 "$err"
 }
 
-@test "--help and --version answer whatever else is wrong" {
+@test "--help and --version answer even beside wrong arguments" {
 	expect 0 vega-submit transform --help
 	matches '^usage: vega-submit' "$out"
 	matches '^Examples:$' "$out"
@@ -237,7 +237,7 @@ refused() {
 	[[ ! -e $XDG_STATE_HOME/vega ]]
 }
 
-@test "--batch submits a job for each line, and prints their ids in order" {
+@test "--batch submits one job per line, and prints their ids in order" {
 	mkdir one two
 	vega-submit --dry-run find one >specs
 	vega-submit --dry-run hash two >>specs
@@ -255,7 +255,7 @@ refused() {
 	[[ $(stored) == 4 ]]
 }
 
-@test "--batch stores nothing when a line is refused, and names it" {
+@test "--batch stores nothing when a line is rejected, and names the line" {
 	mkdir data
 	vega-submit --dry-run find data >good
 	(cat good && echo '{"v":1,"operations":["guess"],"roots":["/"]}' && cat good) >specs

@@ -63,7 +63,7 @@ listen() {
 	[[ ! -s $err ]]
 }
 
-@test "what the manual adds to them is well formed, and taken" {
+@test "the drop-in of the manual is well formed, and applied" {
 	need systemd-analyze
 	installed_units
 	local site=units/vega-run@main.service.d/site.conf
@@ -76,7 +76,7 @@ listen() {
 	systemd-analyze verify --man=no --recursive-errors=no units/vega-run@main.service 2>&1 | grep site.conf
 }
 
-@test "their exposure is what the manual says" {
+@test "the exposure of the units is that of the manual" {
 	need systemd-analyze
 	installed_units
 	score=$(sed -nE 's/.*exposure level of ([0-9]\.[0-9]).*/\1/p' "$SOURCE/man/vega-run.1")
@@ -86,7 +86,7 @@ listen() {
 	done
 }
 
-@test "their filters let through what the commands call" {
+@test "the system call filters of the units allow every call of the commands" {
 	need systemd-analyze strace
 	allowed "$SOURCE/units/vega-run@.service" >worker
 	allowed "$SOURCE/units/vega-prune@.service" >pruner
@@ -111,7 +111,7 @@ listen() {
 	done
 }
 
-@test "with the capabilities and calls that the manual names it can work as the submitters" {
+@test "--run-as-submitter works with the capabilities and calls that the manual names" {
 	need systemd-analyze strace
 	need_root
 	local caps calls list
@@ -154,7 +154,7 @@ listen() {
 	[[ $(grep -cx READY=1 notified) == 1 ]]
 }
 
-@test "and not before" {
+@test "a worker that has not reached its store is not ready" {
 	listen
 	VEGA_STORE="postgresql:///none?host=$PWD" start vega-run --root "$PWD"
 	eventually 10 grep -q '^STATUS=The store is away; 0 of 1 jobs' notified
@@ -183,7 +183,7 @@ listen() {
 	kill "$other"
 }
 
-@test "what is no socket is nothing to a worker" {
+@test "a NOTIFY_SOCKET that is no socket is ignored" {
 	for NOTIFY_SOCKET in nonsense /nowhere/socket / @ "/$(printf '%0200d' 0)"; do
 		export NOTIFY_SOCKET
 		vega-submit data

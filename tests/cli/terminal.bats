@@ -21,7 +21,7 @@ setup() {
 	done
 }
 
-@test "the picture fits the screen, unless it is told what to show" {
+@test "the picture fits the screen, unless --top or --depth sets its size" {
 	on_terminal 24 80 vega-walk t
 	(($(wc -l <seen) <= 22))
 	matches '32 files, 37 directories' seen
@@ -34,7 +34,7 @@ setup() {
 	(($(wc -l <"$out") > 30))
 }
 
-@test "several owners have a table, a single one is named" {
+@test "several owners have a table, and a single one is named" {
 	need_root
 	on_terminal 40 80 vega-walk t
 	matches 'owned by root$' seen
@@ -47,7 +47,7 @@ setup() {
 	matches '(^| )12345 +[━╸]' seen
 }
 
-@test "what could not be read is said once" {
+@test "an unreadable entry is reported once" {
 	on_terminal 24 80 vega-walk t nowhere
 	lines 1 <(grep 'could not be read' seen)
 	matches '^vega-walk: nowhere: No such file' seen
@@ -56,7 +56,7 @@ setup() {
 	matches 'could not be read$' said
 }
 
-@test "the progress line is wiped before the picture, also without colour" {
+@test "the progress line is erased before the picture, also without colour" {
 	on_terminal 24 80 vega-walk --max-iops 100 t
 	matches 'entr(y|ies), ' seen
 	# Each has the next in its place; after the last comes the picture, on a line of its own.
@@ -64,7 +64,7 @@ setup() {
 	grep -a 'allocated  ' seen | tail -n 1 | grep -qv '/s'
 }
 
-@test "no progress line on a dumb terminal" {
+@test "a dumb terminal gets no progress line" {
 	TERM=dumb on_terminal 24 80 vega-walk --max-iops 300 t
 	if grep -q $'\e' seen; then
 		return 1

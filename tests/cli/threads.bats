@@ -8,7 +8,7 @@ told() {
 	same - "$err"
 }
 
-@test "-v: a line a root, with the type of its file system" {
+@test "-v prints one line per root, with the type of its file system" {
 	disk tmpfs 1M 'a b'
 	mkdir 'a b/c'
 	one=$(nproc)
@@ -28,13 +28,13 @@ told() {
 	matches '^vega-walk: nowhere: unknown file system, ' "$err"
 }
 
-@test "names in it are escaped" {
+@test "-v escapes the names of roots" {
 	mkdir $'esc\e[31m'
 	expect 0 vega-walk find -v $'esc\e[31m'
 	matches '^vega-walk: esc\\e\[31m: ' "$err"
 }
 
-@test "a small tree asks no file system for it" {
+@test "a small tree makes no calls to find the number of threads" {
 	need strace
 	mkdir small
 	touch small/{1..9}

@@ -30,7 +30,7 @@ any_file() { # DIRECTORY
 	[[ $(find "$1" -type f -print -quit) ]]
 }
 
-@test "compresses and decompresses a tree unharmed: names, content, modes and times" {
+@test "transform compresses and decompresses a tree unharmed: names, content, modes and times" {
 	local codec
 	transform_tree in
 	# A name of 255 bytes has no room for an ending: it is told, and the rest is done.
@@ -50,7 +50,7 @@ any_file() { # DIRECTORY
 	[[ ! -e packed-zstd/a/link.zst && ! -e packed-zstd/a/fifo.zst ]]
 }
 
-@test "prints the outputs' paths, which the next command reads" {
+@test "transform prints the paths of the outputs, which the next command reads" {
 	small_tree in
 	expect 0 vega-walk transform -e csv --to gzip --out out -0 in
 	xargs -0 gzip -dc <"$out" | wc -c >bytes
@@ -60,7 +60,7 @@ any_file() { # DIRECTORY
 	same wanted "$out"
 }
 
-@test "records tell input, output and sizes" {
+@test "records have input, output and sizes" {
 	mkdir in
 	printf 'hello\n' >in/a.csv
 	printf 'x\xff' >in/$'b\xff'
@@ -76,7 +76,7 @@ any_file() { # DIRECTORY
 	[[ $(<"$out") == $'path,output,status,input_bytes,output_bytes\nin/a.csv,out/a.csv.zst,current,6,'* ]]
 }
 
-@test "run again, it writes nothing and reads nothing" {
+@test "a second run writes nothing and reads nothing" {
 	transform_tree in
 	find in -name 'xxxx*' -delete
 	expect 0 vega-walk transform --to zstd --out out in
@@ -95,7 +95,7 @@ any_file() { # DIRECTORY
 }
 
 # In a job's stage it can be there although no output was in its place before.
-@test "an output that appears meanwhile, of the same time but another size, is told by what it is" {
+@test "an output in the staging directory with the same time but another size is an error" {
 	id=019b7a00-0000-7000-8000-000000000000
 	mkdir -p in out/.vega-stage.$id.1
 	printf 12345 >in/a
@@ -105,7 +105,7 @@ any_file() { # DIRECTORY
 	matches 'in/a: out/a.zst: exists and differs; use --overwrite' "$err"
 }
 
-@test "an output is current when it has its input's time and was made from as many bytes" {
+@test "an output is current when it has its input's time and was made from the same number of bytes" {
 	mkdir in
 	for codec in zstd gzip; do
 		printf 12345 >in/a
@@ -165,7 +165,7 @@ directories() {
 	[[ $(stat -c %a out/private) == 711 ]]
 }
 
-@test "so have those of a job" {
+@test "mirrored directories of a job have the permissions of their inputs, too" {
 	umask 027
 	directories
 	id=$(vega-submit transform --to gzip --out out in)
@@ -174,7 +174,7 @@ directories() {
 	find out -mindepth 1 -type d ! -name '.vega*' -printf '%m %P\n' | sort | same wanted -
 }
 
-@test "what could not be written is told from what could not be read" {
+@test "failed writes are counted apart from failed reads" {
 	mkdir in
 	touch in/{1,2,3}
 	expect 3 vega-walk transform --to gzip --out out in nowhere
@@ -188,7 +188,7 @@ directories() {
 	matches '^vega-walk: 2 files could not be written$' "$err"
 }
 
-@test "a killed run takes its filters along" {
+@test "the filters of a killed run end with it" {
 	wide_tree in 40
 	start vega-walk transform -j 3 --out out in -- sh -c 'echo $$ >>pids; exec sleep 1000'
 	eventually 20 lines 3 pids
@@ -224,7 +224,7 @@ directories() {
 	expect 0 vega-walk transform --to gzip --out out in
 }
 
-@test "refuses an output inside the input, or around it, and leaves no trace" {
+@test "an output inside the input, or around it, is rejected without a trace" {
 	mkdir -p in/sub
 	echo x >in/sub/f
 	local dir
@@ -257,7 +257,7 @@ directories() {
 	[[ $(gzip -dc out/-dash.csv.gz) == dash ]]
 }
 
-@test "what is no whole zstd or gzip data is an error, and the rest is done" {
+@test "data that are not whole zstd or gzip data are errors, and the rest is done" {
 	mkdir in
 	seq 1000 | gzip >in/good.gz
 	seq 1000 | zstd -q >in/good.zst.zst
@@ -296,7 +296,7 @@ directories() {
 	[[ $(<numbered/a/b/c/large.large.csv.n) == 200000 ]]
 }
 
-@test "a filter that fails leaves no output and says why" {
+@test "a filter that fails leaves no output, and the error has its message" {
 	mkdir in
 	seq 5 >in/a
 	seq 100000 >in/b
@@ -318,7 +318,7 @@ directories() {
 	[[ -e true/b && ! -s true/b ]]
 }
 
-@test "names that cannot be are refused, one by one" {
+@test "impossible output names are rejected, one by one" {
 	mkdir in
 	echo 1 >in/...
 	echo 2 >in/ok
@@ -333,7 +333,7 @@ directories() {
 	[[ $(<dots/ok) == 2 ]]
 }
 
-@test "a link in the output tree leads nowhere" {
+@test "a link in the output tree is not followed" {
 	mkdir -p in/d outside out
 	echo x >in/d/f
 	ln -s ../outside out/d
@@ -377,7 +377,7 @@ directories() {
 	(($(find out -type f | wc -l) == 300))
 }
 
-@test "stopped, it ends the filters and keeps only what is whole" {
+@test "a stopped run ends its filters and keeps only complete outputs" {
 	mkdir in
 	for i in {1..20}; do echo "$i" >"in/$i"; done
 	start vega-walk transform --out out -j2 --format=ndjson in -- sh -c 'cat; echo $$ >>pids; sleep 1000 & wait'
@@ -394,7 +394,7 @@ directories() {
 	holds -s 'last | .type == "summary" and (.complete | not)' "$out.$pid"
 }
 
-@test "killed, it leaves nothing half written" {
+@test "a killed run leaves no incomplete output" {
 	mkdir in
 	for i in {1..6}; do head -c 10000000 /dev/urandom >"in/$i"; done
 	start vega-walk transform --to gzip --out out -j2 in
@@ -412,7 +412,7 @@ directories() {
 	(($(temporaries out) == 0))
 }
 
-@test "on a full disk each file is whole or absent, and the error names it" {
+@test "each output on a full disk is complete or absent, and the error names it" {
 	disk tmpfs 300k out
 	mkdir in
 	for i in {1..20}; do head -c 40000 /dev/urandom >"in/$i"; done
@@ -431,7 +431,7 @@ directories() {
 	done
 }
 
-@test "a directory that cannot be written to is told at once" {
+@test "an output directory that cannot be written to is an error at once" {
 	mkdir in out
 	echo x >in/f
 	chmod 755 . && chmod 555 out
@@ -441,7 +441,7 @@ directories() {
 	matches '^vega-walk: output directory out/new: Permission denied$' "$err"
 }
 
-@test "with other operations, each file is read once" {
+@test "several operations beside transform read each file once" {
 	small_tree in
 	expect 0 vega-walk hash,transform,summarize --to zstd --out out --format=json in
 	holds '.content.files_read == .transform.written and .transform.written == .hash.files and .summarize.files == 7' "$out"

@@ -67,7 +67,7 @@ setup() {
 	ln t/fifo2 t/fifo3
 }
 
-@test "the sums of du and the counts of find" {
+@test "the summary has the sums of du and the counts of find" {
 	summary --depth 1 t
 	counted t
 	holds '.summarize | (.files + .links + .others) as $names |
@@ -82,7 +82,7 @@ setup() {
 	equals "$(of '.summarize.largest_files[0].path')" "$(find t -type f -printf '%b %p\n' | sort -k1,1nr -k2 | sed -n '1s/[0-9]* //p')"
 }
 
-@test "the sums of du and find on a tree of the system" {
+@test "the summary has the sums of du and find on a tree of the system" {
 	summary /usr/share
 	counted /usr/share
 }
@@ -100,7 +100,7 @@ setup() {
 	same wanted got
 }
 
-@test "the same for any number of threads" {
+@test "the summary is the same for any number of threads" {
 	summary -j 1 --depth 3 --top 50 t
 	jq -S 'del(.elapsed_ns)' "$out" >wanted
 	for threads in 2 3 16 64; do
@@ -112,7 +112,7 @@ setup() {
 	done
 }
 
-@test "several roots, files and links as roots; what overlaps counts once" {
+@test "roots may be several, files and links, and overlaps count once" {
 	summary t/small t/grove t/strange
 	counted t/small t/grove t/strange
 	summary t/sparse t/small/sparse-too t/small/zero
@@ -130,7 +130,7 @@ setup() {
 	done
 }
 
-@test "sums past 64 bits" {
+@test "sums beyond 64 bits are exact" {
 	disk tmpfs 1M huge
 	for i in 1 2 3; do
 		truncate -s 9223372036854775807 "huge/$i"
@@ -143,7 +143,7 @@ setup() {
 	expect 0 vega-walk huge
 }
 
-@test "what cannot be read is named, the rest is done, and the status is 3" {
+@test "unreadable directories are named, the rest is done, and the status is 3" {
 	need_root
 	chmod 700 t/small/docs t/grove/d5
 	chmod 755 t t/small
@@ -176,7 +176,7 @@ setup() {
 	holds '.ledger == {"entries": 5, "reported": 3, "filtered": 0, "errors": 2}' "$out"
 }
 
-@test "usage errors: one line, status 2, nothing on standard output" {
+@test "a usage error gives one line, status 2, and nothing on standard output" {
 	for arguments in '--no-such-option' '--min-size 1Z' '--newer-than 5m' '-j 0' '--type z' '--perm 9' '--regex (' \
 		'--format yaml' '--min-size 2 --max-size 1' 's3://bucket/x' '--depth -1'; do
 		# shellcheck disable=SC2086
@@ -187,7 +187,7 @@ setup() {
 	done
 }
 
-@test "Ctrl-C: what is known is printed, marked incomplete" {
+@test "Ctrl-C prints the results so far, marked incomplete" {
 	mkdir long
 	truncate -s 4T long/sparse
 	touch long/{1,2,3}
@@ -206,7 +206,7 @@ setup() {
 	matches 'incomplete' "$out"
 }
 
-@test "SIGTERM and SIGHUP end it in the same way" {
+@test "SIGTERM and SIGHUP end a walk like Ctrl-C" {
 	mkdir long
 	truncate -s 4T long/sparse
 	for signal in TERM:143 HUP:129; do
@@ -220,7 +220,7 @@ setup() {
 	done
 }
 
-@test "SIGUSR1: a progress line, also in the middle of one large file" {
+@test "SIGUSR1 prints a progress line, also in the middle of one large file" {
 	mkdir long
 	truncate -s 4T long/sparse
 	start vega-walk hash long
@@ -231,7 +231,7 @@ setup() {
 	wait "$pid" || true
 }
 
-@test "a reader that goes away ends it, and is no error" {
+@test "a closed pipe ends a walk, and is no error" {
 	for options in '' --format=ndjson; do
 		# shellcheck disable=SC2086
 		timeout 30 bash -o pipefail -c 'vega-walk find "$@" / 2>err | head -n 1; echo "${PIPESTATUS[0]}" >status' - $options >"$out"
@@ -258,7 +258,7 @@ setup() {
 	done
 }
 
-@test "--files0-from: roots from a file or a pipe" {
+@test "--files0-from reads roots from a file or a pipe" {
 	printf '%s\0' t/small t/grove/d1 t/strange/-dash $'t/strange/new\nline' >roots
 	expect 0 vega-walk find -0 --files0-from roots
 	LC_ALL=C sort -z "$out" >got
@@ -277,7 +277,7 @@ setup() {
 	expect 2 vega-walk find --files0-from roots
 }
 
-@test "nothing but regular files is opened, and nothing is followed" {
+@test "only regular files are opened, and no link is followed" {
 	need strace
 	mkdir -p outside/secret
 	ln -s ../../outside t/small/way-out

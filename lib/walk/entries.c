@@ -6,42 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void walk_error(const struct walk_entry *entry, const char *what, int errnum, const char *message)
-{
-	struct walk_thread *t = entry->thread;
-	const char *dir, *name;
-	size_t dir_len, name_len;
-	t->entry_error = true;
-	if (!walk_entry_path(entry, &dir, &dir_len, &name, &name_len)) {
-		dir = "";
-		dir_len = 0;
-	}
-	t->walk->config.visitor->error(
-	        t->context, what, dir, dir_len, name, name_len, errnum, message);
-}
-
-void walk_late_error(struct walk_thread *t, const char *what, const char *dir, size_t dir_len,
-        const char *name, size_t name_len, int errnum, const char *message)
-{
-	tally_add(&t->reported, (uint64_t)-1); /* the sum over the threads is what counts */
-	tally_add(&t->errors, 1);
-	t->walk->config.visitor->error(
-	        t->context, what, dir, dir_len, name, name_len, errnum, message);
-}
-
-void walk_unlisted(struct walk_thread *t, const struct walk_dir *dir, const char *what, int errnum)
-{
-	const char *path = "", *name = walk_dir_name(dir);
-	size_t len = 0;
-	if (dir->parent && !(path = walk_dir_path(t, dir->parent, &len))) {
-		path = "";
-	}
-	t->walk->config.visitor->error(
-	        t->context, what, path, len, name, dir->name_len, errnum, NULL);
-	tally_add(&t->entries, 1);
-	tally_add(&t->errors, 1);
-}
-
 /* How many entries are stat'ed together, and the least that are worth handing to an idle thread. */
 #define SLICE 64u
 
@@ -186,7 +150,10 @@ void walk_visit(struct walk_thread *t, bool matched)
 	t->entry_error = false;
 	bool taken = matched && (!walk->filters || selected(t, &t->entry)) &&
 	             walk->config.visitor->entry(t->context, &t->entry);
-	tally_add(t->entry_error ? &t->errors : taken ? &t->reported : &t->filtered, 1);
+	tally_add(t->entry_error ? &t->tallies.errors
+	          : taken        ? &t->tallies.reported
+	                         : &t->tallies.filtered,
+	        1);
 }
 
 bool walk_descends(const struct walk *walk, uint32_t depth)
@@ -208,14 +175,14 @@ static struct walk_dir *process_entry(
 	entry->self = NULL;
 	if (e->error > 0) {
 		walk_error(entry, "stat", e->error, NULL);
-		tally_add(&t->errors, 1);
+		tally_add(&t->tallies.errors, 1);
 		return NULL;
 	}
 	if (e->type == FILE_DIRECTORY && walk_descends(walk, entry->depth)) {
 		entry->self = dir_new(t, entry->dir, e->name, e->name_len);
 		if (!entry->self) {
 			walk_error(entry, "list", ENOMEM, NULL);
-			tally_add(&t->errors, 1);
+			tally_add(&t->tallies.errors, 1);
 			return NULL;
 		}
 		atomic_fetch_add_explicit(&entry->dir->refs, 1, memory_order_relaxed);
@@ -238,14 +205,14 @@ static void process_slice(struct walk_thread *t, struct walk_dir *dir, int handl
 	t->entry.dir_handle = handle;
 	t->entry.depth = dir->depth + 1;
 	t->entry.is_root = false;
-	tally_add(&t->entries, count);
+	tally_add(&t->tallies.entries, count);
 	for (unsigned i = 0; i < count; i++) {
 		struct fs_entry *e = &entry[i];
 		if ((e->flags & ENTRY_UNTYPED) && e->error == 0 && walk->filters) {
 			e->flags = judge(t, dir, handle, e);
 		}
 		if (e->flags & ENTRY_DROPPED) {
-			tally_add(&t->filtered, 1);
+			tally_add(&t->tallies.filtered, 1);
 			continue;
 		}
 		struct walk_dir *child = process_entry(t, e, &meta[i]);

@@ -6,8 +6,6 @@
 
 /* A listing is put off while this much waits in the thread's deque (memory!). */
 #define BACKLOG 4096u
-/* The team is formed when a walk has seen this many entries and some work waits. */
-#define TEAM_ENTRIES 1500u
 /* So many chunks a listing keeps waiting for others, of so many entries at least: a read of the
  * directory takes long enough for them to run dry. */
 #define AHEAD 4u
@@ -25,8 +23,8 @@ static void run_chunk(struct walk_thread *t, struct chunk *chunk)
 			        .name = chunk->entry[i].name,
 			        .name_len = chunk->entry[i].name_len};
 			walk_error(&t->entry, "open", -handle, NULL);
-			tally_add(&t->entries, 1);
-			tally_add(&t->errors, 1);
+			tally_add(&t->tallies.entries, 1);
+			tally_add(&t->tallies.errors, 1);
 		}
 	} else {
 		walk_process(t, chunk->dir, handle, chunk->entry, chunk->meta, chunk->count);
@@ -37,39 +35,19 @@ static void run_chunk(struct walk_thread *t, struct chunk *chunk)
 	free(chunk);
 }
 
-static bool suspend(struct walk_thread *t, struct walk_dir *dir)
+static bool suspend(struct listing *listing, struct walk_dir *dir)
 {
-	if (t->suspended_count == t->suspended_cap) {
-		size_t cap = t->suspended_cap ? t->suspended_cap * 2 : 16;
-		struct walk_dir **list = reallocarray(t->suspended, cap, sizeof *list);
+	if (listing->suspended_count == listing->suspended_cap) {
+		size_t cap = listing->suspended_cap ? listing->suspended_cap * 2 : 16;
+		struct walk_dir **list = reallocarray(listing->suspended, cap, sizeof *list);
 		if (!list) {
 			return false;
 		}
-		t->suspended = list;
-		t->suspended_cap = cap;
+		listing->suspended = list;
+		listing->suspended_cap = cap;
 	}
-	t->suspended[t->suspended_count++] = dir;
+	listing->suspended[listing->suspended_count++] = dir;
 	return true;
-}
-
-static uint64_t entries_so_far(const struct walk_thread *t)
-{
-	return atomic_load_explicit(&t->entries, memory_order_relaxed);
-}
-
-bool threads_worth_it(struct walk_thread *t)
-{
-	const struct walk *walk = t->walk;
-	if (walk->config.threads == 1) {
-		return false;
-	}
-	size_t waiting = deque_len(&t->deque) + t->suspended_count;
-	if (walk->config.slow_entries) { /* one may take minutes: two are enough */
-		return (waiting > 0 && t->parcelled > 1) ||
-		       atomic_load(&walk->next_root) < walk->roots.count;
-	}
-	/* The entries of one directory can be shared when they are stat'ed; listing it cannot. */
-	return waiting > (walk->want ? 0 : 1) && entries_so_far(t) >= TEAM_ENTRIES;
 }
 
 /*
@@ -86,7 +64,7 @@ static bool put_off(struct walk_thread *t, size_t queued)
 /* One read's worth of slow entries becomes parcels. What cannot be queued is done here. */
 static void parcel_out(struct walk_thread *t, struct walk_dir *dir, int handle)
 {
-	struct fs_batch *batch = t->batch;
+	struct fs_batch *batch = t->listing.batch;
 	for (unsigned at = 0; at < batch->count; at += SLOW_CHUNK) {
 		unsigned rest = batch->count - at;
 		unsigned count = rest < SLOW_CHUNK ? rest : SLOW_CHUNK;
@@ -94,7 +72,7 @@ static void parcel_out(struct walk_thread *t, struct walk_dir *dir, int handle)
 			walk_process(t, dir, handle, batch->entry + at, batch->meta + at, count);
 		}
 	}
-	t->parcelled += batch->count;
+	t->listing.parcelled += batch->count;
 	queue_offer(t);
 }
 
@@ -105,7 +83,7 @@ static void parcel_out(struct walk_thread *t, struct walk_dir *dir, int handle)
 static bool run_ahead(struct walk_thread *t, struct walk_dir *dir)
 {
 	struct walk *walk = t->walk;
-	const struct fs_batch *batch = t->batch;
+	const struct fs_batch *batch = t->listing.batch;
 	if (!walk->want || walk->serial || walk_thread_count(walk) == 1 ||
 	        batch->count < AHEAD_ENTRIES || deque_len(&t->deque) >= AHEAD ||
 	        !queue_chunk(t, dir, batch->entry, batch->count)) {
@@ -123,21 +101,22 @@ static bool list(struct walk_thread *t, struct walk_dir *dir, int handle)
 	bool slow = walk->config.slow_entries && walk->config.threads > 1;
 	uint64_t serial = t->last_serial; /* counts the directories that this listing queues */
 	for (;;) {
-		int error = dir->tree->backend->list(dir->tree, handle, &t->cursor, t->batch);
+		int error = dir->tree->backend->list(
+		        dir->tree, handle, &t->listing.cursor, t->listing.batch);
 		if (error) {
 			walk_unlisted(t, dir, "list", -error);
 			return false;
 		}
-		if (t->batch->end || walk_stopping(walk)) {
+		if (t->listing.batch->end || walk_stopping(walk)) {
 			return false;
 		}
 		if (slow) {
 			parcel_out(t, dir, handle);
 		} else if (!run_ahead(t, dir)) {
-			walk_process(
-			        t, dir, handle, t->batch->entry, t->batch->meta, t->batch->count);
+			walk_process(t, dir, handle, t->listing.batch->entry,
+			        t->listing.batch->meta, t->listing.batch->count);
 		}
-		if (t->cursor.at == t->cursor.filled &&
+		if (t->listing.cursor.at == t->listing.cursor.filled &&
 		        (slow || put_off(t, t->last_serial - serial))) {
 			return true;
 		}
@@ -156,7 +135,7 @@ static bool requeue(struct walk_thread *t, struct walk_dir *dir)
 	bool slow = walk->config.slow_entries && walk->config.threads > 1;
 	queue_added(t, 1);
 	bool shared = slow && deque_len(&t->deque) <= BACKLOG;
-	if (shared ? deque_push(&t->deque, &item, 1) : suspend(t, dir)) {
+	if (shared ? deque_push(&t->deque, &item, 1) : suspend(&t->listing, dir)) {
 		queue_offer(t);
 		return true;
 	}
@@ -183,7 +162,7 @@ static void run_dir(struct walk_thread *t, struct walk_dir *dir, bool resume)
 			return;
 		}
 	}
-	t->cursor.at = t->cursor.filled = 0;
+	t->listing.cursor.at = t->listing.cursor.filled = 0;
 	dir_drop_anchor(t);
 	t->anchor = dir;
 	if (!atomic_load_explicit(&t->walk->tight, memory_order_relaxed)) {
@@ -230,8 +209,8 @@ static void refuse_root(struct walk_thread *t, const char *path, int errnum)
 	bool outside = errnum == EPERM && walk->allowed && walk->allowed->count;
 	walk->config.visitor->error(t->context, "open", "", 0, path, strlen(path), errnum,
 	        outside ? "not beneath a directory that --root allows" : NULL);
-	tally_add(&t->entries, 1);
-	tally_add(&t->errors, 1);
+	tally_add(&t->tallies.entries, 1);
+	tally_add(&t->tallies.errors, 1);
 }
 
 void item_run_root(struct walk_thread *t, size_t index)
@@ -278,7 +257,7 @@ void item_run_root(struct walk_thread *t, size_t index)
 	if (name && walk->config.visitor->enter) {
 		walk->config.visitor->enter(t->context, dir, handle);
 	}
-	tally_add(&t->entries, 1);
+	tally_add(&t->tallies.entries, 1);
 	walk_visit(t, predicates_match_name(walk->predicates, base, len, t->entry.type));
 	walk->config.visitor->breathe(t->context);
 	free(name);

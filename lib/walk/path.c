@@ -3,18 +3,18 @@
 
 #include <stdlib.h>
 
-static bool grow_chain(struct walk_thread *t, size_t depth)
+static bool grow_chain(struct path_cache *paths, size_t depth)
 {
-	if (depth < t->chain_cap) {
+	if (depth < paths->chain_cap) {
 		return true;
 	}
 	size_t cap = depth * 2 + 16;
-	uint64_t *chain = reallocarray(t->chain, cap, sizeof *chain);
+	uint64_t *chain = reallocarray(paths->chain, cap, sizeof *chain);
 	if (!chain) {
 		return false;
 	}
-	t->chain = chain;
-	t->chain_cap = cap;
+	paths->chain = chain;
+	paths->chain_cap = cap;
 	return true;
 }
 
@@ -22,31 +22,42 @@ static bool grow_chain(struct walk_thread *t, size_t depth)
  * The path is kept from call to call: only what differs from the last directory's is written, from
  * the end, walking up to the nearest common ancestor. Depth first, that is a component or two.
  */
-const char *walk_dir_path(struct walk_thread *t, const struct walk_dir *dir, size_t *len)
+const char *path_of_dir(struct path_cache *paths, const struct walk_dir *dir, size_t *len)
 {
 	*len = dir->path_len;
-	if (dir->depth < t->chain_len && t->chain[dir->depth] == dir->serial) {
-		t->chain_len = dir->depth + 1;
-		t->path.len = dir->path_len;
-		return t->path.data;
+	if (dir->depth < paths->chain_len && paths->chain[dir->depth] == dir->serial) {
+		paths->chain_len = dir->depth + 1;
+		paths->path.len = dir->path_len;
+		return paths->path.data;
 	}
-	buf_clear(&t->path);
-	if (!grow_chain(t, dir->depth) || !buf_reserve(&t->path, dir->path_len)) {
-		t->chain_len = 0;
+	buf_clear(&paths->path);
+	if (!grow_chain(paths, dir->depth) || !buf_reserve(&paths->path, dir->path_len)) {
+		paths->chain_len = 0;
 		return NULL;
 	}
 	for (const struct walk_dir *d = dir; d; d = d->parent) {
-		if (d->depth < t->chain_len && t->chain[d->depth] == d->serial) {
+		if (d->depth < paths->chain_len && paths->chain[d->depth] == d->serial) {
 			break;
 		}
 		size_t start = d->parent ? d->parent->path_len : 0;
-		memcpy(t->path.data + start, walk_dir_name(d), d->name_len);
-		t->path.data[d->path_len - 1] = '/';
-		t->chain[d->depth] = d->serial;
+		memcpy(paths->path.data + start, walk_dir_name(d), d->name_len);
+		paths->path.data[d->path_len - 1] = '/';
+		paths->chain[d->depth] = d->serial;
 	}
-	t->chain_len = dir->depth + 1;
-	t->path.len = dir->path_len;
-	return t->path.data;
+	paths->chain_len = dir->depth + 1;
+	paths->path.len = dir->path_len;
+	return paths->path.data;
+}
+
+void path_cache_release(struct path_cache *paths)
+{
+	buf_release(&paths->path);
+	free(paths->chain);
+}
+
+const char *walk_dir_path(struct walk_thread *t, const struct walk_dir *dir, size_t *len)
+{
+	return path_of_dir(&t->paths, dir, len);
 }
 
 bool walk_entry_path(const struct walk_entry *entry, const char **dir, size_t *dir_len,
@@ -76,10 +87,10 @@ const char *walk_whole_path(const struct walk_entry *entry, size_t *len)
 	if (!walk_dir_path(t, entry->dir, &dir_len)) {
 		return NULL;
 	}
-	t->path.len = dir_len;
-	buf_add(&t->path, entry->name, entry->name_len);
-	*len = t->path.len;
-	return buf_cstr(&t->path);
+	t->paths.path.len = dir_len;
+	buf_add(&t->paths.path, entry->name, entry->name_len);
+	*len = t->paths.path.len;
+	return buf_cstr(&t->paths.path);
 }
 
 static size_t root_prefix(const struct walk_dir *dir)

@@ -1,4 +1,4 @@
-/* The threads: when there should be more than one, and more than there are. */
+/* The team: the first thread, and those that join it. */
 #include "walk/walk_internal.h"
 
 #include <omp.h>
@@ -6,8 +6,6 @@
 
 #include "base/clock.h"
 
-#define LOOK_NS (WALK_LOOK_MS * UINT64_C(1000000))
-#define NEVER UINT64_MAX
 #define LEVELS 12 /* of teams in teams: how often the walk can ask for more */
 
 static int thread_init(struct walk *walk, unsigned index)
@@ -18,10 +16,11 @@ static int thread_init(struct walk *walk, unsigned index)
 	t->walk = walk;
 	t->index = index;
 	t->random = index * 2654435761u + 1;
-	t->cursor.buffer = aligned_alloc(16, FS_CURSOR_BUFFER);
-	t->batch = malloc(sizeof *t->batch);
+	t->listing.cursor.buffer = aligned_alloc(16, FS_CURSOR_BUFFER);
+	t->listing.batch = malloc(sizeof *t->listing.batch);
 	t->scratch = predicate_scratch_new(walk->predicates);
-	if (deque_init(&t->deque) != 0 || !t->cursor.buffer || !t->batch || !t->scratch) {
+	if (deque_init(&t->deque) != 0 || !t->listing.cursor.buffer || !t->listing.batch ||
+	        !t->scratch) {
 		return VEGA_NOMEM;
 	}
 	t->context = walk->config.thread_begin(walk->config.shared, t);
@@ -35,44 +34,9 @@ int threads_begin(struct walk *walk)
 		return VEGA_NOMEM;
 	}
 	walk->serial = true;
-	atomic_store(&walk->look_ns, NEVER);
+	atomic_store(&walk->look_ns, LOOK_NEVER);
 	atomic_store(&walk->thread_count, 1);
 	omp_set_max_active_levels(LEVELS);
-	return 0;
-}
-
-static unsigned ask(const struct walk *walk, unsigned now)
-{
-	const struct walk_config *config = &walk->config;
-	unsigned wanted = config->team ? config->team(config->shared, now) : config->threads;
-	return wanted < config->threads ? wanted : config->threads;
-}
-
-unsigned threads_wanted(struct walk_thread *t)
-{
-	struct walk *walk = t->walk;
-	if (walk->serial) {
-		return threads_worth_it(t) ? ask(walk, 0) : 0;
-	}
-	uint64_t due = atomic_load_explicit(&walk->look_ns, memory_order_relaxed);
-	if (due == NEVER) {
-		return 0;
-	}
-	uint64_t now = coarse_ns();
-	if (now < due || !atomic_compare_exchange_strong(&walk->look_ns, &due, NEVER)) {
-		return 0;
-	}
-	/* Who has nothing to do is not helped by more, nor is it by thieves when handles are short.
-	 */
-	unsigned count = walk_thread_count(walk), wanted = count;
-	if (atomic_load_explicit(&walk->idle, memory_order_relaxed) == 0 &&
-	        !atomic_load_explicit(&walk->tight, memory_order_relaxed)) {
-		wanted = ask(walk, count);
-	}
-	if (wanted > count) {
-		return wanted; /* nobody looks until they are there */
-	}
-	atomic_store(&walk->look_ns, now + LOOK_NS);
 	return 0;
 }
 
@@ -121,7 +85,7 @@ static unsigned add_threads(struct walk *walk, unsigned wanted)
 	}
 	atomic_store_explicit(&walk->thread_count, ready, memory_order_release);
 	bool all = before + more == wanted && wanted < walk->config.threads;
-	atomic_store(&walk->look_ns, all ? coarse_ns() + LOOK_NS : NEVER);
+	atomic_store(&walk->look_ns, all ? coarse_ns() + LOOK_NS : LOOK_NEVER);
 	return more;
 }
 
@@ -140,7 +104,7 @@ void threads_run(struct walk_thread *t)
 		{
 			int number = omp_get_thread_num();
 			if (omp_get_num_threads() <= (int)more) { /* it may have a limit */
-				atomic_store(&walk->look_ns, NEVER);
+				atomic_store(&walk->look_ns, LOOK_NEVER);
 			}
 			threads_run(number == 0 ? t : next + number - 1);
 		}

@@ -22,29 +22,45 @@ static inline void tally_add(tally *t, uint64_t n)
 	atomic_store_explicit(t, now + n, memory_order_relaxed);
 }
 
+/* What a thread has counted; all of them together are the ledger. */
+struct tallies {
+	tally entries, reported, filtered, errors;
+};
+
+/* Where a thread is in the directory that it lists, and the listings that it has put off until
+ * its backlog is gone. */
+struct listing {
+	struct fs_cursor cursor;
+	struct fs_batch *batch;
+	struct walk_dir **suspended;
+	size_t suspended_count, suspended_cap;
+	uint64_t parcelled; /* slow entries handed out */
+};
+
+/* The path of the last directory that was asked for, ending in '/', then perhaps a name. */
+struct path_cache {
+	struct buf path;
+	uint64_t *chain; /* serials of that directory and its ancestors, by depth */
+	size_t chain_len, chain_cap;
+};
+
 struct walk_thread {
 	_Alignas(WALK_PADDING) struct deque deque;
 
-	_Alignas(WALK_PADDING) tally entries;
-	tally reported, filtered, errors;
+	_Alignas(WALK_PADDING) struct tallies tallies;
 	struct walk *walk;
 	void *context;
 	unsigned index;
-	unsigned random;    /* victim choice */
-	uint64_t parcelled; /* slow entries handed out by its listings */
-	size_t finished;    /* items done, still in walk->outstanding */
-	bool entry_error;   /* walk_error() was called for the current entry */
-	long handle_delta;  /* opened minus closed, not yet added to walk->handles */
+	unsigned random;   /* victim choice */
+	size_t finished;   /* items done, still in walk->outstanding */
+	bool entry_error;  /* walk_error() was called for the current entry */
+	long handle_delta; /* opened minus closed, not yet added to walk->handles */
 	uint64_t last_serial;
-	struct walk_dir **suspended; /* listings put off until the backlog is gone */
-	size_t suspended_count, suspended_cap;
-	struct fs_cursor cursor, probe; /* probe: for --empty on directories */
-	struct fs_batch *batch;
+	struct listing listing;
+	struct path_cache paths;
+	struct fs_cursor probe; /* for --empty on directories */
 	struct predicate_scratch *scratch;
 	struct walk_entry entry;
-	struct buf path; /* of the last directory asked for, ending in '/', then perhaps a name */
-	uint64_t *chain; /* serials of that directory and its ancestors, by depth */
-	size_t chain_len, chain_cap;
 	struct walk_dir *anchor; /* when handles are short: the last directory listed, still open */
 	void *children[FS_BATCH];
 };
@@ -112,7 +128,21 @@ void dir_drop_anchor(struct walk_thread *t);
  */
 int walk_choose_roots(struct walk *walk, struct vega_error *err);
 
+/* ledger.c */
+
+/* What lies in a directory and could not be listed: it counts as one entry, and as one error. */
+void walk_unlisted(struct walk_thread *t, const struct walk_dir *dir, const char *what, int errnum);
+
+static inline uint64_t entries_so_far(const struct walk_thread *t)
+{
+	return atomic_load_explicit(&t->tallies.entries, memory_order_relaxed);
+}
+
 /* path.c */
+
+/* See walk_dir_path(). */
+const char *path_of_dir(struct path_cache *paths, const struct walk_dir *dir, size_t *len);
+void path_cache_release(struct path_cache *paths);
 
 /* The entry's whole path, behind its directory's in t->path; NUL-terminated. NULL: no memory. */
 const char *walk_whole_path(const struct walk_entry *entry, size_t *len);
@@ -207,9 +237,6 @@ void walk_visit(struct walk_thread *t, bool matched);
 /* Are directories of this depth entered? */
 bool walk_descends(const struct walk *walk, uint32_t depth);
 
-/* What lies in a directory and could not be listed: it counts as one entry, and as one error. */
-void walk_unlisted(struct walk_thread *t, const struct walk_dir *dir, const char *what, int errnum);
-
 static inline bool walk_stopping(const struct walk *walk)
 {
 	return walk->config.stop &&
@@ -218,19 +245,30 @@ static inline bool walk_stopping(const struct walk *walk)
 
 /* items.c */
 
+/* The team is formed when a walk has seen this many entries and some work waits. */
+#define TEAM_ENTRIES 1500u
+
 void item_run(struct walk_thread *t, void *item);
 void item_run_root(struct walk_thread *t, size_t index);
 
 /* After a stop: let go of an item without doing it. */
 void item_discard(struct walk_thread *t, void *item);
 
-/* In the serial phase: was enough seen to expect more, and could somebody else do some of it? */
-bool threads_worth_it(struct walk_thread *t);
-
-/* walk.c */
+/* work.c */
 
 /* Work until nothing is left (0), or until the team should be larger: how large. */
 unsigned walk_work(struct walk_thread *t);
+
+/* wanted.c */
+
+#define LOOK_NEVER UINT64_MAX
+#define LOOK_NS (WALK_LOOK_MS * UINT64_C(1000000))
+
+/*
+ * Between two items: 0, or how many threads there should be. In the serial phase that may be one,
+ * and otherwise it is more than there are; the caller is the only one who was told, and makes them.
+ */
+unsigned threads_wanted(struct walk_thread *t);
 
 /* threads.c */
 
@@ -239,11 +277,5 @@ int threads_begin(struct walk *walk);
 
 /* Work with t until nothing is left, and with as many others as are wanted. */
 void threads_run(struct walk_thread *t);
-
-/*
- * Between two items: 0, or how many threads there should be. In the serial phase that may be one,
- * and otherwise it is more than there are; the caller is the only one who was told, and makes them.
- */
-unsigned threads_wanted(struct walk_thread *t);
 
 #endif

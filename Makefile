@@ -23,7 +23,7 @@ fs := local limited backend mount medium output stage
 walk := deque dir entries items ledger path predicate queue roots threads walk wanted work
 op := claims codec filter find hash links op output_name pending sha256 summarize tables transform
 cache := cache redis
-engine := content dir_results engine expected growth publish receipt team
+engine := check content dir_results expected growth plan progress publish receipt run summary team visit
 job := job
 store := call list postgres postgres_admin postgres_array postgres_cancel postgres_claim postgres_connection postgres_finish \
 	postgres_read postgres_row postgres_submit postgres_wait request result_cache row rules sqlite sqlite_admin sqlite_claim \

@@ -1,0 +1,278 @@
+/* run_spec(): which operations, how many threads, the walk, and what its outcome is called. */
+#include "engine/run_internal.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/killpoint.h"
+#include "engine/team.h"
+#include "fs/limited.h"
+
+static void choose_ops(struct run *run)
+{
+	for (unsigned i = 0; ops[i]; i++) {
+		if (!(run->spec->operations & (1u << i)) || run->op_count == OPS_MAX) {
+			continue;
+		}
+		if (ops[i]->needs & OP_CONTENT) {
+			run->content_index[run->content.op_count] = run->op_count;
+			run->content.op[run->content.op_count++] = ops[i];
+		}
+		run->op[run->op_count++] = ops[i];
+	}
+}
+
+static unsigned team_within(const struct run *run, unsigned threads)
+{
+	unsigned most = run->config->max_threads;
+	return most && most < threads ? most : threads;
+}
+
+/* Under a ceiling, threads whose number depends on the disk would make its success depend on it. */
+static struct team choose_size(const struct run *run)
+{
+	struct team team = team_for(run->spec, run->trees);
+	team.most = run->config->memory_limited ? team.begin : team.most;
+	return team;
+}
+
+static unsigned choose_team(void *shared, unsigned now)
+{
+	struct run *run = shared;
+	if (now == 0) {
+		struct team team = choose_size(run);
+		growth_begin(&run->growth, team.begin, team.most);
+		return team_within(run, team.begin);
+	}
+	return team_within(run, growth_next(&run->growth, now));
+}
+
+/* Under a ceiling, so many that a breath is taken every tenth of a second; 0: as many as is best.
+ */
+static unsigned limited_slice(const struct spec *spec)
+{
+	uint64_t calls = spec->max_iops.set ? spec->max_iops.value / 10 : 0;
+	return !spec->max_iops.set || calls >= LIMITED_LOAN ? 0 : calls ? (unsigned)calls : 1;
+}
+
+static struct walk_config walk_settings(struct run *run)
+{
+	struct walk_config config = {
+	        .spec = run->spec,
+	        .trees = run->trees,
+	        .allowed = run->config->allowed,
+	        .slow_entries = run->content.op_count > 0,
+	        .slice = limited_slice(run->spec),
+	        .threads = team_within(run, team_most(run->spec)),
+	        .team = choose_team,
+	        .visitor = &run_visitor,
+	        .thread_begin = run_thread_begin,
+	        .shared = run,
+	        .stop = run->config->stop,
+	};
+	for (unsigned i = 0; i < run->op_count; i++) {
+		config.want |= run->op[i]->want ? run->op[i]->want(run->spec) : 0;
+		if (run->op[i] == &op_find) {
+			config.want |= run->config->format->meta;
+		}
+		run->dir_offset[i] = config.dir_data_size;
+		config.dir_data_size += (run->op[i]->dir_size + 15) & ~(size_t)15;
+	}
+	config.want |= run->receipt ? RECEIPT_META : 0;
+	if (run->content.op_count > 0) {
+		config.want |= content_want(&run->content);
+		run->content.dir_offset = config.dir_data_size;
+		config.dir_data_size += content_dir_size(&run->content);
+	}
+	return config;
+}
+
+static struct quota *quota_of(struct run *run)
+{
+	return run->config->max_output ? &run->quota : NULL;
+}
+
+static int open_ops(struct run *run, struct vega_error *err)
+{
+	const struct op_output output = {.allowed = run->config->allowed,
+	        .stage = run->config->stage,
+	        .quota = quota_of(run)};
+	int code = 0;
+	for (unsigned i = 0; i < run->op_count && !code; i++) {
+		if (run->op[i]->open) {
+			code = run->op[i]->open(run->spec, &output, &run->self[i], err);
+		}
+	}
+	return code;
+}
+
+/* What was held back until now; it may still find errors. */
+static void settle(struct run *run)
+{
+	for (unsigned i = 0; i < run->op_count; i++) {
+		if (run->op[i]->settle) {
+			run->op[i]->settle(run->self[i], run_thread_at(run, 0)->accumulator[i],
+			        walk_first_thread(run->walk));
+		}
+	}
+}
+
+static int fail_partial(const struct run *run, uint64_t errors, struct vega_error *err)
+{
+	struct buf text = BUF_INIT;
+	record_add_faults(&text, errors, run_unwritten(run));
+	int code = buf_cstr(&text) ? vega_fail(err, VEGA_PARTIAL, "%s", text.data)
+	                           : vega_fail_nomem(err);
+	buf_release(&text);
+	return code;
+}
+
+/* The walk is over: the outcome, with the summary written. */
+static int conclude(struct run *run, bool complete, struct vega_error *err)
+{
+	struct walk_ledger ledger;
+	struct buf summary = BUF_INIT;
+	settle(run);
+	if (run->config->progress_end) {
+		run->config->progress_end(run->config->context);
+	}
+	walk_ledger(run->walk, &ledger);
+	bool whole = run_summarize(run, complete, &summary);
+	KILL_POINT(summary);
+	if (summary.failed) {
+		buf_release(&summary);
+		sink_finish(run->sink, NULL, 0, NULL);
+		run->sink = NULL;
+		return vega_fail_nomem(err);
+	}
+	/* A picture of nothing would read like an answer. */
+	bool picture = run->config->format == format_find("text");
+	int code = sink_finish(
+	        run->sink, picture && ledger.no_root ? NULL : summary.data, summary.len, err);
+	run->sink = NULL;
+	buf_release(&summary);
+	if (code && err->sys == EINTR) {
+		return vega_fail(err, VEGA_INTERRUPTED, "stopped; nobody reads the output");
+	}
+	if (code) {
+		return code;
+	}
+	if (!whole) {
+		return vega_fail_nomem(err);
+	}
+	if (!complete) {
+		return vega_fail(err, VEGA_INTERRUPTED, "stopped; the result is not complete");
+	}
+	if (ledger.no_root) {
+		const char *why = run->first_error.len ? buf_cstr(&run->first_error) : NULL;
+		return vega_fail(err, VEGA_FATAL, "nothing could be read%s%s", why ? ": " : "",
+		        why ? why : "");
+	}
+	if (ledger.errors) {
+		return fail_partial(run, ledger.errors, err);
+	}
+	return 0;
+}
+
+static int walk_and_conclude(
+        struct run *run, const struct walk_config *settings, struct vega_error *err)
+{
+	bool complete = false;
+	int code = walk_new(settings, &run->walk, err);
+	if (code) {
+		return code;
+	}
+	run->sink = sink_new(
+	        run->config->fd, run->config->format, &run->config->options, run->spec->sort);
+	if (!run->sink) {
+		return vega_fail_nomem(err);
+	}
+	sink_stop_on(run->sink, run->config->stop);
+	sink_limit(run->sink, quota_of(run));
+	code = walk_run(run->walk, &complete, err);
+	if (code == 0) {
+		code = conclude(run, complete, err);
+	}
+	for (unsigned i = 0; i < walk_thread_count(run->walk); i++) {
+		run_thread_free(run_thread_at(run, i));
+	}
+	if (run->sink) {
+		sink_finish(run->sink, NULL, 0, NULL);
+	}
+	return code;
+}
+
+/* What was exceeded is why the run ended, whatever came of that. */
+static int judge_limits(struct run *run, int code, struct vega_error *err)
+{
+	if (quota_of(run) && quota_exceeded(&run->quota)) {
+		struct buf most = BUF_INIT;
+		format_exact_size(&most, run->config->max_output);
+		code = vega_fail(err, VEGA_FATAL, "it wrote more than --max-output %s",
+		        buf_cstr(&most) ? most.data : "");
+		buf_release(&most);
+	} else if (atomic_load(&run->memory_ended)) {
+		code = vega_fail_nomem(err);
+	}
+	return code;
+}
+
+static void tell(void *context, const char *text)
+{
+	run_message(context, text);
+}
+
+int run_spec(const struct spec *spec, const struct engine_config *config, struct vega_error *err)
+{
+	struct run run = {
+	        .spec = spec,
+	        .config = config,
+	        .message_lock = PTHREAD_MUTEX_INITIALIZER,
+	        .started_ns = monotonic_ns(),
+	        .content = {.spec = spec, .stop = config->stop, .breathe = run_breathe},
+	        .quota = {.most = config->max_output < INT64_MAX ? (int64_t)config->max_output
+	                                                         : INT64_MAX,
+	                .stop = config->stop},
+	};
+	run.receipt = config->format->whole_summary;
+	const struct fs_setting setting = {.roots = &spec->roots,
+	        .given = config->tree,
+	        .max_iops = spec->max_iops.set ? spec->max_iops.value : 0,
+	        .stop = config->stop};
+	int code = fs_trees_new(&setting, &run.trees, err);
+	if (code) {
+		return code;
+	}
+	choose_ops(&run);
+	if (config->verbose) {
+		struct team team = choose_size(&run);
+		team_tell(spec, run.trees, &team, tell, &run);
+	}
+	code = open_ops(&run, err);
+	if (!code && run.content.op_count > 0) {
+		code = cache_open(config->cache_url, &run.cache, err);
+	}
+	if (run.cache) {
+		run.cache->warn = run_warn_cache;
+		run.cache->warn_context = &run;
+		run.content.cache = run.cache;
+	}
+	if (!code) {
+		struct walk_config settings = walk_settings(&run);
+		code = run_plan(&run, &settings, err);
+		code = code ? code : walk_and_conclude(&run, &settings, err);
+		code = judge_limits(&run, code, err);
+	}
+	walk_free(run.walk);
+	fs_trees_free(run.trees);
+	buf_release(&run.first_error);
+	if (run.cache) {
+		run.cache->backend->close(run.cache);
+	}
+	for (unsigned i = 0; i < run.op_count; i++) {
+		if (run.op[i]->close) {
+			run.op[i]->close(run.self[i]);
+		}
+	}
+	return code;
+}

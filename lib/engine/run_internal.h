@@ -1,0 +1,85 @@
+/* What the files of a run share: progress.c, visit.c, plan.c, summary.c, check.c and run.c. */
+#ifndef VEGA_ENGINE_RUN_INTERNAL_H
+#define VEGA_ENGINE_RUN_INTERNAL_H
+
+#include <pthread.h>
+
+#include "base/quota.h"
+#include "engine/content.h"
+#include "engine/engine.h"
+#include "engine/growth.h"
+#include "engine/receipt.h"
+
+#define OPS_MAX CONTENT_OPS_MAX
+
+struct run {
+	const struct spec *spec;
+	const struct engine_config *config;
+	const struct op *op[OPS_MAX];
+	void *self[OPS_MAX];
+	size_t dir_offset[OPS_MAX];
+	unsigned op_count;
+	unsigned content_index[CONTENT_OPS_MAX]; /* which of op[] content.op[i] is */
+	struct content_config content;
+	struct cache *cache;
+	struct quota quota;
+	atomic_bool memory_ended; /* of what is limited */
+	struct sink *sink;        /* NULL during the planning pass */
+	bool receipt;             /* it will be seen */
+	struct fs_trees *trees;
+	struct walk *walk;
+	struct growth growth;
+	pthread_mutex_t message_lock;
+	uint64_t expected; /* entries, for the callback; asked when it first is called; by its lock
+	                    */
+	bool expected_asked;
+	struct buf first_error; /* that went into a record; under the lock */
+	uint64_t started_ns;
+};
+
+/* The visitor's context. */
+struct run_thread {
+	struct run *run;
+	struct sink_thread *sink;
+	struct op_thread op_thread[OPS_MAX];
+	void *accumulator[OPS_MAX];
+	struct content_thread *content;
+	struct receipt receipt;
+	uint64_t unwritten; /* errors of operations that write */
+};
+
+/* progress.c: by any thread. */
+
+/* Report progress if it is due. context: a run_thread. */
+void run_turn(void *context);
+void run_message(struct run *run, const char *line);
+/* Of cache.h's `warn`. context: the run. */
+void run_warn_cache(void *context, const char *text);
+
+/* visit.c */
+
+extern const struct walk_visitor run_visitor;
+
+/* As walk_config.thread_begin; shared: the run. */
+void *run_thread_begin(void *shared, struct walk_thread *walk_thread);
+void run_thread_free(struct run_thread *thread);
+void run_breathe(void *context);
+
+static inline struct run_thread *run_thread_at(const struct run *run, unsigned index)
+{
+	return walk_thread_context(walk_thread_at(run->walk, index));
+}
+
+/* plan.c: the pass before the walk, where an operation asks for one. */
+int run_plan(struct run *run, const struct walk_config *settings, struct vega_error *err);
+
+/* summary.c */
+
+/* Folds all accumulators into the first thread's, and writes the summary object; false when an
+ * operation's part is not whole. */
+bool run_summarize(struct run *run, bool complete, struct buf *out);
+
+/* Errors of operations that write. */
+uint64_t run_unwritten(const struct run *run);
+
+#endif

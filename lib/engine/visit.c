@@ -1,0 +1,224 @@
+/*
+ * What a thread of the team holds for a run, and the visitor that hands each entry to all of the
+ * run's operations.
+ */
+#include "engine/run_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/escape.h"
+
+void run_thread_free(struct run_thread *t)
+{
+	if (!t) {
+		return;
+	}
+	content_thread_free(t->content);
+	for (unsigned i = 0; i < t->run->op_count; i++) {
+		if (t->accumulator[i]) {
+			t->run->op[i]->thread_end(t->accumulator[i]);
+		}
+	}
+	free(t);
+}
+
+static bool begin_content(struct run_thread *t)
+{
+	const struct run *run = t->run;
+	void *accumulators[CONTENT_OPS_MAX];
+	if (run->content.op_count == 0) {
+		return true;
+	}
+	for (unsigned i = 0; i < run->content.op_count; i++) {
+		accumulators[i] = t->accumulator[run->content_index[i]];
+	}
+	t->content = content_thread_new(&run->content, accumulators, t);
+	return t->content != NULL;
+}
+
+void *run_thread_begin(void *shared, struct walk_thread *walk_thread)
+{
+	struct run *run = shared;
+	struct run_thread *t = calloc(1, sizeof *t);
+	if (!t) {
+		return NULL;
+	}
+	t->run = run;
+	t->sink = run->sink ? sink_thread_new(run->sink) : NULL;
+	bool ready = t->sink || !run->sink;
+	for (unsigned i = 0; i < run->op_count && ready; i++) {
+		t->op_thread[i] = (struct op_thread){
+		        .sink = t->sink,
+		        .walk = walk_thread,
+		        .spec = run->spec,
+		        .self = run->self[i],
+		        .dir_offset = run->dir_offset[i],
+		        .stop = run->config->stop,
+		        .turn = run_turn,
+		        .turn_context = t,
+		};
+		t->accumulator[i] = run->op[i]->thread_begin(&t->op_thread[i]);
+		ready = t->accumulator[i] != NULL;
+	}
+	if (!ready || !begin_content(t)) {
+		run_thread_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+static void on_enter(void *context, struct walk_dir *dir, int dir_handle)
+{
+	struct run_thread *t = context;
+	const struct run *run = t->run;
+	if (t->content) {
+		content_enter(t->content, dir, dir_handle);
+	}
+	for (unsigned i = 0; i < run->op_count; i++) {
+		if (run->op[i]->enter) {
+			run->op[i]->enter(t->accumulator[i], dir, dir_handle,
+			        (char *)walk_dir_data(dir) + run->dir_offset[i]);
+		}
+	}
+}
+
+static bool on_entry(void *context, const struct walk_entry *entry)
+{
+	struct run_thread *t = context;
+	const struct run *run = t->run;
+	bool taken = false;
+	for (unsigned i = 0; i < run->op_count; i++) {
+		const struct op *op = run->op[i];
+		if (op->entry && (op->types & (1u << entry->type))) {
+			op->entry(t->accumulator[i], entry);
+			taken = true;
+		}
+	}
+	if (t->content && entry->type == FILE_REGULAR) {
+		taken = content_file(t->content, entry) || taken;
+	}
+	if (run->receipt && taken) {
+		receipt_entry(&t->receipt, entry);
+	}
+	return taken;
+}
+
+static void on_leave(void *context, struct walk_dir *dir)
+{
+	struct run_thread *t = context;
+	const struct run *run = t->run;
+	if (t->content) {
+		content_leave(t->content, dir);
+	}
+	for (unsigned i = 0; i < run->op_count; i++) {
+		if (run->op[i]->leave) {
+			char *mine = walk_dir_data(dir);
+			char *parents = dir->parent ? walk_dir_data(dir->parent) : NULL;
+			size_t offset = run->dir_offset[i];
+			run->op[i]->leave(t->accumulator[i], dir, mine + offset,
+			        parents ? parents + offset : NULL);
+		}
+	}
+}
+
+/* "PATH: reason", printable: it may hold a name, or what a filter said. */
+static void error_line(struct buf *line, const char *dir, size_t dir_len, const char *name,
+        size_t name_len, int errnum, const char *text)
+{
+	escape_terminal(line, dir, dir_len);
+	escape_terminal(line, name, name_len);
+	buf_add_str(line, ": ");
+	text = text ? text : vega_errno_text(errnum);
+	escape_terminal(line, text, strlen(text));
+}
+
+/* Is that an operation of this run that writes files? */
+static bool writes(const struct run *run, const char *what)
+{
+	for (unsigned i = 0; i < run->op_count; i++) {
+		if ((run->op[i]->needs & OP_WRITES) && strcmp(run->op[i]->name, what) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void end_run(struct run *run)
+{
+	int running = 0;
+	atomic_compare_exchange_strong(run->config->stop, &running, -1);
+}
+
+static void on_error(void *context, const char *what, const char *dir, size_t dir_len,
+        const char *name, size_t name_len, int errnum, const char *text)
+{
+	struct run_thread *t = context;
+	struct run *run = t->run;
+	struct buf line = BUF_INIT;
+	t->unwritten += writes(run, what);
+	if (errnum == ENOMEM && run->config->memory_limited) {
+		atomic_store(&run->memory_ended, true);
+		end_run(run);
+	}
+	if (run->receipt) {
+		receipt_error(&t->receipt, dir, dir_len, name, name_len, errnum);
+	}
+	if (run->config->format->error_records) {
+		struct record record = {
+		        .type = RECORD_ERROR,
+		        .op = what,
+		        .dir = dir,
+		        .name = name,
+		        .dir_len = dir_len,
+		        .name_len = name_len,
+		        .errnum = errnum,
+		        .message = text,
+		};
+		sink_record(t->sink, &record);
+		pthread_mutex_lock(&run->message_lock);
+		if (!run->first_error.len) {
+			error_line(&run->first_error, dir, dir_len, name, name_len, errnum, text);
+		}
+		pthread_mutex_unlock(&run->message_lock);
+		return;
+	}
+	error_line(&line, dir, dir_len, name, name_len, errnum, text);
+	if (buf_cstr(&line)) {
+		run_message(run, line.data);
+	}
+	buf_release(&line);
+}
+
+void run_breathe(void *context)
+{
+	struct run_thread *t = context;
+	const struct engine_config *config = t->run->config;
+	for (unsigned i = 0; i < t->run->op_count; i++) {
+		if (t->run->op[i]->batch_end) {
+			t->run->op[i]->batch_end(t->accumulator[i]);
+		}
+	}
+	sink_flush_old(t->sink);
+	if (sink_error(t->run->sink)) {
+		int none = 0; /* a signal's number stays */
+		atomic_compare_exchange_strong(config->stop, &none, -1);
+	}
+	run_turn(t);
+}
+
+static void on_idle(void *context)
+{
+	struct run_thread *t = context;
+	sink_flush(t->sink);
+}
+
+const struct walk_visitor run_visitor = {
+        .enter = on_enter,
+        .entry = on_entry,
+        .leave = on_leave,
+        .error = on_error,
+        .breathe = run_breathe,
+        .idle = on_idle,
+};

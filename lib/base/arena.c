@@ -1,3 +1,5 @@
+/* The arena hands out pieces of 64 KiB blocks, each block linked to the one before it. A larger
+ * piece gets a block of its own size. */
 #include "base/arena.h"
 
 #include <stdint.h>

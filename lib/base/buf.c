@@ -1,3 +1,5 @@
+/* The growing buffer: capacity doubles up to the maximum, and the first failure sticks. Also
+ * the encodings that are written often: decimal numbers, hex and base64 (RFC 4648). */
 #include "base/buf.h"
 
 #include <stdarg.h>

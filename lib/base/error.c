@@ -1,3 +1,5 @@
+/* Texts of errors and the exit status for each code. A text is cut to fit and kept on one line;
+ * the system's reason at its end is never cut. */
 #include "base/error.h"
 
 #include <stdarg.h>

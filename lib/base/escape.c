@@ -1,3 +1,5 @@
+/* Bytes made safe to show: names on a terminal, names in checksum files, and the number of
+ * columns that a text takes. */
 #include "base/escape.h"
 
 #include <locale.h>

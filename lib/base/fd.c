@@ -1,3 +1,5 @@
+/* Reads and writes that are whole in spite of EINTR and EAGAIN, and small questions about
+ * descriptors and terminals. */
 #include "base/fd.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/* Globs. A pattern is compiled into tokens; a pattern that is a literal with a star at one or
+ * both ends is compared without them. The general matcher goes back to the last star and the
+ * last "**" only, so it is never exponential. */
 #include "base/glob.h"
 
 #include <ctype.h>

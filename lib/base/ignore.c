@@ -1,3 +1,5 @@
+/* gitignore's rules: each line becomes a literal prefix and a glob for the rest, and the last
+ * rule that matches decides. */
 #include "base/ignore.h"
 
 #include <stdlib.h>

@@ -1,3 +1,5 @@
+/* The JSON writer: commas, escapes and valid UTF-8 whatever bytes it is given. Also the decoder
+ * of UTF-8 that the rest of the library uses. */
 #include "base/json.h"
 
 #include "base/parse.h"

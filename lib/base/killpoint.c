@@ -1,3 +1,5 @@
+/* Kill points of the build with faults: a process that passes the named step ends itself with
+ * SIGKILL. */
 #include "base/killpoint.h"
 
 #ifdef VEGA_KILL_POINTS

@@ -1,3 +1,4 @@
+/* The table of network and cluster file systems, by the magic number that statfs(2) gives. */
 #include "base/network.h"
 
 #include <linux/magic.h>

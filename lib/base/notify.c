@@ -1,3 +1,4 @@
+/* sd_notify(3) without libsystemd: one datagram per message to the socket in NOTIFY_SOCKET. */
 #include "base/notify.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Option tables: parsing of arguments, setting of fields, near misses, and the text of --help
+ * made from the same rows. */
 #include "base/option.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* Values as people type them (numbers, sizes, durations, times) and as they read them. */
 #include "base/parse.h"
 
 #include <ctype.h>

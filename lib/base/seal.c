@@ -1,3 +1,5 @@
+/* The seal: 16 bytes in front of a cached value, with a checksum (XXH3) over its kind, its key
+ * and its content. */
 #include "base/seal.h"
 
 #include <xxhash.h>

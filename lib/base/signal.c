@@ -1,3 +1,4 @@
+/* Signal handlers that only set a flag, and the timer that raises the tick. */
 #include "base/signal.h"
 
 #include <signal.h>

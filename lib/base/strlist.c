@@ -1,3 +1,4 @@
+/* A list of strings that it owns. */
 #include "base/strlist.h"
 
 #include <stdlib.h>

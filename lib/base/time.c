@@ -1,3 +1,4 @@
+/* Times as RFC 3339, without the lock that gmtime_r() takes. */
 #include "base/parse.h"
 
 #include <string.h>

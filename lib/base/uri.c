@@ -1,3 +1,5 @@
+/* URLs: the parts are cut first and decoded afterwards, so that an escaped delimiter stays part
+ * of the text. No error shows a password. */
 #include "base/uri.h"
 
 #include <ctype.h>

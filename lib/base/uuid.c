@@ -1,3 +1,4 @@
+/* UUIDs: version 7 is made from the clock and getrandom(2), and any version is parsed. */
 #include "base/uuid.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* The table of caches, and the choice among them by a URL's scheme. */
 #include "cache/cache.h"
 
 const struct cache_backend *const caches[] = {&cache_redis, NULL};

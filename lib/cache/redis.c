@@ -1,3 +1,5 @@
+/* The cache in Redis: one connection per thread, and one warning per run when it cannot be
+ * reached. */
 #include "base/redis.h"
 
 #include <stdatomic.h>

@@ -1,3 +1,5 @@
+/* The medium below a tree: spinning disk, network, FUSE or other, from statfs(2) and /sys. The
+ * numbers of threads that follow from it are here with the measurements behind them. */
 #include "fs/medium.h"
 
 #include <dirent.h>

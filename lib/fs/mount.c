@@ -1,3 +1,4 @@
+/* /proc/self/mountinfo, read for the one mount that holds a path. */
 #include "fs/mount.h"
 
 #include <errno.h>

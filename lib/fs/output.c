@@ -1,3 +1,5 @@
+/* Output files: the directory each belongs in, its temporary form, and the order of syncing and
+ * naming that makes it durable before it is visible. */
 #include "fs/output.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/* Stages of jobs: written by an attempt, published after its commit by whichever process is
+ * alive, and discarded in the end. Publishing and discarding share one iterative walk that follows
+ * no link. */
 #include "fs/stage.h"
 
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* Errors: their texts are cut where they may be, and each code has its exit status. */
 #include "base/error.h"
 
 #include <errno.h>

@@ -16,7 +16,7 @@ Q := $(if $(V),,@)
 
 # --- Rooms: their files, and what each may see (lib/README.md) -----------------------------------------
 
-base := arena buf check error escape fd glob ignore json killpoint network notify option parse redis seal signal strlist time uri uuid
+base := arena buf check error escape fd format glob ignore json killpoint network notify option option_help option_near option_parse parse redis seal signal strlist time uri uuid
 spec := argv check find hash json_read json_write operation options paths perm summarize transform
 record := csv format json line ndjson render scan sink table text tree value
 fs := local limited backend mount medium output stage

@@ -64,8 +64,6 @@ static void set_add(struct byte_set *set, unsigned char c)
 	set->bits[c >> 6] |= UINT64_C(1) << (c & 63);
 }
 
-/* --- Compiling ------------------------------------------------------------------------------- */
-
 struct compiler {
 	struct glob *glob;
 	const char *pattern;
@@ -320,8 +318,6 @@ void glob_free(struct glob *glob)
 		free(glob);
 	}
 }
-
-/* --- Matching -------------------------------------------------------------------------------- */
 
 static bool equal(const struct glob *glob, const char *text)
 {

@@ -99,8 +99,6 @@ static void trip_context(struct redis *r)
 	trip(r, "lost the connection to %s: %s", r->where, reason);
 }
 
-/* --- Connecting --- */
-
 /* A connected, non-blocking descriptor, or -errno. */
 static int connect_to(int family, const struct sockaddr *address, socklen_t len)
 {
@@ -264,8 +262,6 @@ static bool ready(struct redis *r)
 	return true;
 }
 
-/* --- Commands --- */
-
 static bool outstanding(const struct redis *r)
 {
 	return r->ahead || r->behind || (r->asked && !r->answer);
@@ -385,8 +381,6 @@ void redis_settle(struct redis *r)
 	while (r->context && outstanding(r) && receive(r)) {
 	}
 }
-
-/* --- Life --- */
 
 static int check_uri(struct redis *r, const char *url, struct vega_error *err)
 {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
+
 struct arena_block {
 	struct arena_block *older;
 	size_t cap;
@@ -34,6 +36,7 @@ void *arena_alloc(struct arena *a, size_t size)
 	}
 	void *piece = a->block->data + a->used;
 	a->used += size;
+	CHECK(a->used <= a->block->cap && a->used % 16 == 0);
 	return piece;
 }
 

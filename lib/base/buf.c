@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/check.h"
+
 void buf_release(struct buf *b)
 {
 	free(b->data);
@@ -23,6 +25,8 @@ static bool fail(struct buf *b)
 bool buf_grow(struct buf *b, size_t more)
 {
 	size_t max = b->max ? b->max : BUF_MAX;
+	CHECK(b->len <= b->cap && b->cap <= max);
+	CHECK(b->data || b->cap == 0);
 	if (b->failed || more > max - b->len) {
 		return fail(b);
 	}
@@ -37,6 +41,7 @@ bool buf_grow(struct buf *b, size_t more)
 	}
 	b->data = data;
 	b->cap = want;
+	CHECK(b->cap - b->len >= more && b->cap <= max);
 	return true;
 }
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/check.h"
+
 /* Names and the texts of databases may hold newlines: none at the end, a space for one within. */
 static void one_line(char *text)
 {
@@ -22,6 +24,7 @@ static void one_line(char *text)
 
 static void fill(struct vega_error *err, int code, int sys, const char *format, va_list args)
 {
+	CHECK(code < VEGA_OK && code >= VEGA_LOCKED);
 	static const char cut[] = "…";
 	const char *reason = sys ? vega_errno_text(sys) : "";
 	size_t room = sizeof err->text - (sys ? strlen(": ") + strlen(reason) : 0);

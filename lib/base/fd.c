@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 
 #define READ_STEP ((size_t)64 << 10)
@@ -53,6 +54,7 @@ int fd_write_until(int fd, const void *bytes, size_t len, char end, const atomic
 	while (len) {
 		ssize_t done = write(fd, from, stop ? whole_lines(from, len, end) : len);
 		if (done >= 0) {
+			CHECK((size_t)done <= len);
 			from += done;
 			len -= (size_t)done;
 			stopped = 0;

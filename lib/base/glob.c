@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
+
 enum shape {
 	SHAPE_LITERAL,
 	SHAPE_ANY,    /* * */
@@ -301,6 +303,7 @@ int glob_compile(const char *pattern, unsigned flags, struct glob **out, struct 
 	glob->sets = calloc(brackets ? brackets : 1, sizeof *glob->sets);
 	struct compiler c = {glob, pattern, pattern, err};
 	int code = glob->tokens && glob->sets ? compile(&c) : vega_fail_nomem(err);
+	CHECK(code || (glob->token_count <= len && glob->set_count <= brackets));
 	if (code) {
 		glob_free(glob);
 		return code;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/glob.h"
 
 struct rule {
@@ -155,6 +156,7 @@ static bool rule_matches(const struct rule *rule, const char *path, size_t len, 
 bool ignore_match(const struct ignore *list, const char *path, size_t len, size_t name_offset,
         bool is_directory)
 {
+	CHECK(name_offset <= len);
 	for (size_t i = list->count; i-- > 0;) {
 		const struct rule *rule = &list->rules[i];
 		if ((!rule->directory || is_directory) &&

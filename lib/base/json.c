@@ -2,6 +2,7 @@
  * of UTF-8 that the rest of the library uses. */
 #include "base/json.h"
 
+#include "base/check.h"
 #include "base/parse.h"
 
 static void separate(struct json *j)
@@ -31,10 +32,16 @@ void json_object_begin(struct json *j)
 	open_level(j, '{');
 }
 
+static void close_level(struct json *j, char bracket)
+{
+	CHECK(j->depth > 0 && !j->after_key);
+	j->depth--;
+	buf_add_char(j->out, bracket);
+}
+
 void json_object_end(struct json *j)
 {
-	j->depth--;
-	buf_add_char(j->out, '}');
+	close_level(j, '}');
 }
 
 void json_array_begin(struct json *j)
@@ -44,12 +51,12 @@ void json_array_begin(struct json *j)
 
 void json_array_end(struct json *j)
 {
-	j->depth--;
-	buf_add_char(j->out, ']');
+	close_level(j, ']');
 }
 
 void json_key(struct json *j, const char *key)
 {
+	CHECK(j->depth > 0 && !j->after_key);
 	json_str(j, key);
 	buf_add_char(j->out, ':');
 	j->after_key = true;

@@ -58,6 +58,59 @@ void option_add_choices(struct buf *out, const struct option_row *row, const cha
 	}
 }
 
+/* One bit of an OPT_CHOICES field each. */
+#define CHOICES_MAX 32
+
+static bool row_well_formed(const struct option_row *row)
+{
+	bool chosen = row->type == OPT_CHOICE || row->type == OPT_CHOICES;
+	size_t choices = 0;
+	while (row->choices && row->choices[choices]) {
+		choices++;
+	}
+	return row->name && strlen(row->name) <= OPTION_NAME_MAX && row->heading &&
+	       (row->type == OPT_FLAG || row->type == OPT_COUNT || chosen || row->metavar) &&
+	       (option_takes_value(row) || !row->metavar) &&
+	       (!option_is_optional(row) || row->type == OPT_TEXT) && chosen == (choices > 0) &&
+	       choices <= CHOICES_MAX;
+}
+
+bool option_well_formed(const struct option_table *tables, size_t table_count)
+{
+	void *target;
+	for (size_t t = 0; t < table_count; t++) {
+		for (size_t i = 0; i < tables[t].count; i++) {
+			const struct option_row *row = &tables[t].rows[i];
+			if (!row_well_formed(row) ||
+			        option_find(tables, table_count, row->name, strlen(row->name), 0,
+			                &target) != row ||
+			        (row->letter && option_find(tables, table_count, NULL, 0,
+			                                row->letter, &target) != row)) {
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+const struct option_row *option_find(const struct option_table *tables, size_t table_count,
+        const char *name, size_t len, char letter, void **target)
+{
+	for (size_t t = 0; t < table_count; t++) {
+		for (size_t i = 0; i < tables[t].count; i++) {
+			const struct option_row *row = &tables[t].rows[i];
+			bool found =
+			        name ? strlen(row->name) == len && memcmp(row->name, name, len) == 0
+			             : row->letter == letter;
+			if (found) {
+				*target = tables[t].target;
+				return row;
+			}
+		}
+	}
+	return NULL;
+}
+
 static int prefix_error(const struct option_row *row, int code, const struct vega_error *cause,
         struct vega_error *err)
 {

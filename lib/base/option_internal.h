@@ -11,6 +11,13 @@ extern const char *const option_type_names[];
 bool option_takes_value(const struct option_row *row);
 bool option_is_optional(const struct option_row *row);
 
+/* A row by its name of len bytes, or by its letter when name is NULL, and its target. */
+const struct option_row *option_find(const struct option_table *tables, size_t table_count,
+        const char *name, size_t len, char letter, void **target);
+
+/* Does each row say what its type needs, and has no other its name or its letter? For CHECK(). */
+bool option_well_formed(const struct option_table *tables, size_t table_count);
+
 /* The choices that can be given, with a separator between. */
 void option_add_choices(struct buf *out, const struct option_row *row, const char *separator);
 

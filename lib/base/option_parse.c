@@ -2,6 +2,7 @@
  * operands. */
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "base/option_internal.h"
 
 struct parser {
@@ -13,25 +14,6 @@ struct parser {
 	struct option_given *given;
 	struct vega_error *err;
 };
-
-/* A row by its name of len bytes, or by its letter when name is NULL; and its target. */
-static const struct option_row *find_row(
-        const struct parser *p, const char *name, size_t len, char letter, void **target)
-{
-	for (size_t t = 0; t < p->table_count; t++) {
-		for (size_t i = 0; i < p->tables[t].count; i++) {
-			const struct option_row *row = &p->tables[t].rows[i];
-			bool found =
-			        name ? strlen(row->name) == len && memcmp(row->name, name, len) == 0
-			             : row->letter == letter;
-			if (found) {
-				*target = p->tables[t].target;
-				return row;
-			}
-		}
-	}
-	return NULL;
-}
 
 static int note_given(struct parser *p, const struct option_row *row)
 {
@@ -84,7 +66,8 @@ static int parse_long(struct parser *p, const char *name)
 	size_t len = strcspn(name, "=");
 	const char *value = name[len] ? name + len + 1 : NULL;
 	void *target;
-	const struct option_row *row = find_row(p, name, len, 0, &target);
+	const struct option_row *row =
+	        option_find(p->tables, p->table_count, name, len, 0, &target);
 	if (!row) {
 		return unknown_long(p, name, len);
 	}
@@ -97,12 +80,14 @@ static int parse_long(struct parser *p, const char *name)
 static int parse_letters(struct parser *p, const char *letters)
 {
 	void *target;
-	if (letters[1] && find_row(p, letters, strcspn(letters, "="), 0, &target)) {
+	if (letters[1] && option_find(p->tables, p->table_count, letters, strcspn(letters, "="), 0,
+	                          &target)) {
 		return vega_fail(p->err, VEGA_USAGE,
 		        "-%s: long options have two dashes; write --%s", letters, letters);
 	}
 	for (const char *s = letters; *s; s++) {
-		const struct option_row *row = find_row(p, NULL, 0, *s, &target);
+		const struct option_row *row =
+		        option_find(p->tables, p->table_count, NULL, 0, *s, &target);
 		if (!row) {
 			return vega_fail(p->err, VEGA_USAGE,
 			        letters[1] ? "unknown option -%c in -%s" : "unknown option -%c", *s,
@@ -123,6 +108,7 @@ int option_parse(const struct option_table *tables, size_t table_count, int argc
 {
 	struct parser p = {tables, table_count, argc, 1, argv, vega_now(), given, err};
 	int code = 0;
+	CHECK(option_well_formed(tables, table_count));
 	*operand_count = 0;
 	*operands = calloc((size_t)argc + 1, sizeof **operands);
 	if (!*operands) {

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/check.h"
+
 struct quota {
 	int64_t most;
 	atomic_int *stop; /* set to -1, if it was 0, when the quota is used up */
@@ -26,6 +28,7 @@ static inline bool quota_take(struct quota *quota, int64_t bytes)
 
 static inline bool quota_exceeded(struct quota *quota)
 {
+	CHECK(atomic_load(&quota->used) >= 0);
 	return atomic_load(&quota->used) > quota->most;
 }
 

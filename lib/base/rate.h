@@ -12,6 +12,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/check.h"
+
 #define RATE_MAX 1000000 /* turns a second: an interval is counted in whole nanoseconds */
 #define RATE_BURST_NS ((uint64_t)100 * 1000000)
 
@@ -23,6 +25,7 @@ struct rate {
 /* per_second: 1…RATE_MAX. The first turn is due `now`. */
 static inline void rate_init(struct rate *rate, uint64_t per_second, uint64_t now)
 {
+	CHECK(per_second > 0 && per_second <= RATE_MAX);
 	rate->interval_ns = (1000000000u + per_second / 2) / per_second;
 	atomic_init(&rate->next, now);
 }

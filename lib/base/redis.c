@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/parse.h"
 #include "base/uri.h"
@@ -287,6 +288,7 @@ static bool receive(struct redis *r)
 	if (!r->ahead && r->asked && !r->answer) {
 		r->answer = reply;
 	} else {
+		CHECK(r->ahead || r->behind);
 		if (r->ahead) {
 			r->ahead--;
 		} else {

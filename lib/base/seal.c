@@ -4,6 +4,8 @@
 
 #include <xxhash.h>
 
+#include "base/check.h"
+
 #define SEAL_MAGIC 0x4c414753u
 
 struct seal {
@@ -22,6 +24,7 @@ static struct seal seal_of(const struct buf *value, uint32_t kind, const void *k
 void seal_begin(struct buf *value, uint32_t kind)
 {
 	struct seal seal = {.kind = kind};
+	CHECK(value->len == 0);
 	buf_add(value, &seal, sizeof seal);
 }
 

@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
+
 bool strlist_add_len(struct strlist *list, const char *bytes, size_t len)
 {
+	CHECK(list->count <= list->cap);
 	if (list->count == list->cap) {
 		size_t cap = list->cap ? list->cap * 2 : 8;
 		char **items = reallocarray(list->items, cap, sizeof *items);

@@ -68,7 +68,7 @@ static bool row_well_formed(const struct option_row *row)
 	while (row->choices && row->choices[choices]) {
 		choices++;
 	}
-	return row->name && strlen(row->name) <= OPTION_NAME_MAX && row->heading &&
+	return row->name && strlen(row->name) <= OPTION_NAME_MAX && (row->heading || !row->help) &&
 	       (row->type == OPT_FLAG || row->type == OPT_COUNT || chosen || row->metavar) &&
 	       (option_takes_value(row) || !row->metavar) &&
 	       (!option_is_optional(row) || row->type == OPT_TEXT) && chosen == (choices > 0) &&

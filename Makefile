@@ -26,7 +26,7 @@ fs := local limited backend mount medium output stage
 
 walk := deque dir entries items ledger path predicate queue roots threads walk wanted work
 
-op := claims codec filter find hash links op output_name pending sha256 summarize tables transform
+op := claims codec filter find hash links mirror op output_name pending sha256 summarize tables transform
 
 cache := cache redis
 
@@ -35,32 +35,22 @@ engine := check content dir_results expected growth plan progress publish receip
 job := job
 
 store := call list postgres postgres_admin postgres_array postgres_cancel postgres_claim postgres_connection postgres_finish \
-
 	postgres_read postgres_row postgres_submit postgres_wait request result_cache row rules sqlite sqlite_admin sqlite_claim \
 	sqlite_file sqlite_finish sqlite_read sqlite_schema sqlite_statement sqlite_submit sqlite_wait store
+
 worker := announce attempt child claim deadline finish identity lease service spool spool_sweep stream worker
 
 ROOMS := base spec record fs walk op cache engine job store worker
 sees_base := base
-
 sees_spec := base spec
-
 sees_record := base record
-
 sees_fs := base record spec fs
-
 sees_walk := $(sees_fs) walk
-
 sees_op := $(sees_walk) op
-
 sees_cache := $(sees_op) cache
-
 sees_engine := $(sees_cache) engine
-
 sees_job := base spec record job
-
 sees_store := $(sees_job) store
-
 sees_worker := $(sees_store) worker
 
 room_objects = $(foreach file,$($(1)),$(B)/lib/$(1)/$(file).o)

@@ -1,3 +1,4 @@
+/* A sharded table of hashes, and a look into the inputs' directories for who was first. */
 #include "op/claims.h"
 
 #include <dirent.h>
@@ -8,9 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <xxhash.h>
-
-#include "base/buf.h"
-#include "op/output_name.h"
 
 #define SHARDS 64
 #define FIRST_SLOTS 64
@@ -28,6 +26,7 @@ struct shard {
 };
 
 struct claims {
+	void (*name)(struct buf *out, const struct spec *spec, const char *name, size_t len);
 	struct shard shard[SHARDS];
 	pthread_mutex_t lock; /* of what follows */
 	bool no_memory;
@@ -35,12 +34,14 @@ struct claims {
 	char *output, *input; /* of the bytewise first output that was refused */
 };
 
-struct claims *claims_new(void)
+struct claims *claims_new(
+        void (*name)(struct buf *out, const struct spec *spec, const char *name, size_t len))
 {
 	struct claims *claims = calloc(1, sizeof *claims);
 	if (!claims) {
 		return NULL;
 	}
+	claims->name = name;
 	pthread_mutex_init(&claims->lock, NULL);
 	for (size_t i = 0; i < SHARDS; i++) {
 		pthread_mutex_init(&claims->shard[i].lock, NULL);
@@ -159,12 +160,10 @@ void claims_refused(struct claims *claims, const char *output, const char *input
 	free(new_input);
 }
 
-/* --- Who was first ---------------------------------------------------------------------------- */
-
-/* Is there a file of that inode in the directory `path`, other than `input`, whose output is called
- * `output`? Its name is put behind the path. */
-static bool look_in(const struct spec *spec, struct buf *path, const char *output, uint64_t inode,
-        const char *input)
+/* Is there a file of that inode in the directory `path`, other than claims->input, whose output is
+ * called `output`? Its name is put behind the path. */
+static bool look_in(const struct claims *claims, const struct spec *spec, struct buf *path,
+        const char *output, uint64_t inode)
 {
 	struct buf name = BUF_INIT;
 	size_t dir_len = path->len;
@@ -175,11 +174,11 @@ static bool look_in(const struct spec *spec, struct buf *path, const char *outpu
 			continue;
 		}
 		buf_clear(&name);
-		output_name_add(&name, spec, d->d_name, strlen(d->d_name));
+		claims->name(&name, spec, d->d_name, strlen(d->d_name));
 		path->len = dir_len;
 		buf_add_str(path, d->d_name);
 		found = buf_cstr(&name) && strcmp(name.data, output) == 0 && buf_cstr(path) &&
-		        strcmp(path->data, input) != 0;
+		        strcmp(path->data, claims->input) != 0;
 	}
 	if (dir) {
 		closedir(dir);
@@ -214,7 +213,7 @@ static bool find_holder(struct claims *claims, const struct spec *spec, struct b
 			buf_add_char(path, '/');
 		}
 		buf_add(path, claims->output, (size_t)(name - claims->output));
-		if (look_in(spec, path, name, inode, claims->input)) {
+		if (look_in(claims, spec, path, name, inode)) {
 			return true;
 		}
 	}

@@ -12,12 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "spec/spec.h"
 
 struct claims;
 
-struct claims *claims_new(void); /* NULL: no memory */
+/* name(): adds the output's name for an input of that name. NULL: no memory. */
+struct claims *claims_new(
+        void (*name)(struct buf *out, const struct spec *spec, const char *name, size_t len));
 void claims_free(struct claims *claims);
 
 /* Claim the output (its path below --out) for an input: 0, 1 when another input has it, or -ENOMEM.

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "op/output_name.h"
 #include "../tap.h"
 #include "spec/transform.h"
 
@@ -34,7 +35,7 @@ static void test_threads(void)
 {
 	pthread_t thread[THREADS];
 	unsigned first[THREADS];
-	claims = claims_new();
+	claims = claims_new(output_name_add);
 	for (unsigned i = 0; i < THREADS; i++) {
 		first[i] = i * PATHS / THREADS;
 		pthread_create(&thread[i], NULL, claim_all, &first[i]);
@@ -87,7 +88,7 @@ static void test_names(void)
 	strlist_add(&spec.roots, "file.gz");
 	mkdir("one", 0700), mkdir("one/d", 0700), mkdir("two", 0700), mkdir("two/d", 0700);
 
-	claims = claims_new();
+	claims = claims_new(output_name_add);
 	claim("d/a", "one/d/a.gz");
 	claim("d/b", "two/d/b.gz");
 	is_int(claims_check(claims, &spec, &err), 0, "no collision");
@@ -110,7 +111,7 @@ static void test_names(void)
 	        "one that is gone is not invented: %s", err.text);
 	claims_free(claims);
 
-	claims = claims_new();
+	claims = claims_new(output_name_add);
 	claim("file", "file.gz");
 	claim("file", "two/file");
 	is_int(claims_check(claims, &spec, &err), VEGA_FATAL, "a root that is a file");

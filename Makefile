@@ -29,18 +29,17 @@ walk := deque dir entries items ledger path predicate queue roots threads walk w
 op := claims codec filter find hash links mirror op output_name pending sha256 summarize tables transform
 
 cache := cache redis
-
 engine := check content dir_results expected growth plan progress publish receipt run summary team visit
 
+child := child deadline identity spool spool_sweep stream
 job := job
 
 store := call list postgres postgres_admin postgres_array postgres_cancel postgres_claim postgres_connection postgres_finish \
 	postgres_read postgres_row postgres_submit postgres_wait request result_cache row rules sqlite sqlite_admin sqlite_claim \
 	sqlite_file sqlite_finish sqlite_read sqlite_schema sqlite_statement sqlite_submit sqlite_wait store
+worker := announce attempt claim finish lease service worker
 
-worker := announce attempt child claim deadline finish identity lease service spool spool_sweep stream worker
-
-ROOMS := base spec record fs walk op cache engine job store worker
+ROOMS := base spec record fs walk op cache engine child job store worker
 sees_base := base
 sees_spec := base spec
 sees_record := base record
@@ -49,9 +48,10 @@ sees_walk := $(sees_fs) walk
 sees_op := $(sees_walk) op
 sees_cache := $(sees_op) cache
 sees_engine := $(sees_cache) engine
+sees_child := base child
 sees_job := base spec record job
 sees_store := $(sees_job) store
-sees_worker := $(sees_store) worker
+sees_worker := $(sees_store) child worker
 
 room_objects = $(foreach file,$($(1)),$(B)/lib/$(1)/$(file).o)
 seen_objects = $(foreach room,$(sees_$(1)),$(call room_objects,$(room)))
@@ -219,7 +219,7 @@ gauntlet-part: all $(GAUNTLET)
 
 MODEL := $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c))
 
-$(B)/tests/model/explore: $(MODEL) $(filter-out %/worker/worker.o %/worker/child.o %/worker/deadline.o %/worker/spool.o,$(call seen_objects,worker))
+$(B)/tests/model/explore: $(MODEL) $(filter-out %/worker/worker.o %/child/child.o %/child/deadline.o %/child/spool.o,$(call seen_objects,worker))
 	$(if $(V),,$(call say,LD))
 	$(Q)$(LINK)
 

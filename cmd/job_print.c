@@ -6,7 +6,7 @@
 
 #include "base/fd.h"
 #include "record/format.h"
-#include "worker/spool.h"
+#include "child/spool.h"
 
 int print_buf(struct buf *out, struct vega_error *err)
 {

@@ -10,7 +10,7 @@
 #include "cmd.h"
 #include "spec/spec.h"
 #include "store/request.h"
-#include "worker/identity.h"
+#include "child/identity.h"
 #include "worker/worker.h"
 
 #define MILLISECOND UINT64_C(1000000)

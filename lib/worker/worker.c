@@ -276,6 +276,12 @@ static int prepare_events(struct worker *w, const sigset_t *signals, struct vega
 static int worker_prepare(struct worker *w, const sigset_t *signals, struct vega_error *err)
 {
 	const struct worker_config *config = w->config;
+	const struct child_config children = {.walk_path = config->walk_path,
+	        .cache_url = config->cache_url,
+	        .roots = &config->roots,
+	        .submitters = config->submitters,
+	        .refuse_commands = config->refuse_commands,
+	        .progress_ms = config->progress_ms};
 	make_name(w);
 	w->attempts = calloc(config->jobs, sizeof *w->attempts);
 	w->leases = calloc(config->jobs, sizeof *w->leases);
@@ -286,7 +292,7 @@ static int worker_prepare(struct worker *w, const sigset_t *signals, struct vega
 	if (!w->attempts || !w->leases || !w->endings || !w->over || !w->claimed || !w->block) {
 		return vega_fail_nomem(err);
 	}
-	int code = child_command_init(&w->command, config, err);
+	int code = child_command_init(&w->command, &children, err);
 	if (code == 0) {
 		code = prepare_spool(w, err);
 	}

@@ -8,7 +8,7 @@
 
 #include "store/result_cache.h"
 #include "worker/attempt.h"
-#include "worker/deadline.h"
+#include "child/deadline.h"
 #include "worker/worker.h"
 
 /* store_open(), or a test's stand-in for it. */

@@ -1,7 +1,7 @@
 /* A child's stream means the same however the pipe cuts it. The first byte says where. */
 #include "fuzz.h"
 
-#include "worker/stream.h"
+#include "child/stream.h"
 
 static void read_in_pieces(
         struct stream *stream, struct spool *spool, const char *text, size_t len, size_t piece)

@@ -14,7 +14,7 @@
 
 #include "../tap.h"
 #include "base/fd.h"
-#include "worker/child.h"
+#include "child/child.h"
 #include "worker/worker_internal.h"
 
 #define SUMMARY "{\"type\":\"summary\",\"v\":1,\"complete\":true,\"ledger\":{\"entries\":3}}"

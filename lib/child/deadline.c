@@ -1,4 +1,4 @@
-#include "worker/deadline.h"
+#include "child/deadline.h"
 
 #include <errno.h>
 #include <signal.h>

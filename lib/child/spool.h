@@ -4,8 +4,8 @@
  * exclusive flock(), synced as it grows so that no single sync stalls the worker's loop, and gets
  * its final name only when it is complete and on disk.
  */
-#ifndef VEGA_WORKER_SPOOL_H
-#define VEGA_WORKER_SPOOL_H
+#ifndef VEGA_CHILD_SPOOL_H
+#define VEGA_CHILD_SPOOL_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "worker/stream.h"
+#include "child/stream.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>

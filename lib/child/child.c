@@ -1,4 +1,4 @@
-#include "worker/child.h"
+#include "child/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "worker/stream.h"
+#include "child/stream.h"
 
 #define PIPE_SIZE (1024 * 1024) /* the default pipe-max-size of an unprivileged user */
 
@@ -73,7 +73,7 @@ static bool begins_with(const char *variable, const char *const *names)
 	return *names;
 }
 
-static bool build_environment(struct strlist *envp, const struct worker_config *config)
+static bool build_environment(struct strlist *envp, const struct child_config *config)
 {
 	static const char *const private[] = {
 	        "PG", "VEGA_STORE=", "VEGA_CACHE=", "NOTIFY_SOCKET=", "WATCHDOG_", NULL};
@@ -89,7 +89,7 @@ static bool build_environment(struct strlist *envp, const struct worker_config *
 }
 
 int child_command_init(
-        struct child_command *command, const struct worker_config *config, struct vega_error *err)
+        struct child_command *command, const struct child_config *config, struct vega_error *err)
 {
 	const char *path = config->walk_path;
 	*command = (struct child_command){
@@ -111,8 +111,8 @@ int child_command_init(
 	            strlist_add(argv, "--format=ndjson") &&
 	            add_format(argv, "--progress-every=", every) &&
 	            (!config->refuse_commands || strlist_add(argv, "--refuse-commands"));
-	for (size_t i = 0; fine && i < config->roots.count; i++) {
-		fine = add_format(argv, "--allow-root=", config->roots.items[i]);
+	for (size_t i = 0; fine && i < config->roots->count; i++) {
+		fine = add_format(argv, "--allow-root=", config->roots->items[i]);
 	}
 	fine = fine && terminate(argv) && build_environment(&command->envp, config);
 	return fine ? 0 : vega_fail_nomem(err);

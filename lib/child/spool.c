@@ -1,4 +1,4 @@
-#include "worker/spool.h"
+#include "child/spool.h"
 
 #include <dirent.h>
 #include <errno.h>

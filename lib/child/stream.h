@@ -4,13 +4,13 @@
  * Progress is kept for the next heartbeat, the one summary for the result, and every other record
  * goes to the spool as it is.
  */
-#ifndef VEGA_WORKER_STREAM_H
-#define VEGA_WORKER_STREAM_H
+#ifndef VEGA_CHILD_STREAM_H
+#define VEGA_CHILD_STREAM_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "worker/spool.h"
+#include "child/spool.h"
 
 #define STREAM_LINE_MAX ((size_t)64 * 1024 * 1024) /* a summary with many directories is large */
 #define STREAM_PROGRESS_MAX ((size_t)64 * 1024)    /* it is stored again and again */

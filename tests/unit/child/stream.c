@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "../tap.h"
-#include "worker/stream.h"
+#include "child/stream.h"
 
 static const char id[] = "0190b5e4-0000-7000-8000-000000000001";
 static char directory[] = "/tmp/vega-stream.XXXXXX";

@@ -6,8 +6,8 @@
  * which system user belongs to it: a file with a line "ROLE USER" for each ('#' begins a comment),
  * or, without a file, the user of the same name.
  */
-#ifndef VEGA_WORKER_IDENTITY_H
-#define VEGA_WORKER_IDENTITY_H
+#ifndef VEGA_CHILD_IDENTITY_H
+#define VEGA_CHILD_IDENTITY_H
 
 #include <stdbool.h>
 #include <sys/types.h>

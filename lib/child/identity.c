@@ -1,4 +1,4 @@
-#include "worker/identity.h"
+#include "child/identity.h"
 
 #include <errno.h>
 #include <fcntl.h>

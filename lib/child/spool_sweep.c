@@ -9,7 +9,7 @@
 
 #include "base/parse.h"
 #include "base/uri.h"
-#include "worker/spool.h"
+#include "child/spool.h"
 
 /* Takes "ID.LEASE_SEQ.ndjson" or "ID.LEASE_SEQ.ndjson.part" apart. */
 static bool parse_name(const char *name, struct spool_file *file)

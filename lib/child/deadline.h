@@ -6,8 +6,8 @@
  *
  * For one worker, and one thread, a process.
  */
-#ifndef VEGA_WORKER_DEADLINE_H
-#define VEGA_WORKER_DEADLINE_H
+#ifndef VEGA_CHILD_DEADLINE_H
+#define VEGA_CHILD_DEADLINE_H
 
 #include <stdbool.h>
 #include <stdint.h>

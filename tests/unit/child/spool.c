@@ -8,7 +8,7 @@
 
 #include "../tap.h"
 #include "base/fd.h"
-#include "worker/spool.h"
+#include "child/spool.h"
 
 static const char id[] = "0190b5e4-0000-7000-8000-000000000001";
 static char directory[] = "/tmp/vega spool%.XXXXXX";

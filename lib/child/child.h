@@ -9,25 +9,36 @@
  * When it runs as the job's submitter, who could look into it, it gets nothing else of the worker's
  * environment than PATH, the locale and the time zone, and no cache.
  */
-#ifndef VEGA_WORKER_CHILD_H
-#define VEGA_WORKER_CHILD_H
+#ifndef VEGA_CHILD_CHILD_H
+#define VEGA_CHILD_CHILD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/strlist.h"
-#include "worker/identity.h"
-#include "worker/worker.h"
+#include "child/identity.h"
 
 #define CHILD_TAIL_MAX ((size_t)8 * 1024)
 
-/* What is the same for all children of a worker. argv and envp end in NULL. */
+/* How all children of a process are run. Everything is borrowed, for child_command_init() alone but
+ * for the submitters. */
+struct child_config {
+	const char *walk_path; /* NULL: beside our own binary, else from PATH */
+	const char *cache_url; /* their VEGA_CACHE; NULL: none */
+	const struct strlist *roots;
+	const struct identity_map *submitters; /* whom they run as; NULL: as this process */
+	bool refuse_commands;
+	uint64_t progress_ms; /* how often each reports */
+};
+
+/* The same for all of them. argv and envp end in NULL. */
 struct child_command {
 	char *path;
 	struct strlist argv, envp;
-	const struct identity_map *submitters; /* borrowed; NULL: all run as the worker */
+	const struct identity_map *submitters; /* borrowed; NULL: all run as this process */
 };
 
 /*
@@ -35,7 +46,7 @@ struct child_command {
  * VEGA_CACHE and not in argv, which everyone may read. VEGA_FATAL: there is no vega-walk.
  */
 int child_command_init(
-        struct child_command *command, const struct worker_config *config, struct vega_error *err);
+        struct child_command *command, const struct child_config *config, struct vega_error *err);
 void child_command_release(struct child_command *command);
 
 struct child {

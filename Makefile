@@ -37,7 +37,7 @@ job := job
 store := call list postgres postgres_admin postgres_array postgres_cancel postgres_claim postgres_connection postgres_finish \
 	postgres_read postgres_row postgres_submit postgres_wait request result_cache row rules sqlite sqlite_admin sqlite_claim \
 	sqlite_file sqlite_finish sqlite_read sqlite_schema sqlite_statement sqlite_submit sqlite_wait store
-worker := announce attempt claim finish lease service worker
+worker := announce attempt claim common finish lease reach service start worker
 
 ROOMS := base spec record fs walk op cache engine child job store worker
 sees_base := base
@@ -219,7 +219,7 @@ gauntlet-part: all $(GAUNTLET)
 
 MODEL := $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c))
 
-$(B)/tests/model/explore: $(MODEL) $(filter-out %/worker/worker.o %/child/child.o %/child/deadline.o %/child/spool.o,$(call seen_objects,worker))
+$(B)/tests/model/explore: $(MODEL) $(filter-out %/worker/common.o %/worker/start.o %/worker/worker.o %/child/child.o %/child/deadline.o %/child/spool.o,$(call seen_objects,worker))
 	$(if $(V),,$(call say,LD))
 	$(Q)$(LINK)
 

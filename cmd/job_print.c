@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "record/format.h"
 #include "child/spool.h"
+#include "record/format.h"
 
 int print_buf(struct buf *out, struct vega_error *err)
 {

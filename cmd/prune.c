@@ -8,8 +8,8 @@
 #include "cmd.h"
 #include "fs/stage.h"
 #include "job_print.h"
-#include "spec/spec.h"
 #include "child/spool.h"
+#include "spec/spec.h"
 
 #define WORKER_FORGOTTEN_MS (24 * 3600 * 1000)
 #define UNKNOWN_GRACE_S 3600 /* of a file whose job is not in this store */

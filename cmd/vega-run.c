@@ -8,9 +8,9 @@
 #include "base/notify.h"
 #include "base/signal.h"
 #include "cmd.h"
+#include "child/identity.h"
 #include "spec/spec.h"
 #include "store/request.h"
-#include "child/identity.h"
 #include "worker/worker.h"
 
 #define MILLISECOND UINT64_C(1000000)

@@ -16,10 +16,10 @@
 
 #include <stdint.h>
 
-#include "store/store.h"
 #include "child/child.h"
 #include "child/spool.h"
 #include "child/stream.h"
+#include "store/store.h"
 
 #define ATTEMPT_GRACE_MS 5000    /* between SIGTERM and SIGKILL */
 #define ATTEMPT_LINGER_MS 10000  /* from the end of stdout to the end of the process */

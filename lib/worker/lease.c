@@ -1,73 +1,6 @@
 #include "base/killpoint.h"
 #include "worker/worker_internal.h"
 
-#define BACKOFF_FIRST_MS 250
-#define BACKOFF_MAX_MS 30000
-#define CALL_MAX_MS 15000
-
-uint64_t worker_margin(const struct worker *w)
-{
-	return w->config->lease_ms / 4;
-}
-
-uint64_t worker_pause(const struct worker *w)
-{
-	return w->config->lease_ms / 8;
-}
-
-/* However long the leases, not longer than a watchdog waits. */
-static unsigned store_timeout(const struct worker *w)
-{
-	return (unsigned)least(w->config->lease_ms / 5, CALL_MAX_MS);
-}
-
-void worker_store_away(struct worker *w, const struct vega_error *err)
-{
-	uint64_t now = worker_now();
-	w->away_since = w->failures ? w->away_since : now;
-	if (w->failures++ == 0 || w->away_code != err->code) {
-		worker_report(w, TROUBLE, "the store %s, trying again: %s",
-		        err->code == VEGA_UNAVAILABLE ? "is away" : "refuses", err->text);
-	}
-	w->away_code = err->code;
-	uint64_t most = w->running ? worker_pause(w) : least(BACKOFF_MAX_MS, w->config->lease_ms);
-	unsigned doublings = w->failures < 8 ? w->failures : 8;
-	w->retry_at = now + 1 + worker_random(least(most, (uint64_t)BACKOFF_FIRST_MS << doublings));
-	/* By then no lease can be ours, and nothing that is finished will be stored. */
-	if (w->config->mode != WORKER_FOREVER && now - w->away_since >= w->config->lease_ms) {
-		worker_give_up(w, err);
-	}
-}
-
-void worker_store_back(struct worker *w)
-{
-	if (w->failures) {
-		worker_report(w, TROUBLE, "the store is back after %.1fs",
-		        (double)(worker_now() - w->away_since) / 1000);
-		w->failures = 0;
-	}
-}
-
-bool worker_store_ready(struct worker *w)
-{
-	if (w->failures && worker_now() < w->retry_at && w->signals < 2) {
-		return false;
-	}
-	if (w->store) {
-		return true;
-	}
-	struct vega_error err;
-	int code = w->open(w->config->store_url, store_timeout(w), &w->store, &err);
-	if (code == VEGA_UNAVAILABLE && w->config->mode == WORKER_FOREVER) {
-		worker_store_away(w, &err);
-	} else if (code < 0) {
-		worker_give_up(w, &err);
-	} else {
-		worker_store_back(w);
-	}
-	return code == 0;
-}
-
 bool worker_lease_ends(const struct worker *w, const struct attempt *attempt, uint64_t now)
 {
 	return now + worker_margin(w) >= attempt->lease_end;
@@ -79,7 +12,7 @@ static bool set_deadline(const struct worker *w, unsigned index)
 	const struct attempt *attempt = &w->attempts[index];
 	bool held = attempt->phase == ATTEMPT_RUNNING && attempt_holds_lease(attempt);
 	return deadline_set(index, held ? attempt->child.pid : 0,
-	        attempt->lease_end - (worker_margin(w) - store_timeout(w)) / 2);
+	        attempt->lease_end - (worker_margin(w) - worker_store_timeout(w)) / 2);
 }
 
 void worker_watch_lease(const struct worker *w, const struct attempt *attempt)

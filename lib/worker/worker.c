@@ -2,90 +2,18 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
-
-#include "base/clock.h"
 
 #define BLOCK_SIZE ((size_t)256 * 1024)
 #define EVENTS 64
 #define WAIT_MAX_MS 10000 /* on the store, when nothing is planned */
 #define CLAIM_GAP_MS 50   /* between claims that changes in the store bring about */
 #define BEAT_GAP_MS 1000  /* between heartbeats that they bring forward */
-
-uint64_t worker_now(void)
-{
-	return boot_ms();
-}
-
-uint64_t worker_random(uint64_t limit)
-{
-	uint64_t bits = 0;
-	return getrandom(&bits, sizeof bits, 0) == (ssize_t)sizeof bits && limit ? bits % limit : 0;
-}
-
-void worker_report(const struct worker *w, int level, const char *format, ...)
-{
-	char line[2048];
-	va_list args;
-	if (!w->config->log || level > w->config->verbosity) {
-		return;
-	}
-	va_start(args, format);
-	vsnprintf(line, sizeof line, format, args);
-	va_end(args);
-	w->config->log(line, w->config->log_context);
-}
-
-bool worker_stopping(const struct worker *w)
-{
-	return w->signals || w->failure.code || w->drained ||
-	       (w->config->mode == WORKER_ONCE && w->claims);
-}
-
-void worker_give_up(struct worker *w, const struct vega_error *err)
-{
-	if (!w->failure.code) {
-		w->failure = *err;
-	}
-	for (unsigned i = 0; i < w->config->jobs; i++) {
-		attempt_stop(&w->attempts[i], ENDING_RELEASE, NULL, worker_now());
-	}
-}
-
-bool worker_watch(struct worker *w, int fd, unsigned index, unsigned kind)
-{
-	struct epoll_event event = {
-	        .events = EPOLLIN, .data.u64 = (uint64_t)index * EVENT_KINDS + kind};
-	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-int worker_start(
-        struct worker *w, struct attempt *attempt, enum attempt_step step, struct vega_error *err)
-{
-	unsigned index = (unsigned)(attempt - w->attempts);
-	uint64_t now = worker_now();
-	if (step != STEP_DISCARD && worker_lease_ends(w, attempt, now)) {
-		attempt_put_off(attempt);
-		return 0;
-	}
-	int code = attempt_start(attempt, step, &w->command, now, err);
-	if (code == 0 && attempt->phase == ATTEMPT_RUNNING &&
-	        (!worker_watch(w, attempt->child.out, index, EVENT_OUT) ||
-	                !worker_watch(w, attempt->child.err, index, EVENT_ERR))) {
-		code = vega_fail_errno(err, VEGA_FATAL, errno, "cannot watch a child");
-		attempt_stop(attempt, ENDING_RELEASE, NULL, worker_now());
-	}
-	worker_watch_lease(w, attempt);
-	return code;
-}
 
 /* --- the loop --------------------------------------------------------------------------------- */
 

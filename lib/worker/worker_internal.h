@@ -1,14 +1,15 @@
 /*
- * What the files of the worker share. worker.c has the loop: it tends what must happen in time,
- * renews leases (lease.c), stores results (finish.c), claims jobs (claim.c), announces itself
- * (announce.c), and sleeps. Times are CLOCK_BOOTTIME milliseconds.
+ * Shared by the files of the worker. worker.c has the loop: it tends what must happen in time,
+ * renews leases (lease.c), stores results (finish.c), claims jobs (claim.c) and starts them
+ * (start.c), announces itself (announce.c), and sleeps. reach.c stands between it and a store that
+ * is unreachable; common.c has what all of them need. Times are CLOCK_BOOTTIME milliseconds.
  */
 #ifndef VEGA_WORKER_INTERNAL_H
 #define VEGA_WORKER_INTERNAL_H
 
+#include "child/deadline.h"
 #include "store/result_cache.h"
 #include "worker/attempt.h"
-#include "child/deadline.h"
 #include "worker/worker.h"
 
 /* store_open(), or a test's stand-in for it. */
@@ -70,7 +71,7 @@ enum { EVENT_SIGNAL, EVENT_TIMER, EVENT_OUT, EVENT_ERR, EVENT_KINDS };
 int worker_run_on(const struct worker_config *config, worker_opener *open,
         struct worker_counts *counts, int *signal_seen, struct vega_error *err);
 
-/* --- worker.c --- */
+/* --- common.c --- */
 
 uint64_t worker_now(void);
 uint64_t worker_random(uint64_t limit); /* less than limit, which may be 0 */
@@ -91,11 +92,28 @@ bool worker_stopping(const struct worker *w);
 void worker_give_up(struct worker *w, const struct vega_error *err);
 bool worker_watch(struct worker *w, int fd, unsigned index, unsigned kind);
 
-/* Start a step of an attempt, and watch its child. When that fails the attempt will be released. */
-int worker_start(
-        struct worker *w, struct attempt *attempt, enum attempt_step step, struct vega_error *err);
+/* --- the times of a lease --- */
 
-/* --- lease.c --- */
+/* So long before its lease may end, a child is killed. Store calls block for less. */
+static inline uint64_t worker_margin(const struct worker *w)
+{
+	return w->config->lease_ms / 4;
+}
+
+/* The longest that a store call may take. However long the leases, a watchdog does not wait for
+ * more. */
+static inline unsigned worker_store_timeout(const struct worker *w)
+{
+	return (unsigned)least(w->config->lease_ms / 5, 15000);
+}
+
+/* The longest time in which the store is not asked again for what it could not do for a lease. */
+static inline uint64_t worker_pause(const struct worker *w)
+{
+	return w->config->lease_ms / 8;
+}
+
+/* --- reach.c --- */
 
 /* A store call failed, or did not: the next ones wait with growing, jittered pauses, and the log
  * has one line when the store goes and one when it is back. A worker for ever does not end because
@@ -107,11 +125,7 @@ void worker_store_back(struct worker *w);
 /* May store calls be made now? Opens the store when that was not yet done. */
 bool worker_store_ready(struct worker *w);
 
-/* So long before its lease may end, a child is killed. Store calls block for less. */
-uint64_t worker_margin(const struct worker *w);
-
-/* The longest time in which the store is not asked again for what it could not do for a lease. */
-uint64_t worker_pause(const struct worker *w);
+/* --- lease.c --- */
 
 /* Is it too late to begin anything under this lease? */
 bool worker_lease_ends(const struct worker *w, const struct attempt *attempt, uint64_t now);
@@ -125,6 +139,12 @@ void worker_tend(struct worker *w);
 
 /* Renew all leases, when it is time. */
 void worker_heartbeat(struct worker *w);
+
+/* --- start.c --- */
+
+/* Start a step of an attempt, and watch its child. When that fails the attempt will be released. */
+int worker_start(
+        struct worker *w, struct attempt *attempt, enum attempt_step step, struct vega_error *err);
 
 /* --- finish.c, claim.c --- */
 

@@ -1,8 +1,8 @@
 /*
- * The workers: lib/worker's own claim.c, lease.c, finish.c and attempt.c, one step at a time. What
- * a state holds of a worker is unpacked into the real structures, the real function is called, and
- * what became of them is packed again. worker.c's loop, child.c's processes and deadline.c's timer
- * are replaced here.
+ * The workers: lib/worker's own claim.c, lease.c, reach.c, finish.c and attempt.c, one step at a
+ * time. A worker of a state is unpacked into the real structures, the real function is called, and
+ * the result is packed again. worker.c's loop, the clock of common.c, start.c, child.c's processes
+ * and deadline.c's timer are replaced here.
  */
 #include "model.h"
 
@@ -35,8 +35,7 @@ struct model_worker *worker_now_at(void)
 	return model;
 }
 
-/* --- in place of worker.c ----------------------------------------------------------------------
- */
+/* In place of common.c and start.c. */
 
 uint64_t worker_now(void)
 {
@@ -71,8 +70,7 @@ int worker_start(
 	return attempt_start(a, step, &w->command, NOW, err);
 }
 
-/* --- in place of child.c -----------------------------------------------------------------------
- */
+/* In place of child.c. */
 
 int child_start(struct child *child, const struct child_command *command,
         const char *const *options, const struct identity *identity, const char *spec,
@@ -167,8 +165,7 @@ ssize_t child_read_err(struct child *child, char *block, size_t size)
 	return child_read(&child->err, block, size);
 }
 
-/* --- in place of spool.c: the records of every walk are many, and go into a file ---------------
- */
+/* In place of spool.c: the records of every walk are many, and go into a file. */
 
 void spool_init(struct spool *spool, const char *dir, const char *id, uint64_t lease_seq)
 {
@@ -206,8 +203,7 @@ void spool_release(struct spool *spool)
 	*spool = (struct spool){.fd = -1};
 }
 
-/* --- unpacking and packing ----------------------------------------------------------------------
- */
+/* Unpacking and packing. */
 
 static void unpack_attempt(void)
 {
@@ -312,8 +308,7 @@ static void tend(void)
 	}
 }
 
-/* --- the actions --------------------------------------------------------------------------------
- */
+/* The actions. */
 
 static bool has_control(unsigned number)
 {

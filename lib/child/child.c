@@ -1,3 +1,9 @@
+/*
+ * One vega-walk process from its command line to its last words: the argv and environment that all
+ * children share, the fork and the change of user, its pipes, its end. Between fork() and execve()
+ * only calls that are safe there are made; an errno from there comes back through a pipe of its
+ * own.
+ */
 #include "child/child.h"
 
 #include <errno.h>
@@ -10,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/fd.h"
 #include "child/stream.h"
 
@@ -211,6 +218,7 @@ static char **join_arguments(const struct child_command *command, const char *co
 		memcpy(argv, command->argv.items, count * sizeof *argv);
 	}
 	for (size_t i = 0; argv && options[i]; i++) {
+		CHECK(i < CHILD_OPTIONS_MAX);
 		argv[count + i] = (char *)(uintptr_t)options[i];
 	}
 	return argv;
@@ -370,6 +378,7 @@ static void child_close(struct child *child)
 
 void child_reap(struct child *child)
 {
+	CHECK(child->pid > 0);
 	while (waitpid(child->pid, &child->status, 0) < 0 && errno == EINTR) {
 	}
 	child->pid = 0;

@@ -1,3 +1,15 @@
+/*
+ * One timer for the deadlines of all children, and the handler that kills those whose time is up.
+ *
+ * The loop sets deadlines while the handler may run between any two of its instructions, so a
+ * deadline that changes has no leader meanwhile, and the timer may be set for a time that is past:
+ *
+ *     loop:     leader = 0 ... at = new ... leader = PID ... arm: first = F ........ timer at F
+ *     SIGALRM:             (nothing to kill)                               F: kill
+ *
+ * In the first case deadline_arm(), which always follows, sees the new deadline. In the second the
+ * timer is set for F, which is past: the signal comes once more and arms for the next deadline.
+ */
 #include "child/deadline.h"
 
 #include <errno.h>
@@ -6,6 +18,8 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
+
+#include "base/check.h"
 
 #define PASSED (-1)
 
@@ -35,8 +49,7 @@ void deadline_arm(void)
 	timer_settime(timer, TIMER_ABSTIME, &when, NULL);
 }
 
-/* Only calls that are safe in a handler. When it comes while the loop arms the timer, that is then
- * armed for a time that is past, and it comes again. */
+/* Only calls that are safe in a handler. */
 static void on_time(int number)
 {
 	int saved = errno;
@@ -97,6 +110,7 @@ void deadline_close(void)
 
 bool deadline_set(unsigned index, pid_t leader, uint64_t at)
 {
+	CHECK(index < room && leader >= 0);
 	pid_t last = atomic_exchange(&deadlines[index].leader, 0);
 	atomic_store(&deadlines[index].at, at);
 	atomic_store(&deadlines[index].leader, leader);

@@ -1,3 +1,7 @@
+/*
+ * From a submitter to a system user, and becoming that user for good: the map of roles, the lookup,
+ * and the calls that change user, groups and capabilities, each of which is asked for afterwards.
+ */
 #include "child/identity.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * Writing and reading one record stream: held in memory up to SPOOL_INLINE_MAX, then a file that is
+ * locked, synced as it grows, and named only when all of it is on disk.
+ */
 #include "child/spool.h"
 
 #include <dirent.h>
@@ -10,6 +14,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/check.h"
 #include "base/fd.h"
 #include "base/killpoint.h"
 #include "base/uri.h"
@@ -149,6 +154,7 @@ static void sync_behind(struct spool *spool, uint64_t written)
 
 static int spool_write(struct spool *spool, struct vega_error *err)
 {
+	CHECK(spool->fd >= 0 && spool->held.len <= spool->size);
 	int failed = fd_write_all(spool->fd, spool->held.data, spool->held.len);
 	if (failed < 0) {
 		return vega_fail_errno(err, VEGA_FATAL, -failed,
@@ -157,6 +163,7 @@ static int spool_write(struct spool *spool, struct vega_error *err)
 	buf_clear(&spool->held);
 	KILL_POINT(spool_written);
 	sync_behind(spool, spool->size);
+	CHECK(spool->synced <= spool->size);
 	return 0;
 }
 
@@ -175,6 +182,7 @@ int spool_add(struct spool *spool, const char *bytes, size_t len, struct vega_er
 		return vega_fail_nomem(err);
 	}
 	spool->size += len;
+	CHECK(!spool->published && (spool->fd >= 0 || spool->held.len == spool->size));
 	if (spool->fd < 0 && spool->size > SPOOL_INLINE_MAX) {
 		int code = spool_create(spool, err);
 		if (code < 0) {
@@ -206,6 +214,7 @@ static int spool_publish(struct spool *spool, struct vega_error *err)
 		code = vega_fail_nomem(err);
 		goto out;
 	}
+	CHECK(lseek(spool->fd, 0, SEEK_CUR) == (off_t)spool->size);
 	int failed = fsync(spool->fd) != 0 ? errno : 0;
 	KILL_POINT(spool_synced);
 	if (!failed && rename(part.data, whole.data) != 0) {
@@ -260,6 +269,7 @@ int spool_finish(struct spool *spool, struct vega_error *err)
 		return vega_fail_nomem(err);
 	}
 	if (spool->fd < 0) {
+		CHECK(spool->size <= SPOOL_INLINE_MAX);
 		return buf_cstr(&spool->held) ? 0 : vega_fail_nomem(err);
 	}
 	int code = spool_publish(spool, err);

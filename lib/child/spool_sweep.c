@@ -1,3 +1,7 @@
+/*
+ * The files of a spool directory from outside: finding those that no process holds, and removing
+ * one by the URI that a job's row has of it.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,7 @@
+/*
+ * Taking a child's output apart into lines, and each line to its place: progress, summary, or
+ * record. A child is not trusted: whatever breaks the protocol breaks this stream and nothing else.
+ */
 #include "child/stream.h"
 
 #include <cjson/cJSON.h>

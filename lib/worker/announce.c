@@ -1,3 +1,7 @@
+/*
+ * The worker's row among the workers of the store: written when it is due, removed at the end.
+ * Nothing depends on it, so a refusal is reported once and forgotten.
+ */
 #include "worker/worker_internal.h"
 
 #include <unistd.h>

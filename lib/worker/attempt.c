@@ -1,3 +1,7 @@
+/*
+ * An attempt's state: which step runs, why it was ended, and the verdict that its child's end leads
+ * to. It starts children and reads them, and never calls the store.
+ */
 #include "worker/attempt.h"
 
 #include <signal.h>
@@ -7,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
+#include "base/check.h"
 #include "base/killpoint.h"
 #include "spec/spec.h"
 
@@ -25,6 +30,7 @@ static bool writes_files(const char *json)
 void attempt_begin(struct attempt *attempt, struct job *job, const char *spool_dir, uint64_t now,
         uint64_t lease_end)
 {
+	CHECK(attempt->phase == ATTEMPT_FREE);
 	*attempt = (struct attempt){.phase = ATTEMPT_OVER,
 	        .step = job->committed_seq ? STEP_PUBLISH : STEP_WALK,
 	        .staged = job->committed_seq || writes_files(job->spec),
@@ -54,6 +60,7 @@ bool attempt_to_commit(const struct attempt *attempt)
 
 void attempt_committed(struct attempt *attempt)
 {
+	CHECK(attempt->phase == ATTEMPT_OVER && attempt_to_commit(attempt));
 	attempt->commit = COMMIT_DONE;
 	attempt->job.committed_seq = attempt->lease.lease_seq;
 }
@@ -131,6 +138,7 @@ static void keep(struct attempt *attempt)
 {
 	struct vega_error err;
 	struct spool *spool = &attempt->spool;
+	CHECK(attempt->step == STEP_WALK && attempt->commit == COMMIT_NONE);
 	if (spool_finish(spool, &err) < 0) {
 		verdict(attempt, STORE_RETRY, clean_text(err.text));
 		return;
@@ -279,6 +287,8 @@ int attempt_start(struct attempt *attempt, enum attempt_step step,
 {
 	struct step_options options;
 	uint64_t timeout = step == STEP_WALK ? attempt->job.limits.timeout_ms : 0;
+	CHECK(attempt->phase == ATTEMPT_OVER && attempt->child.pid == 0);
+	CHECK(step != STEP_PUBLISH || attempt->commit == COMMIT_DONE);
 	choose_options(&options, attempt, step);
 	child_release(&attempt->child);
 	attempt->step = step;

@@ -1,7 +1,11 @@
+/*
+ * Claiming jobs, and planning when to ask again: after what was found, refused, or due only later.
+ */
 #include "worker/worker_internal.h"
 
 #include <string.h>
 
+#include "base/check.h"
 #include "base/killpoint.h"
 
 #define BACKOFF_FIRST_MS 250
@@ -14,6 +18,7 @@
 static void start(struct worker *w, struct job *job, uint64_t lease_end)
 {
 	unsigned i = 0;
+	CHECK(w->running < w->config->jobs);
 	while (w->attempts[i].phase != ATTEMPT_FREE) {
 		i++;
 	}
@@ -135,6 +140,7 @@ struct store_claim worker_wanted(const struct worker *w, unsigned room)
 
 void worker_take(struct worker *w, unsigned count, unsigned room, uint64_t sent)
 {
+	CHECK(count <= room);
 	w->claim_answered = true;
 	w->claim_sent = sent;
 	if (!w->running) {

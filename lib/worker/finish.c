@@ -1,9 +1,16 @@
+/*
+ * The way of an attempt out of the worker: commit, publish, store the result (many in one call,
+ * with a claim for the places that become free), remove the stage. Each call may be refused, go
+ * unanswered, or meet a lease that was taken over; the attempt says what may be thrown away in each
+ * case.
+ */
 #include "worker/worker_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
+#include "base/check.h"
 #include "base/killpoint.h"
 
 #define BATCH_BYTES ((size_t)16 * 1024 * 1024) /* of results in one call, and one more result */
@@ -19,6 +26,7 @@ static void drop(struct worker *w, struct attempt *attempt)
 		worker_report(
 		        w, TROUBLE, "%s: its stage is left behind: %s", attempt->job.id, err.text);
 	}
+	CHECK(attempt->phase == ATTEMPT_OVER && w->running > 0);
 	KILL_POINT(forget);
 	attempt_clear(attempt);
 	w->running--;
@@ -229,6 +237,7 @@ static unsigned finish(struct worker *w, size_t count, unsigned most, bool *clai
 	const struct store_claim wanted = worker_wanted(w, room);
 	uint64_t sent = worker_now();
 	for (size_t i = 0; i < count; i++) {
+		CHECK(attempt_holds_lease(w->over[i]) && !attempt_to_commit(w->over[i]));
 		w->endings[i] = (struct store_ending){
 		        .lease = &w->over[i]->lease, .result = &w->over[i]->result};
 	}

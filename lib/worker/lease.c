@@ -1,3 +1,42 @@
+/*
+ * Leases: renewing them, and the clock rule: no child works on after its lease has ended.
+ *
+ * A lease of L ms ends, for this worker, L after the last good claim or heartbeat was *sent*. The
+ * store counts from when it carried that out, which is later, so it never gives a job to another
+ * worker before `lease_end` here (clocks are taken to run at one rate). Then:
+ *
+ *     sent     + L/4      + L/2            lease_end - L/4     - L/20  - L/40   lease_end
+ *       |---------|---------|----------------------|--------------|-------|---------|
+ *       beat      beat      beat                   A              B       C
+ *
+ *     A  worker_tend() kills the child (the margin). It runs before every call that may block.
+ *     B  a call begun just before A has returned: no store call takes longer than L/5.
+ *     C  halfway from B to the end, SIGALRM kills the child although the loop still waits
+ *        (child/deadline.c): for a name that is being resolved, a file system that hangs.
+ *
+ * So the loop keeps the rule while it runs, the signal while the loop is blocked, and the kernel
+ * when the worker is dead (PR_SET_PDEATHSIG). Nobody keeps it while the worker itself is stopped:
+ * then the fence (lease_seq in every write) sees that nothing of it counts, and SIGALRM, pending,
+ * kills the child before the worker's next step. A child that ends here is one of three cases:
+ *
+ *   A heartbeat is late, but answered. The store renewed the lease if nobody had claimed the job.
+ *       loop:    tend (not yet A) -- heartbeat ............... answered; lease_end = sent + L
+ *       SIGALRM:                              C: kill
+ *   The lease is ours and the child is dead by our hand: deadline_set() says so, and the attempt is
+ *   released, which costs the job nothing. (After an answer `lost`, it is lost as below.)
+ *
+ *   The store refuses, or is unreachable. Refused with progress, the call is repeated without, for
+ *   one odd record must not cost every job its lease; with worker_tend() in between.
+ *       loop:    heartbeat -- refused -- tend -- heartbeat -- refused ... (pauses below L/8) ... A
+ *   At A the child is killed and the attempt is lost: nothing of it is stored.
+ *
+ *   SIGALRM comes while the loop waits in epoll_wait() or in the store's wait(). The timer of the
+ *   loop was set for A, so this is a loop that could not run: a stopped or starved process.
+ *       loop:    epoll_wait ........................... EINTR -- tend: past A, so lost
+ *       SIGALRM:                              C: kill
+ *   worker_tend() looks at the lease before it looks at the deadline, so `lost` wins over released.
+ */
+#include "base/check.h"
 #include "base/killpoint.h"
 #include "worker/worker_internal.h"
 
@@ -11,6 +50,7 @@ static bool set_deadline(const struct worker *w, unsigned index)
 {
 	const struct attempt *attempt = &w->attempts[index];
 	bool held = attempt->phase == ATTEMPT_RUNNING && attempt_holds_lease(attempt);
+	CHECK(worker_store_timeout(w) < worker_margin(w));
 	return deadline_set(index, held ? attempt->child.pid : 0,
 	        attempt->lease_end - (worker_margin(w) - worker_store_timeout(w)) / 2);
 }
@@ -56,6 +96,7 @@ static void lease_answered(struct worker *w, struct attempt *attempt,
 	if (lease->kept) {
 		return;
 	}
+	CHECK(sent + w->config->lease_ms >= attempt->lease_end);
 	attempt->lease_end = sent + w->config->lease_ms;
 	if (lease->progress) {
 		attempt->stream.progress_is_new = false;
@@ -72,6 +113,7 @@ static size_t gather_leases(struct worker *w, bool with_progress)
 	for (unsigned i = 0; i < w->config->jobs; i++) {
 		const struct attempt *attempt = &w->attempts[i];
 		if (attempt_holds_lease(attempt)) {
+			CHECK(attempt->lease.lease_seq == attempt->job.lease_seq);
 			w->leases[count] = attempt->lease;
 			w->leases[count++].progress =
 			        with_progress && attempt->stream.progress_is_new
@@ -132,5 +174,6 @@ void worker_heartbeat(struct worker *w)
 			lease_answered(w, &w->attempts[i], answer++, sent, now);
 		}
 	}
+	CHECK(answer == w->leases + count);
 	worker_tend(w); /* by the new ends */
 }

@@ -1,3 +1,6 @@
+/*
+ * Messages to a service manager: signs of life, readiness, and a line of status when it changed.
+ */
 #include "worker/worker_internal.h"
 
 #include <stdio.h>

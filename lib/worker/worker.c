@@ -1,3 +1,8 @@
+/*
+ * The worker's loop and its life. The loop does what is due in a fixed order, the urgent first,
+ * then sleeps until the next time that something is due, a child writes or ends, a signal comes, or
+ * the store has news.
+ */
 #include "worker/worker_internal.h"
 
 #include <errno.h>
@@ -8,6 +13,8 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+
+#include "base/check.h"
 
 #define BLOCK_SIZE ((size_t)256 * 1024)
 #define EVENTS 64
@@ -144,9 +151,19 @@ static void pause_until(struct worker *w, uint64_t at)
 	}
 }
 
+static void check_running(const struct worker *w)
+{
+	unsigned used = 0;
+	for (unsigned i = 0; i < w->config->jobs; i++) {
+		used += w->attempts[i].phase != ATTEMPT_FREE;
+	}
+	CHECK(used == w->running);
+}
+
 static void run(struct worker *w)
 {
 	for (;;) {
+		check_running(w);
 		worker_tend(w);
 		worker_heartbeat(w);
 		worker_finish(w);

@@ -71,7 +71,7 @@ enum { EVENT_SIGNAL, EVENT_TIMER, EVENT_OUT, EVENT_ERR, EVENT_KINDS };
 int worker_run_on(const struct worker_config *config, worker_opener *open,
         struct worker_counts *counts, int *signal_seen, struct vega_error *err);
 
-/* --- common.c --- */
+/* common.c */
 
 uint64_t worker_now(void);
 uint64_t worker_random(uint64_t limit); /* less than limit, which may be 0 */
@@ -92,7 +92,7 @@ bool worker_stopping(const struct worker *w);
 void worker_give_up(struct worker *w, const struct vega_error *err);
 bool worker_watch(struct worker *w, int fd, unsigned index, unsigned kind);
 
-/* --- the times of a lease --- */
+/* the times of a lease */
 
 /* So long before its lease may end, a child is killed. Store calls block for less. */
 static inline uint64_t worker_margin(const struct worker *w)
@@ -113,7 +113,7 @@ static inline uint64_t worker_pause(const struct worker *w)
 	return w->config->lease_ms / 8;
 }
 
-/* --- reach.c --- */
+/* reach.c */
 
 /* A store call failed, or did not: the next ones wait with growing, jittered pauses, and the log
  * has one line when the store goes and one when it is back. A worker for ever does not end because
@@ -125,7 +125,7 @@ void worker_store_back(struct worker *w);
 /* May store calls be made now? Opens the store when that was not yet done. */
 bool worker_store_ready(struct worker *w);
 
-/* --- lease.c --- */
+/* lease.c */
 
 /* Is it too late to begin anything under this lease? */
 bool worker_lease_ends(const struct worker *w, const struct attempt *attempt, uint64_t now);
@@ -140,13 +140,13 @@ void worker_tend(struct worker *w);
 /* Renew all leases, when it is time. */
 void worker_heartbeat(struct worker *w);
 
-/* --- start.c --- */
+/* start.c */
 
 /* Start a step of an attempt, and watch its child. When that fails the attempt will be released. */
 int worker_start(
         struct worker *w, struct attempt *attempt, enum attempt_step step, struct vega_error *err);
 
-/* --- finish.c, claim.c --- */
+/* finish.c, claim.c */
 
 /* Store the results of the attempts that are OVER, or drop them; with that, claim jobs that take
  * their places. */
@@ -160,14 +160,14 @@ void worker_claim(struct worker *w);
 struct store_claim worker_wanted(const struct worker *w, unsigned room);
 void worker_take(struct worker *w, unsigned count, unsigned room, uint64_t sent);
 
-/* --- announce.c --- */
+/* announce.c */
 
 /* Tell the store of this worker, when it is time: see struct store_worker. One that soon has
  * nothing left to do is not worth the write. */
 void worker_announce(struct worker *w);
 void worker_leave(struct worker *w);
 
-/* --- service.c --- */
+/* service.c */
 
 /* For a service manager: that this process is not stuck (worker_tend() does that), and, when it has
  * changed, what it does; ready once the store has answered a claim. */

@@ -7,7 +7,10 @@
  * statx loops. A handle is a small non-negative int that names an open directory or file of its
  * tree (for local: a descriptor); negative results are -errno. Every slot may be called by any
  * thread at once, on the same handle too, except that list() on one directory is serial. No slot
- * follows a symbolic link unless it says so.
+ * follows a symbolic link unless it says so. Slots that may be NULL say so.
+ *
+ * A thing that a tree cannot know is absent, never zero: each file_meta that a slot fills has in
+ * `have` the fields that it holds, META_ALL or fewer, and the others are unset.
  */
 #ifndef VEGA_FS_BACKEND_H
 #define VEGA_FS_BACKEND_H
@@ -25,8 +28,9 @@
 #include "record/meta.h"
 
 struct fs_entry {
-	const char *name; /* NUL-terminated; in the cursor's buffer */
-	uint64_t ino;     /* as the listing said (a mount point's is the covered one) */
+	const char
+	        *name; /* NUL-terminated; of one component; the tree's, or in the cursor's buffer */
+	uint64_t ino;  /* as the listing said (a mount point's is the covered one); 0: unknown */
 	uint16_t name_len;
 	uint8_t type;  /* enum file_type; FILE_UNKNOWN until stat() where the listing is silent */
 	uint8_t flags; /* the walker's; 0 from list() */
@@ -37,32 +41,35 @@ struct fs_entry {
 
 #define FS_BATCH 256
 
-/* One listing step. The names live until the next list() on the same cursor. */
+/*
+ * One listing step. The names live until the next list() on the same cursor: in its buffer, or,
+ * when a page of the tree's does not fit there, in memory of the tree's that it finds again by the
+ * directory's handle and frees with it.
+ */
 struct fs_batch {
 	unsigned count;
 	bool end; /* nothing follows */
 	struct fs_entry entry[FS_BATCH];
-	struct file_meta meta[FS_BATCH]; /* meta[i] belongs to entry[i]; valid fields in `have` */
+	struct file_meta meta[FS_BATCH]; /* meta[i] belongs to entry[i]; `have` is always set */
 };
 
-/* A thread's reading position; `buffer` is reused from directory to directory. */
+/* A thread's reading position; `buffer` is reused from directory to directory. Entries are left of
+ * the last read while at < filled. */
 #define FS_CURSOR_BUFFER ((size_t)64 << 10)
 struct fs_cursor {
 	char *buffer; /* FS_CURSOR_BUFFER bytes, 16-aligned, the caller's */
 	size_t at, filled;
 };
 
-enum fs_caps {
-	FS_HAS_TYPES = 1,   /* listings carry types */
-	FS_RANDOM_READ = 2, /* read() at any offset is cheap */
-	FS_ORDERED = 4,     /* listings are in bytewise order */
-};
-
 struct backend;
 
 struct fs_tree {
 	const struct backend *backend;
-	unsigned caps; /* enum fs_caps */
+
+	/* The meta_fields that it can tell: stat() is not asked for others. Where META_IDENTITY is
+	 * not among them, all is one file system, and a handle that was closed is opened again
+	 * without a look at what it was. */
+	unsigned fields;
 };
 
 struct backend {
@@ -96,32 +103,47 @@ struct backend {
 	 * Open a root. A symbolic link that is itself the root is followed (as du -D and find -H
 	 * do). `allowed` (may be NULL) lists directories, resolved: unless the root is one of them
 	 * or beneath one, -EPERM; decided on what was really opened, with no window in which a
-	 * rename could lead elsewhere. Fills *meta (META_ALL). A directory: returns its handle and
-	 * stores NULL in *name. Anything else (a link that leads nowhere too): returns the handle
-	 * of its directory, and *name is its name in there, for the caller to free.
+	 * rename could lead elsewhere. Fills *meta, with the type in its mode whatever `have` says.
+	 * A directory: returns its handle and stores NULL in *name. Anything else (a link that
+	 * leads nowhere too): returns the handle of its directory, and *name is its name in there,
+	 * for the caller to free.
 	 */
 	int (*open_root)(struct fs_tree *tree, const char *path, const struct strlist *allowed,
 	        struct file_meta *meta, char **name);
 
-	/* Open a directory below parent for listing. META_ALL of it in *meta when that is not
-	 * NULL. */
+	/* Open a directory for listing, from its beginning: `name` in `parent`, or "." for parent
+	 * itself. Fills *meta when that is not NULL. */
 	int (*open_dir)(struct fs_tree *tree, int parent, const char *name, struct file_meta *meta);
 
 	/*
-	 * Fill the batch with the next entries, without "." and "..", names only (type and ino
-	 * where known). Never mixes two reads: when the cursor has entries left they come first. 0,
-	 * or -errno (what was listed before it stays valid).
+	 * Open the directory that holds `dir`, wherever that is by now. Fills *meta when that is
+	 * not NULL. The slot is NULL where nothing leads upwards: what was closed is then opened
+	 * again from above alone.
+	 */
+	int (*open_parent)(struct fs_tree *tree, int dir, struct file_meta *meta);
+
+	/*
+	 * Fill the batch with the next entries, without "." and "..": names, type and ino where
+	 * known, and in meta whatever the listing says. Never mixes two reads: when the cursor has
+	 * entries left they come first. 0, or -errno (what was listed before it stays valid).
 	 */
 	int (*list)(
 	        struct fs_tree *tree, int dir, struct fs_cursor *cursor, struct fs_batch *batch);
 
-	/* Fill meta for entries [from, to), the fields in `want`, and the type; failures go to
-	 * entry.error. */
+	/*
+	 * Of the entries [from, to) but those with FS_SKIP_STAT: fill what `want` says (fields of
+	 * tree->fields alone) and meta.have lacks, and the type. What cannot be known of one stays
+	 * absent. Failures go to entry.error, which is 0 otherwise.
+	 */
 	void (*stat)(struct fs_tree *tree, int dir, struct fs_entry *entry, struct file_meta *meta,
 	        unsigned from, unsigned to, unsigned want);
 
-	/* Open a regular file for reading; META_ALL of what was really opened. -EINVAL when it is
-	 * no regular file. Never blocks on a FIFO. */
+	/*
+	 * Open a regular file for reading; *meta is of what was really opened. `name` is that of an
+	 * entry of dir, or "NAME/FILE" for one in a directory in dir (NAME may be ".", too), of
+	 * which then nothing needs to have been opened. -EINVAL when it is no regular file. Never
+	 * blocks on a FIFO.
+	 */
 	int (*open_file)(struct fs_tree *tree, int dir, const char *name, struct file_meta *meta);
 
 	/* Bytes read (0 at the end), or -errno. */
@@ -137,7 +159,7 @@ struct backend {
 	 */
 	int (*identity)(struct fs_tree *tree, int dir, uint64_t id[2]);
 
-	/* META_ALL of an open file or directory, now. */
+	/* Of an open file or directory, now. */
 	int (*stat_handle)(struct fs_tree *tree, int handle, struct file_meta *meta);
 
 	void (*close)(struct fs_tree *tree, int handle);

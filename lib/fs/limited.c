@@ -119,6 +119,15 @@ static int limited_open_dir(
 	return behind->backend->open_dir(behind, parent, name, meta);
 }
 
+static int limited_open_parent(struct fs_tree *tree, int dir, struct file_meta *meta)
+{
+	if (!limited(tree)->behind->backend->open_parent) {
+		return -ENOTSUP;
+	}
+	struct fs_tree *behind = wait_for(tree, meta ? 2 : 1);
+	return behind->backend->open_parent(behind, dir, meta);
+}
+
 /* What is left of the last read costs nothing. */
 static int limited_list(
         struct fs_tree *tree, int dir, struct fs_cursor *cursor, struct fs_batch *batch)
@@ -181,6 +190,7 @@ static const struct backend fs_limited = {
         .expect = limited_expect,
         .open_root = limited_open_root,
         .open_dir = limited_open_dir,
+        .open_parent = limited_open_parent,
         .list = limited_list,
         .stat = limited_stat,
         .open_file = limited_open_file,
@@ -196,7 +206,7 @@ struct fs_tree *fs_limited_new(struct fs_tree *behind, struct fs_ceiling *ceilin
 	if (!front) {
 		return NULL;
 	}
-	*front = (struct limited){.tree = {.backend = &fs_limited, .caps = behind->caps},
+	*front = (struct limited){.tree = {.backend = &fs_limited, .fields = behind->fields},
 	        .behind = behind,
 	        .ceiling = ceiling};
 	return &front->tree;

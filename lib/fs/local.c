@@ -178,6 +178,11 @@ static int local_open_dir(
 	return fd;
 }
 
+static int local_open_parent(struct fs_tree *tree, int dir, struct file_meta *meta)
+{
+	return local_open_dir(tree, dir, "..", meta);
+}
+
 static inline bool dot_or_dot_dot(const char *name)
 {
 	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
@@ -206,6 +211,7 @@ static int local_list(
 		if (dot_or_dot_dot(d->d_name)) {
 			continue;
 		}
+		batch->meta[count].have = 0;
 		struct fs_entry *entry = &batch->entry[count++];
 		entry->name = d->d_name;
 		entry->name_len = (uint16_t)strlen(d->d_name);
@@ -369,7 +375,7 @@ static uint64_t local_expect(struct fs_tree *tree, const char *root, bool one_fi
 	return medium_inodes(root, one_file_system);
 }
 
-struct fs_tree fs_local_tree = {.backend = &fs_local, .caps = FS_HAS_TYPES | FS_RANDOM_READ};
+struct fs_tree fs_local_tree = {.backend = &fs_local, .fields = META_ALL};
 
 const struct backend fs_local = {
         .scheme = "file",
@@ -380,6 +386,7 @@ const struct backend fs_local = {
         .expect = local_expect,
         .open_root = local_open_root,
         .open_dir = local_open_dir,
+        .open_parent = local_open_parent,
         .list = local_list,
         .stat = local_stat,
         .open_file = local_open_file,

@@ -78,6 +78,19 @@ static void close_handle(struct walk_thread *t, struct walk_dir *dir, int handle
 	count_handles(t, -1);
 }
 
+void dir_identify(struct walk_dir *dir, const struct file_meta *meta)
+{
+	bool known = meta->have & META_IDENTITY;
+	dir->dev = known ? meta->dev : 0;
+	dir->ino = known ? meta->ino : 0;
+}
+
+/* Is what was opened what the directory was, as far as that can be known? */
+static bool is_still(const struct walk_dir *dir, const struct file_meta *meta)
+{
+	return !dir->ino || (meta->ino == dir->ino && meta->dev == dir->dev);
+}
+
 void dir_set_handle(struct walk_thread *t, struct walk_dir *dir, int handle)
 {
 	atomic_fetch_add(&dir->handle, (uint64_t)(uint32_t)handle + 1);
@@ -136,8 +149,7 @@ static bool evict(struct walk_thread *t, struct walk_dir *dir)
 	int handle = word_handle(word);
 	struct file_meta meta;
 	if (handle >= 0 && dir->tree->backend->stat_handle(dir->tree, handle, &meta) == 0) {
-		dir->dev = meta.dev;
-		dir->ino = meta.ino;
+		dir_identify(dir, &meta);
 		uint64_t alone = PIN | (uint32_t)word;
 		evicted = atomic_compare_exchange_strong(&dir->handle, &alone, 0);
 	}
@@ -221,7 +233,7 @@ static int step_down(struct walk_thread *t, struct walk_dir *dir, int above)
 		}
 		handle = dir->tree->backend->open_dir(dir->tree, above, walk_dir_name(dir), &meta);
 	}
-	if (handle >= 0 && dir->ino && (meta.ino != dir->ino || meta.dev != dir->dev)) {
+	if (handle >= 0 && !is_still(dir, &meta)) {
 		dir->tree->backend->close(dir->tree, handle);
 		return -ESTALE;
 	}
@@ -285,14 +297,16 @@ static int reopen_from_above(struct walk_thread *t, struct walk_dir *dir)
 }
 
 /*
- * Open dir again, going up by ".." from the directory that this thread listed last. Depth first,
+ * Open dir again, going up from the directory that this thread listed last. Depth first,
  * that is a few steps, however deep the tree. What is found is compared with what dir was. Best
  * effort.
  */
 static bool reopen_from_below(struct walk_thread *t, struct walk_dir *dir)
 {
 	struct walk_dir *below = t->anchor;
-	if (!below || !dir->ino || below->depth <= dir->depth || below->depth - dir->depth > 256) {
+	struct fs_tree *tree = dir->tree;
+	if (!tree->backend->open_parent || !below || !dir->ino || below->depth <= dir->depth ||
+	        below->depth - dir->depth > 256) {
 		return false;
 	}
 	while (below->depth > dir->depth) {
@@ -305,18 +319,17 @@ static bool reopen_from_below(struct walk_thread *t, struct walk_dir *dir)
 	uint32_t steps = t->anchor->depth - dir->depth;
 	int from = word_handle(atomic_load(&t->anchor->handle)), handle = from;
 	for (uint32_t i = 0; i < steps && handle >= 0; i++) {
-		int up = dir->tree->backend->open_dir(
-		        dir->tree, handle, "..", i + 1 == steps ? &meta : NULL);
+		int up = tree->backend->open_parent(tree, handle, i + 1 == steps ? &meta : NULL);
 		if (handle != from) {
-			dir->tree->backend->close(dir->tree, handle);
+			tree->backend->close(tree, handle);
 		}
 		handle = up;
 	}
 	if (handle < 0) {
 		return false;
 	}
-	if (meta.ino != dir->ino || meta.dev != dir->dev || !install(t, dir, handle)) {
-		dir->tree->backend->close(dir->tree, handle);
+	if (!is_still(dir, &meta) || !install(t, dir, handle)) {
+		tree->backend->close(tree, handle);
 		return false;
 	}
 	return true;
@@ -369,8 +382,7 @@ int dir_open(struct walk_thread *t, struct walk_dir *dir)
 		return handle;
 	}
 	if (same_only) {
-		dir->dev = meta.dev;
-		dir->ino = meta.ino;
+		dir_identify(dir, &meta);
 		if (dir->dev != parent->dev) {
 			dir->tree->backend->close(dir->tree, handle);
 			return -EXDEV;

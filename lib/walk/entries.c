@@ -73,16 +73,19 @@ static uint8_t judge(
 	return matched ? ENTRY_MATCHED : 0;
 }
 
-/* Before stat: who is out, who may be in, and who needs to be stat'ed. Returns whether anyone does.
+/*
+ * Before stat: which entries are out, which may be in, and which need to be stat'ed, because the
+ * listing left open what can be known and is wanted. Returns whether any does.
  */
 static bool preselect(struct walk_thread *t, struct walk_dir *dir, int handle,
-        struct fs_entry *entry, unsigned count)
+        struct fs_entry *entry, const struct file_meta *meta, unsigned count, unsigned want)
 {
+	const bool filters = t->walk->filters;
 	bool any = false;
 	for (unsigned i = 0; i < count; i++) {
 		struct fs_entry *e = &entry[i];
-		e->flags = t->walk->filters ? judge(t, dir, handle, e) : ENTRY_MATCHED;
-		bool stat = (e->flags & ENTRY_MATCHED) && t->walk->want;
+		e->flags = filters ? judge(t, dir, handle, e) : ENTRY_MATCHED;
+		bool stat = want && (e->flags & ENTRY_MATCHED) && (want & ~meta[i].have);
 		if (e->type == FILE_UNKNOWN && !(e->flags & ENTRY_DROPPED)) {
 			e->flags |= ENTRY_UNTYPED;
 			stat = true;
@@ -197,8 +200,9 @@ static void process_slice(struct walk_thread *t, struct walk_dir *dir, int handl
 {
 	struct walk *walk = t->walk;
 	size_t children = 0;
-	if (preselect(t, dir, handle, entry, count)) {
-		dir->tree->backend->stat(dir->tree, handle, entry, meta, 0, count, walk->want);
+	unsigned want = walk->want & dir->tree->fields;
+	if (preselect(t, dir, handle, entry, meta, count, want)) {
+		dir->tree->backend->stat(dir->tree, handle, entry, meta, 0, count, want);
 	}
 	t->entry.thread = t;
 	t->entry.dir = dir;
@@ -235,7 +239,7 @@ void walk_process(struct walk_thread *t, struct walk_dir *dir, int handle, struc
 		bool hungry = atomic_load_explicit(&walk->idle, memory_order_relaxed) > 0;
 		if (hungry && (slow ? rest > 1 : walk->want && rest >= 2 * SLICE)) {
 			unsigned give = rest / 2;
-			if (queue_chunk(t, dir, entry + count - give, give)) {
+			if (queue_chunk(t, dir, entry + count - give, meta + count - give, give)) {
 				count -= give;
 				rest -= give;
 				queue_wake(walk);

@@ -68,7 +68,7 @@ static void parcel_out(struct walk_thread *t, struct walk_dir *dir, int handle)
 	for (unsigned at = 0; at < batch->count; at += SLOW_CHUNK) {
 		unsigned rest = batch->count - at;
 		unsigned count = rest < SLOW_CHUNK ? rest : SLOW_CHUNK;
-		if (!queue_chunk(t, dir, batch->entry + at, count)) {
+		if (!queue_chunk(t, dir, batch->entry + at, batch->meta + at, count)) {
 			walk_process(t, dir, handle, batch->entry + at, batch->meta + at, count);
 		}
 	}
@@ -86,7 +86,7 @@ static bool run_ahead(struct walk_thread *t, struct walk_dir *dir)
 	const struct fs_batch *batch = t->listing.batch;
 	if (!walk->want || walk->serial || walk_thread_count(walk) == 1 ||
 	        batch->count < AHEAD_ENTRIES || deque_len(&t->deque) >= AHEAD ||
-	        !queue_chunk(t, dir, batch->entry, batch->count)) {
+	        !queue_chunk(t, dir, batch->entry, batch->meta, batch->count)) {
 		return false;
 	}
 	queue_wake(walk);
@@ -237,8 +237,9 @@ void item_run_root(struct walk_thread *t, size_t index)
 	atomic_fetch_add(&dir->needed, 1); /* a root's handle stays open until the last drop */
 	dir_set_handle(t, dir, handle);
 	dir->is_file_root = name != NULL;
-	dir->dev = name ? 0 : meta.dev;
-	dir->ino = name ? 0 : meta.ino;
+	if (!name) {
+		dir_identify(dir, &meta);
+	}
 	t->entry = (struct walk_entry){
 	        .thread = t,
 	        .dir = dir,
@@ -249,7 +250,7 @@ void item_run_root(struct walk_thread *t, size_t index)
 	        .is_root = true,
 	        .type = file_type_of_mode(meta.mode),
 	        .meta = &meta,
-	        .ino = meta.ino,
+	        .ino = meta.have & META_IDENTITY ? meta.ino : 0,
 	};
 	size_t len;
 	const char *base = base_name(path, &len);

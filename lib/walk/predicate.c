@@ -350,10 +350,21 @@ static bool match_perm(const struct predicates *p, uint32_t mode)
 	}
 }
 
+/* The fields that decide about an entry of that type. A directory is empty by its listing. */
+static unsigned deciding(const struct predicates *p, enum file_type type)
+{
+	const struct spec *spec = p->spec;
+	bool listed = type == FILE_DIRECTORY && !spec->min_size.set && !spec->max_size.set;
+	return p->want & ~(listed ? (unsigned)META_SIZE : 0);
+}
+
 bool predicates_match_meta(
         const struct predicates *p, const struct file_meta *meta, enum file_type type)
 {
 	const struct spec *spec = p->spec;
+	if (deciding(p, type) & ~meta->have) {
+		return false;
+	}
 	if (spec->min_size.set && meta->size < spec->min_size.value) {
 		return false;
 	}

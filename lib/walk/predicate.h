@@ -35,7 +35,8 @@ bool predicates_match_name(
 bool predicates_match_path(const struct predicates *p, struct predicate_scratch *scratch,
         const char *path, size_t len);
 
-/* By metadata. --empty is judged here for files only. */
+/* By metadata. A predicate on what is not known of the entry does not hold. --empty is judged here
+ * for files only. */
 bool predicates_match_meta(
         const struct predicates *p, const struct file_meta *meta, enum file_type type);
 

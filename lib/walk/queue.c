@@ -69,34 +69,39 @@ void queue_children(struct walk_thread *t, size_t count)
 	queue_offer(t);
 }
 
-static struct chunk *chunk_new(
-        struct walk_dir *dir, const struct fs_entry *entry, unsigned count, bool with_meta)
+static struct chunk *chunk_new(struct walk_dir *dir, const struct fs_entry *entry,
+        const struct file_meta *meta, unsigned count)
 {
 	size_t names = 0;
 	for (unsigned i = 0; i < count; i++) {
 		names += entry[i].name_len + 1u;
 	}
-	struct chunk *chunk = malloc(sizeof *chunk + count * sizeof *entry +
-	                             (with_meta ? count * sizeof(struct file_meta) : 0) + names);
+	struct chunk *chunk =
+	        malloc(sizeof *chunk + count * sizeof *entry + count * sizeof *meta + names);
 	if (!chunk) {
 		return NULL;
 	}
 	chunk->dir = dir;
 	chunk->count = count;
 	chunk->meta = (struct file_meta *)(chunk->entry + count);
-	char *at = (char *)(chunk->meta + (with_meta ? count : 0));
+	char *at = (char *)(chunk->meta + count);
 	for (unsigned i = 0; i < count; i++) {
 		chunk->entry[i] = entry[i];
 		chunk->entry[i].name = memcpy(at, entry[i].name, entry[i].name_len + 1u);
 		at += entry[i].name_len + 1u;
+		if (meta[i].have) {
+			chunk->meta[i] = meta[i];
+		} else {
+			chunk->meta[i].have = 0;
+		}
 	}
 	return chunk;
 }
 
-bool queue_chunk(
-        struct walk_thread *t, struct walk_dir *dir, const struct fs_entry *entry, unsigned count)
+bool queue_chunk(struct walk_thread *t, struct walk_dir *dir, const struct fs_entry *entry,
+        const struct file_meta *meta, unsigned count)
 {
-	struct chunk *chunk = chunk_new(dir, entry, count, true);
+	struct chunk *chunk = chunk_new(dir, entry, meta, count);
 	if (!chunk) {
 		return false;
 	}

@@ -46,6 +46,12 @@ static int open_resolved(struct fs_tree *tree, const char *path, struct file_met
 	return handle;
 }
 
+/* Where devices are not known, there is one. */
+static uint64_t device_of(const struct file_meta *meta)
+{
+	return meta->have & META_IDENTITY ? meta->dev : 0;
+}
+
 /* Would the walk of another root, `prefix` bytes of whose path lead here, show what is at `path`,
  * and enter it? Both are resolved. */
 static bool shows(const struct walk *walk, struct fs_tree *tree, const char *path, size_t prefix,
@@ -62,7 +68,7 @@ static bool shows(const struct walk *walk, struct fs_tree *tree, const char *pat
 	if (handle < 0) {
 		return shown && !is_dir;
 	}
-	shown = shown && !(spec->one_file_system && meta.dev != dev) &&
+	shown = shown && !(spec->one_file_system && device_of(&meta) != dev) &&
 	        !(spec->exclude_caches && walk_tagged_cache(tree, handle, "."));
 	tree->backend->close(tree, handle);
 	return shown;
@@ -89,7 +95,7 @@ static bool covers(
 	for (char *end = path ? path + prefix : NULL; covered && (end = strchr(end, '/'));
 	        *end++ = '/') {
 		*end = '\0';
-		covered = shows(walk, tree, path, prefix, meta.dev);
+		covered = shows(walk, tree, path, prefix, device_of(&meta));
 	}
 	if (handle >= 0) {
 		tree->backend->close(tree, handle);

@@ -71,7 +71,7 @@ struct walk_entry {
 	uint32_t depth;
 	bool is_root;
 	enum file_type type;
-	const struct file_meta *meta; /* at least the fields wanted */
+	const struct file_meta *meta; /* the fields wanted, but those that the tree cannot know */
 	uint64_t ino;                 /* from the listing, even when nothing was stat'ed */
 };
 

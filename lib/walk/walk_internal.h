@@ -107,6 +107,9 @@ struct walk_dir *dir_new(
  */
 int dir_open(struct walk_thread *t, struct walk_dir *dir);
 
+/* Notes what the open directory is, if its tree knows. */
+void dir_identify(struct walk_dir *dir, const struct file_meta *meta);
+
 /* Takes over an open handle (a root's). */
 void dir_set_handle(struct walk_thread *t, struct walk_dir *dir, int handle);
 
@@ -210,8 +213,8 @@ static inline void queue_finished(struct walk_thread *t)
 void queue_children(struct walk_thread *t, size_t count);
 
 /* Copy entries of dir for whoever takes them; false when they stay with the caller. */
-bool queue_chunk(
-        struct walk_thread *t, struct walk_dir *dir, const struct fs_entry *entry, unsigned count);
+bool queue_chunk(struct walk_thread *t, struct walk_dir *dir, const struct fs_entry *entry,
+        const struct file_meta *meta, unsigned count);
 
 /* A directory that will not be opened: it and what it holds on to are let go. */
 void queue_abandon(struct walk_thread *t, struct walk_dir *dir);

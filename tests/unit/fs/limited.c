@@ -90,7 +90,7 @@ static void test_ceiling(void)
 	pthread_t thread[THREADS];
 	uint64_t calls = (uint64_t)THREADS * ROUNDS * (CALLS + 1); /* "nowhere": the open alone */
 	ok(tree->backend != &fs_local && fs_limited_behind(tree) == &fs_local_tree &&
-	                tree->caps == fs_local_tree.caps,
+	                tree->fields == fs_local_tree.fields,
 	        "a ceiling stands before the backend");
 	ok(fs_tree_at(trees, 1) == tree, "two roots of one tree share it");
 	uint64_t start = monotonic_ns();

@@ -35,12 +35,13 @@ static struct {
 	struct node *node;
 	size_t count, cap;
 	bool untyped;   /* DT_UNKNOWN */
+	unsigned lists; /* meta_fields that list() fills of each second node */
 	unsigned batch; /* entries a list() */
 	long fail_at;   /* the call that fails, from 1; 0: none */
 	int fail_with;
 	long emfile_every; /* opens; 0: none */
 	long handle_limit; /* 0: none */
-	atomic_long calls, opens, failed, open_handles, misuse;
+	atomic_long calls, opens, failed, open_handles, misuse, stats;
 	pthread_mutex_t lock;
 	struct {
 		struct node *node; /* NULL: closed */
@@ -185,22 +186,8 @@ static int fake_open_root(struct fs_tree *tree, const char *path, const struct s
 	return fake_open(&fake.node[0]);
 }
 
-static int fake_open_dir(struct fs_tree *tree, int parent, const char *name, struct file_meta *meta)
+static int fake_opened(struct node *node, struct file_meta *meta)
 {
-	(void)tree;
-	struct node *dir = fake_node(parent), *node = NULL;
-	if (!dir) {
-		return -EBADF;
-	}
-	if (strcmp(name, "..") == 0) {
-		node = dir->parent;
-	} else if (strcmp(name, ".") == 0) {
-		node = dir;
-	}
-	uint32_t index = (uint32_t)strtoul(name + 1, NULL, 10); /* see fake_fill() */
-	if (!node && index < dir->count && strcmp(fake.node[dir->first + index].name, name) == 0) {
-		node = &fake.node[dir->first + index];
-	}
 	if (fake_fails(node)) {
 		return -fake.fail_with;
 	}
@@ -211,6 +198,29 @@ static int fake_open_dir(struct fs_tree *tree, int parent, const char *name, str
 		fake_meta(node, meta);
 	}
 	return fake_open(node);
+}
+
+static int fake_open_dir(struct fs_tree *tree, int parent, const char *name, struct file_meta *meta)
+{
+	(void)tree;
+	struct node *dir = fake_node(parent), *node = NULL;
+	if (!dir) {
+		return -EBADF;
+	}
+	uint32_t index = (uint32_t)strtoul(name + 1, NULL, 10); /* see fake_fill() */
+	if (strcmp(name, ".") == 0) {
+		node = dir;
+	} else if (index < dir->count && strcmp(fake.node[dir->first + index].name, name) == 0) {
+		node = &fake.node[dir->first + index];
+	}
+	return fake_opened(node, meta);
+}
+
+static int fake_open_parent(struct fs_tree *tree, int handle, struct file_meta *meta)
+{
+	(void)tree;
+	struct node *dir = fake_node(handle);
+	return dir ? fake_opened(dir->parent, meta) : -EBADF;
 }
 
 /* Every second call pretends that its read left entries for the next, as getdents does. */
@@ -235,12 +245,18 @@ static int fake_list(
 	uint32_t at = fake.handle[handle].at, all = dir->count + dir->files;
 	for (; batch->count < fake.batch && at < all; at++) {
 		struct fs_entry *e = &batch->entry[batch->count++];
+		struct file_meta *meta = &batch->meta[batch->count - 1];
 		*e = (struct fs_entry){.type = FILE_REGULAR};
+		meta->have = 0;
 		if (at < dir->count) {
 			const struct node *child = &fake.node[dir->first + at];
 			e->type = child->type;
 			e->ino = fake_ino(child);
 			strcpy(name, child->name);
+			if (fake.lists && e->ino % 2) {
+				fake_meta(child, meta);
+				meta->have = fake.lists;
+			}
 		} else {
 			snprintf(name, 16, "v%u", at - dir->count);
 		}
@@ -267,17 +283,20 @@ static void fake_stat(struct fs_tree *tree, int handle, struct fs_entry *entry,
 		if (e->error == FS_SKIP_STAT) {
 			continue;
 		}
+		atomic_fetch_add(&fake.stats, 1);
 		struct node *node = e->ino ? &fake.node[e->ino - 1] : NULL;
 		struct node plain = {.type = FILE_REGULAR};
-		if (!dir || (node && node->parent != dir)) {
+		bool known = !fake.untyped && !(want & ~meta[i].have);
+		if (!dir || (node && node->parent != dir) || known || want & ~(unsigned)META_ALL) {
 			atomic_fetch_add(&fake.misuse, 1);
 		}
 		if (fake_fails(node)) {
 			e->error = fake.fail_with;
 			continue;
 		}
+		unsigned have = meta[i].have | want;
 		fake_meta(node ? node : &plain, &meta[i]);
-		meta[i].have = want;
+		meta[i].have = have;
 		e->error = 0;
 		e->type = node ? node->type : FILE_REGULAR;
 	}
@@ -320,6 +339,7 @@ static const struct backend fake_backend = {
         .resolve = fake_resolve,
         .open_root = fake_open_root,
         .open_dir = fake_open_dir,
+        .open_parent = fake_open_parent,
         .list = fake_list,
         .stat = fake_stat,
         .open_file = fake_open_file,
@@ -328,6 +348,6 @@ static const struct backend fake_backend = {
         .close = fake_close,
 };
 
-static struct fs_tree fake_tree = {.backend = &fake_backend, .caps = FS_HAS_TYPES};
+static struct fs_tree fake_tree = {.backend = &fake_backend, .fields = META_ALL};
 
 #endif

@@ -47,6 +47,7 @@ static bool path(const char *text)
 
 static bool meta(struct file_meta m, enum file_type type)
 {
+	m.have = META_ALL;
 	return predicates_match_meta(set, &m, type);
 }
 
@@ -147,6 +148,41 @@ static void test_sizes(void)
 	end();
 }
 
+/* No size, no time, no owner and no mode are not a size of 0, 1970, root and 0. */
+static void test_unknown(void)
+{
+	const struct file_meta nothing = {.have = META_IDENTITY}, size = {.have = META_SIZE};
+	begin();
+	spec.max_size = (struct option_number){.set = true, .value = 20};
+	compile();
+	ok(predicates_match_meta(set, &size, FILE_REGULAR), "a size of 0 is small");
+	ok(!predicates_match_meta(set, &nothing, FILE_REGULAR), "an unknown size is not");
+	ok(!predicates_match_meta(set, &nothing, FILE_DIRECTORY), "nor is a directory's");
+	end();
+	begin();
+	spec.empty = true;
+	compile();
+	ok(!predicates_match_meta(set, &nothing, FILE_REGULAR), "an unknown size is not empty");
+	ok(predicates_match_meta(set, &nothing, FILE_DIRECTORY),
+	        "a directory is asked, not stat'ed");
+	end();
+	begin();
+	spec.older_than = (struct option_time){.set = true, .value = {.sec = 1000}};
+	compile();
+	ok(!predicates_match_meta(set, &size, FILE_REGULAR), "an unknown time is not old");
+	end();
+	begin();
+	strlist_add(&spec.user, "0");
+	compile();
+	ok(!predicates_match_meta(set, &size, FILE_REGULAR), "an unknown owner is not root");
+	end();
+	begin();
+	spec.perm = strdup("-0");
+	compile();
+	ok(!predicates_match_meta(set, &size, FILE_REGULAR), "unknown permissions are not any");
+	end();
+}
+
 static void test_times(void)
 {
 	const struct vega_time at = {.sec = 1000, .nsec = 5};
@@ -225,6 +261,7 @@ int main(void)
 	test_names();
 	test_paths();
 	test_sizes();
+	test_unknown();
 	test_times();
 	test_owners();
 	test_permissions();

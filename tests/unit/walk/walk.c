@@ -24,12 +24,13 @@ static struct {
 	bool slow, one_file_system, paths;
 	long stop_at; /* entry; 0: never */
 	atomic_int stop;
-	atomic_long entries, doubled, misnamed, early, live, peak_live;
+	atomic_long entries, doubled, misnamed, unknown, early, live, peak_live;
 	struct walk_ledger ledger;
 	uint64_t errors;
+	unsigned want;
 	bool complete;
 	int code;
-} run;
+} run = {.want = META_SIZE};
 
 /* The wall clock: an hour ahead until it is set right. Somebody who waits has asked a clock. */
 static struct {
@@ -85,6 +86,8 @@ static bool on_entry(void *context, const struct walk_entry *entry)
 		}
 		atomic_store(&run.stop, 1);
 	}
+	bool sized = (entry->meta->have & META_SIZE) || !run.want;
+	atomic_fetch_add(&run.unknown, !sized);
 	uint64_t ino = entry->is_root ? 1 : entry->ino;
 	if (ino) {
 		struct node *node = &fake.node[ino - 1];
@@ -189,7 +192,7 @@ static void walk(void)
 	}
 	struct walk_config config = {.spec = &spec,
 	        .trees = trees,
-	        .want = META_SIZE,
+	        .want = run.want,
 	        .slow_entries = run.slow,
 	        .dir_data_size = sizeof(struct node *),
 	        .threads = run.threads,
@@ -201,6 +204,8 @@ static void walk(void)
 	atomic_store(&run.entries, 0);
 	atomic_store(&run.doubled, 0);
 	atomic_store(&run.misnamed, 0);
+	atomic_store(&run.unknown, 0);
+	atomic_store(&fake.stats, 0);
 	atomic_store(&run.early, 0);
 	atomic_store(&run.live, 0);
 	atomic_store(&run.peak_live, 0);
@@ -256,6 +261,7 @@ static const char *violation(void)
 	       : l->errors != run.errors         ? "errors counted, not reported"
 	       : atomic_load(&run.doubled)       ? "an entry came twice"
 	       : atomic_load(&run.misnamed)      ? "an entry has another path"
+	       : atomic_load(&run.unknown)       ? "an entry without its size"
 	       : atomic_load(&run.early)         ? "a directory was left early or twice"
 	       : atomic_load(&run.live)          ? "a directory was never left"
 	       : atomic_load(&fake.open_handles) ? "a handle was left open"
@@ -319,6 +325,30 @@ static void test_whole(void)
 		is_int(run.ledger.errors, 0, "no error");
 	}
 	run.slow = fake.untyped = run.one_file_system = run.paths = false;
+}
+
+/* Of what the listing says, nothing is asked again; of what it does not, all is. */
+static void test_listed(void)
+{
+	for (unsigned i = 0; i < TEAMS * 4; i++) {
+		run.threads = team[i % TEAMS];
+		run.slow = i / TEAMS & 1;
+		run.want = i / TEAMS & 2 ? META_SIZE | META_MTIME : META_SIZE;
+		fake.lists = META_SIZE;
+		bushy();
+		long silent = 20 + 36; /* the plain files, and each second node but the root */
+		for (size_t node = 1; node < fake.count; node++) {
+			silent += fake_ino(&fake.node[node]) % 2 == 0;
+		}
+		long all = (long)fake.count - 1 + 20 + 36;
+		walk();
+		sound("listings that know sizes");
+		is_int(atomic_load(&fake.stats), run.want == META_SIZE ? silent : all,
+		        "only what lacks something is stat'ed");
+	}
+	fake.lists = 0;
+	run.want = META_SIZE;
+	run.slow = false;
 }
 
 /* Every call fails once. One more walk each, so the walks are small. */
@@ -556,6 +586,7 @@ static void test_many_directories(void)
 int main(void)
 {
 	test_whole();
+	test_listed();
 	test_each_failure();
 	test_chosen_team();
 	test_few_handles();

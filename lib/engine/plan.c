@@ -17,11 +17,9 @@ static bool plan_entry(void *context, const struct walk_entry *entry)
 }
 
 /* What cannot be read now is reported by the pass that counts. */
-static void plan_error(void *context, const char *what, const char *dir, size_t dir_len,
-        const char *name, size_t name_len, int errnum, const char *text)
+static void plan_error(void *context, const struct record *error)
 {
-	(void)context, (void)what, (void)dir, (void)dir_len;
-	(void)name, (void)name_len, (void)errnum, (void)text;
+	(void)context, (void)error;
 }
 
 static void plan_nothing(void *context)

@@ -42,12 +42,11 @@ void receipt_entry(struct receipt *receipt, const struct walk_entry *entry)
 	receipt->sum += digest(&head, sizeof head, name, name_len, receipt->dir_hash);
 }
 
-void receipt_error(struct receipt *receipt, const char *dir, size_t dir_len, const char *name,
-        size_t name_len, int errnum)
+void receipt_error(struct receipt *receipt, const struct record *error)
 {
-	uint64_t head[] = {UINT64_MAX, (uint64_t)errnum};
-	uint64_t seed = dir_len ? XXH3_64bits(dir, dir_len) : 0;
-	receipt->sum += digest(head, sizeof head, name, name_len, seed);
+	uint64_t head[] = {UINT64_MAX, (uint64_t)error->errnum};
+	uint64_t seed = error->dir_len ? XXH3_64bits(error->dir, error->dir_len) : 0;
+	receipt->sum += digest(head, sizeof head, error->name, error->name_len, seed);
 }
 
 void receipt_json(unsigned __int128 sum, struct json *json)

@@ -24,8 +24,7 @@ struct receipt {
 
 /* Without memory for the path, an error of the entry. */
 void receipt_entry(struct receipt *receipt, const struct walk_entry *entry);
-void receipt_error(struct receipt *receipt, const char *dir, size_t dir_len, const char *name,
-        size_t name_len, int errnum);
+void receipt_error(struct receipt *receipt, const struct record *error);
 
 /* The member "receipt": 32 hexadecimal digits. */
 void receipt_json(unsigned __int128 sum, struct json *json);

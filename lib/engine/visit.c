@@ -124,13 +124,12 @@ static void on_leave(void *context, struct walk_dir *dir)
 }
 
 /* "PATH: reason", printable: it may hold a name, or what a filter said. */
-static void error_line(struct buf *line, const char *dir, size_t dir_len, const char *name,
-        size_t name_len, int errnum, const char *text)
+static void error_line(struct buf *line, const struct record *error)
 {
-	escape_terminal(line, dir, dir_len);
-	escape_terminal(line, name, name_len);
+	escape_terminal(line, error->dir, error->dir_len);
+	escape_terminal(line, error->name, error->name_len);
 	buf_add_str(line, ": ");
-	text = text ? text : vega_errno_text(errnum);
+	const char *text = error->message ? error->message : vega_errno_text(error->errnum);
 	escape_terminal(line, text, strlen(text));
 }
 
@@ -151,40 +150,29 @@ static void end_run(struct run *run)
 	atomic_compare_exchange_strong(run->config->stop, &running, -1);
 }
 
-static void on_error(void *context, const char *what, const char *dir, size_t dir_len,
-        const char *name, size_t name_len, int errnum, const char *text)
+static void on_error(void *context, const struct record *error)
 {
 	struct run_thread *t = context;
 	struct run *run = t->run;
 	struct buf line = BUF_INIT;
-	t->unwritten += writes(run, what);
-	if (errnum == ENOMEM && run->config->memory_limited) {
+	t->unwritten += writes(run, error->op);
+	if (error->errnum == ENOMEM && run->config->memory_limited) {
 		atomic_store(&run->memory_ended, true);
 		end_run(run);
 	}
 	if (run->receipt) {
-		receipt_error(&t->receipt, dir, dir_len, name, name_len, errnum);
+		receipt_error(&t->receipt, error);
 	}
 	if (run->config->format->error_records) {
-		struct record record = {
-		        .type = RECORD_ERROR,
-		        .op = what,
-		        .dir = dir,
-		        .name = name,
-		        .dir_len = dir_len,
-		        .name_len = name_len,
-		        .errnum = errnum,
-		        .message = text,
-		};
-		sink_record(t->sink, &record);
+		sink_record(t->sink, error);
 		pthread_mutex_lock(&run->message_lock);
 		if (!run->first_error.len) {
-			error_line(&run->first_error, dir, dir_len, name, name_len, errnum, text);
+			error_line(&run->first_error, error);
 		}
 		pthread_mutex_unlock(&run->message_lock);
 		return;
 	}
-	error_line(&line, dir, dir_len, name, name_len, errnum, text);
+	error_line(&line, error);
 	if (buf_cstr(&line)) {
 		run_message(run, line.data);
 	}

@@ -427,8 +427,14 @@ static void conclude(struct mirror_thread *t, const struct pending_file *file, i
 		describe(
 		        &message, file->output, error, error == EEXIST ? exists_and_differs : NULL);
 		t->counts.failed++;
-		walk_late_error(t->thread->walk, t->mirror->kind->op, "", 0, outcome.name,
-		        outcome.name_len, error, buf_cstr(&message));
+		const struct record late = {.type = RECORD_ERROR,
+		        .op = t->mirror->kind->op,
+		        .dir = "",
+		        .name = outcome.name,
+		        .name_len = outcome.name_len,
+		        .errnum = error,
+		        .message = buf_cstr(&message)};
+		walk_late_error(t->thread->walk, &late);
 		buf_release(&message);
 	}
 }

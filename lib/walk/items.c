@@ -207,10 +207,14 @@ static void refuse_root(struct walk_thread *t, const char *path, int errnum)
 {
 	struct walk *walk = t->walk;
 	bool outside = errnum == EPERM && walk->allowed && walk->allowed->count;
-	walk->config.visitor->error(t->context, "open", "", 0, path, strlen(path), errnum,
-	        outside ? "not beneath a directory that --root allows" : NULL);
-	tally_add(&t->tallies.entries, 1);
-	tally_add(&t->tallies.errors, 1);
+	const struct record error = {.type = RECORD_ERROR,
+	        .op = "open",
+	        .dir = "",
+	        .name = path,
+	        .name_len = strlen(path),
+	        .errnum = errnum,
+	        .message = outside ? "not beneath a directory that --root allows" : NULL};
+	walk_unread(t, &error);
 }
 
 void item_run_root(struct walk_thread *t, size_t index)

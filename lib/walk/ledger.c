@@ -1,40 +1,53 @@
 /* What was seen and what came of it: the tallies of the threads, and errors. */
 #include "walk/walk_internal.h"
 
+static void report(struct walk_thread *t, const struct record *error)
+{
+	t->walk->config.visitor->error(t->context, error);
+}
+
 void walk_error(const struct walk_entry *entry, const char *what, int errnum, const char *message)
 {
 	struct walk_thread *t = entry->thread;
-	const char *dir, *name;
-	size_t dir_len, name_len;
+	struct record error = {
+	        .type = RECORD_ERROR, .op = what, .errnum = errnum, .message = message};
 	t->entry_error = true;
-	if (!walk_entry_path(entry, &dir, &dir_len, &name, &name_len)) {
-		dir = "";
-		dir_len = 0;
+	if (!walk_entry_path(entry, &error.dir, &error.dir_len, &error.name, &error.name_len)) {
+		error.dir = "";
+		error.dir_len = 0;
 	}
-	t->walk->config.visitor->error(
-	        t->context, what, dir, dir_len, name, name_len, errnum, message);
+	report(t, &error);
 }
 
-void walk_late_error(struct walk_thread *t, const char *what, const char *dir, size_t dir_len,
-        const char *name, size_t name_len, int errnum, const char *message)
+void walk_late_error(struct walk_thread *t, const struct record *error)
 {
 	tally_add(&t->tallies.reported, (uint64_t)-1); /* the sum over the threads is what counts */
 	tally_add(&t->tallies.errors, 1);
-	t->walk->config.visitor->error(
-	        t->context, what, dir, dir_len, name, name_len, errnum, message);
+	report(t, error);
+}
+
+void walk_unread(struct walk_thread *t, const struct record *error)
+{
+	tally_add(&t->tallies.entries, 1);
+	tally_add(&t->tallies.errors, 1);
+	report(t, error);
 }
 
 void walk_unlisted(struct walk_thread *t, const struct walk_dir *dir, const char *what, int errnum)
 {
-	const char *path = "", *name = walk_dir_name(dir);
-	size_t len = 0;
-	if (dir->parent && !(path = walk_dir_path(t, dir->parent, &len))) {
-		path = "";
+	struct record error = {.type = RECORD_ERROR,
+	        .op = what,
+	        .dir = "",
+	        .name = walk_dir_name(dir),
+	        .name_len = dir->name_len,
+	        .errnum = errnum};
+	const char *path = dir->parent ? walk_dir_path(t, dir->parent, &error.dir_len) : NULL;
+	if (path) {
+		error.dir = path;
+	} else {
+		error.dir_len = 0;
 	}
-	t->walk->config.visitor->error(
-	        t->context, what, path, len, name, dir->name_len, errnum, NULL);
-	tally_add(&t->tallies.entries, 1);
-	tally_add(&t->tallies.errors, 1);
+	walk_unread(t, &error);
 }
 
 void walk_ledger(const struct walk *walk, struct walk_ledger *out)

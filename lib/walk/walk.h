@@ -21,6 +21,7 @@
 
 #include "base/error.h"
 #include "fs/backend.h"
+#include "record/record.h"
 #include "spec/spec.h"
 
 /*
@@ -91,9 +92,9 @@ struct walk_visitor {
 	 * it, also when it could not be opened (and enter was never called). May be NULL. */
 	void (*leave)(void *context, struct walk_dir *dir);
 
-	/* An entry, or a directory's listing, could not be read. dir/name as in a record. */
-	void (*error)(void *context, const char *what, const char *dir, size_t dir_len,
-	        const char *name, size_t name_len, int errnum, const char *message);
+	/* An entry, or a directory's listing, could not be read: a RECORD_ERROR, valid during the
+	 * call. */
+	void (*error)(void *context, const struct record *error);
 
 	/* After some entries of one directory, before it can leave: fold what was kept aside,
 	 * flush, report progress. */
@@ -193,10 +194,9 @@ const char *walk_entry_relative(const struct walk_entry *entry, size_t *len);
 /* Count an error against the entry that the visitor is being called for, and report it. */
 void walk_error(const struct walk_entry *entry, const char *what, int errnum, const char *message);
 
-/* An entry that was reported has failed after all: count and report it. Any thread of the run, or,
- * after it, the first. dir/name as in a record. */
-void walk_late_error(struct walk_thread *thread, const char *what, const char *dir, size_t dir_len,
-        const char *name, size_t name_len, int errnum, const char *message);
+/* An entry that was reported has failed after all: count and report it (a RECORD_ERROR). Any thread
+ * of the run, or, after it, the first. */
+void walk_late_error(struct walk_thread *thread, const struct record *error);
 
 /* Bytewise order of two full paths, without building them. */
 int walk_path_compare(

@@ -136,6 +136,9 @@ int walk_choose_roots(struct walk *walk, struct vega_error *err);
 /* What lies in a directory and could not be listed: it counts as one entry, and as one error. */
 void walk_unlisted(struct walk_thread *t, const struct walk_dir *dir, const char *what, int errnum);
 
+/* The same of anything that no visitor will see. */
+void walk_unread(struct walk_thread *t, const struct record *error);
+
 static inline uint64_t entries_so_far(const struct walk_thread *t)
 {
 	return atomic_load_explicit(&t->tallies.entries, memory_order_relaxed);

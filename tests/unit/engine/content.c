@@ -151,12 +151,12 @@ static void on_leave(void *context, struct walk_dir *walk_dir)
 	content_leave(content, walk_dir);
 }
 
-static void on_error(void *context, const char *what, const char *in, size_t in_len,
-        const char *name, size_t name_len, int errnum, const char *text)
+static void on_error(void *context, const struct record *error)
 {
-	(void)context, (void)in, (void)in_len, (void)name, (void)name_len;
+	(void)context;
 	errors++;
-	snprintf(message, sizeof message, "%s: %s", what, text ? text : strerror(errnum));
+	snprintf(message, sizeof message, "%s: %s", error->op,
+	        error->message ? error->message : strerror(error->errnum));
 }
 
 static void on_breathe(void *context)

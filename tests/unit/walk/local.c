@@ -22,11 +22,9 @@ static bool on_entry(void *context, const struct walk_entry *entry)
 	return true;
 }
 
-static void on_error(void *context, const char *what, const char *dir, size_t dir_len,
-        const char *name, size_t name_len, int errnum, const char *message)
+static void on_error(void *context, const struct record *error)
 {
-	(void)context, (void)what, (void)message, (void)dir, (void)dir_len, (void)name,
-	        (void)name_len, (void)errnum;
+	(void)context, (void)error;
 	atomic_fetch_add(&wrong, 1);
 }
 

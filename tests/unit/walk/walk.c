@@ -123,11 +123,9 @@ static void on_leave(void *context, struct walk_dir *dir)
 	}
 }
 
-static void on_error(void *context, const char *what, const char *dir, size_t dir_len,
-        const char *name, size_t name_len, int errnum, const char *message)
+static void on_error(void *context, const struct record *error)
 {
-	(void)what, (void)message, (void)dir, (void)dir_len, (void)name, (void)name_len,
-	        (void)errnum;
+	(void)error;
 	((struct seen *)context)->errors++;
 }
 

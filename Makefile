@@ -18,9 +18,9 @@ Q := $(if $(V),,@)
 
 base := arena buf check error escape fd format glob ignore json killpoint network notify option option_help option_near option_parse parse redis seal signal strlist time uri uuid
 
-spec := argv check find hash json_read json_write operation options paths perm summarize transform
+spec := argv check find hash json_read json_write operation options paths perm range summarize transform
 
-record := csv format json line ndjson render scan sink table text tree value
+record := csv files format json line ndjson render scan schema sink table text tree value
 
 fs := local limited backend mount medium output stage
 
@@ -39,17 +39,17 @@ store := call list postgres postgres_admin postgres_array postgres_cancel postgr
 	sqlite_file sqlite_finish sqlite_read sqlite_schema sqlite_statement sqlite_submit sqlite_wait store
 worker := announce attempt claim common finish lease reach service start worker
 
-ROOMS := base spec record fs walk op cache engine child job store worker
+ROOMS := base record spec fs walk op cache engine child job store worker
 sees_base := base
-sees_spec := base spec
 sees_record := base record
-sees_fs := base record spec fs
+sees_spec := base record spec
+sees_fs := $(sees_spec) fs
 sees_walk := $(sees_fs) walk
 sees_op := $(sees_walk) op
 sees_cache := $(sees_op) cache
 sees_engine := $(sees_cache) engine
 sees_child := base child
-sees_job := base spec record job
+sees_job := $(sees_spec) job
 sees_store := $(sees_job) store
 sees_worker := $(sees_store) child worker
 

@@ -6,7 +6,8 @@
 
 #include "base/fd.h"
 #include "child/spool.h"
-#include "record/format.h"
+#include "record/render.h"
+#include "spec/operation.h"
 
 int print_buf(struct buf *out, struct vega_error *err)
 {
@@ -63,7 +64,7 @@ int job_print_result(const struct job *job, bool picture, struct vega_error *err
 		        .color = terminal_color(STDOUT_FILENO),
 		        .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
 		        .width = terminal_width(STDOUT_FILENO),
-		        .op = "",
+		        .schemas = operation_schemas,
 		};
 		render_summary(&out, &options, job->summary, len);
 	} else {

@@ -186,7 +186,8 @@ static struct format_options output_options(const struct arguments *args, const 
 	        .width = terminal ? terminal_width(1) : 80,
 	        .height = terminal && !spec_shapes_summary(spec) ? terminal_height(1) : 0,
 	        .null = args->null,
-	        .op = only ? only->name : "",
+	        .schemas = operation_schemas,
+	        .only = only ? &only->schema : NULL,
 	};
 }
 
@@ -244,7 +245,7 @@ static int carry_out(const struct arguments *args, const struct spec *spec,
 static bool is_told(const struct engine_config *config, const struct spec *spec, int code)
 {
 	return (code == VEGA_PARTIAL || code == VEGA_INTERRUPTED) && config->options.terminal &&
-	       isatty(2) && spec_answers_in_summary(spec) && config->format == format_find("text");
+	       isatty(2) && spec_answers_in_summary(spec) && config->format->picture;
 }
 
 static void tell_memory(uint64_t bytes, struct vega_error *err)

@@ -7,6 +7,7 @@
 #include "base/killpoint.h"
 #include "engine/team.h"
 #include "fs/limited.h"
+#include "record/render.h"
 
 static void choose_ops(struct run *run)
 {
@@ -18,6 +19,7 @@ static void choose_ops(struct run *run)
 			run->content_index[run->content.op_count] = run->op_count;
 			run->content.op[run->content.op_count++] = ops[i];
 		}
+		run->operation[run->op_count] = operations[i];
 		run->op[run->op_count++] = ops[i];
 	}
 }
@@ -72,9 +74,7 @@ static struct walk_config walk_settings(struct run *run)
 	};
 	for (unsigned i = 0; i < run->op_count; i++) {
 		config.want |= run->op[i]->want ? run->op[i]->want(run->spec) : 0;
-		if (run->op[i] == &op_find) {
-			config.want |= run->config->format->meta;
-		}
+		config.want |= run->config->format->meta & run->operation[i]->schema.meta;
 		run->dir_offset[i] = config.dir_data_size;
 		config.dir_data_size += (run->op[i]->dir_size + 15) & ~(size_t)15;
 	}
@@ -146,7 +146,7 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 		return vega_fail_nomem(err);
 	}
 	/* A picture of nothing would read like an answer. */
-	bool picture = run->config->format == format_find("text");
+	bool picture = run->config->format->picture;
 	int code = sink_finish(
 	        run->sink, picture && ledger.no_root ? NULL : summary.data, summary.len, err);
 	run->sink = NULL;

@@ -76,7 +76,7 @@ bool run_summarize(struct run *run, bool complete, struct buf *out)
 	json_key(&json, "operations");
 	json_array_begin(&json);
 	for (unsigned i = 0; i < run->op_count; i++) {
-		json_str(&json, run->op[i]->name);
+		json_str(&json, run->operation[i]->name);
 	}
 	json_array_end(&json);
 	json_member_u64(&json, "elapsed_ns", monotonic_ns() - run->started_ns);
@@ -94,7 +94,7 @@ bool run_summarize(struct run *run, bool complete, struct buf *out)
 		        other++) {
 			op->merge(first->accumulator[i], run_thread_at(run, other)->accumulator[i]);
 		}
-		json_key(&json, op->name);
+		json_key(&json, run->operation[i]->name);
 		whole = op->finish(run->self[i], first->accumulator[i], &json) && whole;
 	}
 	if (run->content.op_count > 0) {

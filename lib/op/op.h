@@ -54,11 +54,10 @@ struct op_output {
 
 struct op {
 	const char *name;
-	unsigned needs;          /* op_needs */
-	uint32_t types;          /* bits 1 << enum file_type: entries it takes */
-	bool answers_in_summary; /* the text format prints the summary, not records (summarize) */
-	size_t dir_size;         /* bytes of zeroed state in each directory, at walk_dir_data() +
-	                            op_thread.dir_offset */
+	unsigned needs;  /* op_needs */
+	uint32_t types;  /* bits 1 << enum file_type: entries it takes */
+	size_t dir_size; /* bytes of zeroed state in each directory, at walk_dir_data() +
+	                    op_thread.dir_offset */
 
 	/* The meta_fields that it needs for this spec. */
 	unsigned (*want)(const struct spec *spec);

@@ -570,7 +570,6 @@ static bool summarize_finish(void *self, void *accumulator, struct json *json)
 const struct op op_summarize = {
         .name = "summarize",
         .types = UINT32_MAX,
-        .answers_in_summary = true,
         .dir_size = sizeof(struct dir_sums),
         .want = summarize_want,
         .open = summarize_open,

@@ -4,94 +4,85 @@
  */
 #include "record/record_internal.h"
 
-#include <cjson/cJSON.h>
-
+#include "base/check.h"
 #include "base/parse.h"
-#include "record/scan.h"
 
-enum csv_op {
-	CSV_FIND = 1,
-	CSV_HASH = 2,
-	CSV_TRANSFORM = 4,
-	CSV_SUMMARIZE = 8,
-	CSV_SEVERAL = 16,
-};
-
-enum column {
-	COLUMN_OP,
-	COLUMN_PATH,
-	COLUMN_TYPE,
-	COLUMN_SIZE,
-	COLUMN_ALLOCATED,
-	COLUMN_MTIME,
-	COLUMN_MODE,
-	COLUMN_UID,
-	COLUMN_GID,
-	COLUMN_NLINK,
-	COLUMN_DEV,
-	COLUMN_INO,
-	COLUMN_FIELD, /* the record's field of that name */
-	COLUMN_SUMMARY,
-};
-
-/* In the order of every table; several operations together have all columns. */
-static const struct {
-	const char *name;
-	enum column column;
-	unsigned ops;
-} columns[] = {
-        {"op", COLUMN_OP, CSV_SEVERAL},
-        {"path", COLUMN_PATH, CSV_FIND | CSV_HASH | CSV_TRANSFORM | CSV_SEVERAL},
-        {"type", COLUMN_TYPE, CSV_FIND | CSV_SEVERAL},
-        {"size", COLUMN_SIZE, CSV_FIND | CSV_HASH | CSV_SEVERAL},
-        {"allocated", COLUMN_ALLOCATED, CSV_FIND | CSV_SEVERAL},
-        {"mtime", COLUMN_MTIME, CSV_FIND | CSV_HASH | CSV_SEVERAL},
-        {"mode", COLUMN_MODE, CSV_FIND | CSV_SEVERAL},
-        {"uid", COLUMN_UID, CSV_FIND | CSV_SEVERAL},
-        {"gid", COLUMN_GID, CSV_FIND | CSV_SEVERAL},
-        {"nlink", COLUMN_NLINK, CSV_FIND | CSV_SEVERAL},
-        {"dev", COLUMN_DEV, CSV_FIND | CSV_SEVERAL},
-        {"ino", COLUMN_INO, CSV_FIND | CSV_SEVERAL},
-        {"algorithm", COLUMN_FIELD, CSV_HASH | CSV_SEVERAL},
-        {"digest", COLUMN_FIELD, CSV_HASH | CSV_SEVERAL},
-        {"output", COLUMN_FIELD, CSV_TRANSFORM | CSV_SEVERAL},
-        {"status", COLUMN_FIELD, CSV_TRANSFORM | CSV_SEVERAL},
-        {"input_bytes", COLUMN_FIELD, CSV_TRANSFORM | CSV_SEVERAL},
-        {"output_bytes", COLUMN_FIELD, CSV_TRANSFORM | CSV_SEVERAL},
-        {"section", COLUMN_SUMMARY, CSV_SUMMARIZE | CSV_SEVERAL},
-        {"key", COLUMN_SUMMARY, CSV_SUMMARIZE | CSV_SEVERAL},
-        {"files", COLUMN_SUMMARY, CSV_SUMMARIZE | CSV_SEVERAL},
-        {"apparent_bytes", COLUMN_SUMMARY, CSV_SUMMARIZE | CSV_SEVERAL},
-        {"allocated_bytes", COLUMN_SUMMARY, CSV_SUMMARIZE | CSV_SEVERAL},
-};
-
-#define COLUMN_COUNT (sizeof columns / sizeof *columns)
-
-static unsigned csv_op(const char *op)
+/*
+ * The columns are, in this order: those that every record can have, the fields of each operation,
+ * and for the rows of a summary, "section", "key" and the numbers of each operation. One operation
+ * has its own; several together have those of all, and "op" before them.
+ */
+static uint32_t standard_of(const struct format_options *options)
 {
-	static const struct {
-		const char *name;
-		unsigned op;
-	} ops[] = {{"find", CSV_FIND}, {"hash", CSV_HASH}, {"transform", CSV_TRANSFORM},
-	        {"summarize", CSV_SUMMARIZE}};
-	for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
-		if (strcmp(ops[i].name, op) == 0) {
-			return ops[i].op;
+	return options->only ? options->only->standard : STANDARD_ALL;
+}
+
+/* The schemas whose columns are there, one by one: *index begins at 0. */
+static const struct record_schema *next_schema(const struct format_options *options, size_t *index)
+{
+	if (options->only) {
+		return (*index)++ == 0 ? options->only : NULL;
+	}
+	return options->schemas ? options->schemas[(*index)++] : NULL;
+}
+
+static bool has_tables(const struct format_options *options)
+{
+	const struct record_schema *schema;
+	for (size_t i = 0; (schema = next_schema(options, &i));) {
+		if (schema->table_count) {
+			return true;
 		}
 	}
-	return CSV_SEVERAL;
+	return false;
+}
+
+/* The next column's value begins; `first` is true before the first one. */
+static void separate(struct buf *out, bool *first)
+{
+	if (!*first) {
+		buf_add_char(out, ',');
+	}
+	*first = false;
+}
+
+static void add_heading(struct buf *out, bool *first, const char *name)
+{
+	separate(out, first);
+	buf_add_str(out, name);
+}
+
+static void add_summary_headings(struct buf *out, bool *first, const struct format_options *options)
+{
+	const struct record_schema *schema;
+	add_heading(out, first, "section");
+	add_heading(out, first, "key");
+	for (size_t i = 0; (schema = next_schema(options, &i));) {
+		for (size_t n = 0; n < schema->number_count; n++) {
+			add_heading(out, first, schema->numbers[n].key);
+		}
+	}
 }
 
 static void csv_begin(struct buf *out, const struct format_options *options)
 {
-	unsigned op = csv_op(options->op);
-	const char *separator = "";
-	for (size_t i = 0; i < COLUMN_COUNT; i++) {
-		if (columns[i].ops & op) {
-			buf_add_str(out, separator);
-			buf_add_str(out, columns[i].name);
-			separator = ",";
+	const struct record_schema *schema;
+	bool first = true;
+	if (!options->only) {
+		add_heading(out, &first, "op");
+	}
+	for (unsigned i = 0; i < STANDARD_COUNT; i++) {
+		if (standard_of(options) >> i & 1) {
+			add_heading(out, &first, record_standard[i].key);
 		}
+	}
+	for (size_t i = 0; (schema = next_schema(options, &i));) {
+		for (size_t field = 0; field < schema->field_count; field++) {
+			add_heading(out, &first, schema->fields[field].key);
+		}
+	}
+	if (has_tables(options)) {
+		add_summary_headings(out, &first, options);
 	}
 	buf_add_char(out, '\n');
 }
@@ -149,13 +140,14 @@ static void add_name(struct buf *out, const struct format_options *options, cons
 }
 
 static void add_field(struct buf *out, const struct format_options *options,
-        const struct record *record, const char *name)
+        const struct record *record, const struct record_column *column)
 {
 	for (size_t i = 0; i < record->field_count; i++) {
 		const struct record_field *field = &record->fields[i];
-		if (strcmp(field->key, name) != 0) {
+		if (strcmp(field->key, column->key) != 0) {
 			continue;
 		}
+		CHECK(field->type == column->type);
 		switch (field->type) {
 		case VALUE_TEXT:
 			add_name(out, options, field->text, strlen(field->text), NULL, 0);
@@ -174,58 +166,58 @@ static void add_field(struct buf *out, const struct format_options *options,
 	}
 }
 
-static unsigned meta_needed(enum column column)
+static unsigned meta_needed(enum record_standard column)
 {
 	switch (column) {
-	case COLUMN_SIZE:
-	case COLUMN_ALLOCATED:
+	case STANDARD_SIZE:
+	case STANDARD_ALLOCATED:
 		return META_SIZE;
-	case COLUMN_MTIME:
+	case STANDARD_MTIME:
 		return META_MTIME;
-	case COLUMN_MODE:
+	case STANDARD_MODE:
 		return META_MODE;
-	case COLUMN_UID:
-	case COLUMN_GID:
+	case STANDARD_UID:
+	case STANDARD_GID:
 		return META_OWNER;
 	default:
 		return META_IDENTITY;
 	}
 }
 
-static void add_meta(struct buf *out, const struct file_meta *meta, enum column column)
+static void add_meta(struct buf *out, const struct file_meta *meta, enum record_standard column)
 {
 	if (!meta || !(meta->have & meta_needed(column))) {
 		return;
 	}
 	switch (column) {
-	case COLUMN_SIZE:
+	case STANDARD_SIZE:
 		buf_add_u64(out, meta->size);
 		break;
-	case COLUMN_ALLOCATED:
+	case STANDARD_ALLOCATED:
 		buf_add_u64(out, meta->allocated);
 		break;
-	case COLUMN_MTIME:
+	case STANDARD_MTIME:
 		format_time(out, meta->mtime);
 		break;
-	case COLUMN_MODE: {
+	case STANDARD_MODE: {
 		char text[5];
 		record_mode_text(text, meta->mode);
 		buf_add_str(out, text);
 		break;
 	}
-	case COLUMN_UID:
+	case STANDARD_UID:
 		buf_add_u64(out, meta->uid);
 		break;
-	case COLUMN_GID:
+	case STANDARD_GID:
 		buf_add_u64(out, meta->gid);
 		break;
-	case COLUMN_NLINK:
+	case STANDARD_NLINK:
 		buf_add_u64(out, meta->nlink);
 		break;
-	case COLUMN_DEV:
+	case STANDARD_DEV:
 		buf_add_u64(out, meta->dev);
 		break;
-	case COLUMN_INO:
+	case STANDARD_INO:
 		buf_add_u64(out, meta->ino);
 		break;
 	default:
@@ -233,140 +225,171 @@ static void add_meta(struct buf *out, const struct file_meta *meta, enum column 
 	}
 }
 
+static void add_standard(struct buf *out, const struct format_options *options,
+        const struct record *record, enum record_standard column)
+{
+	if (column == STANDARD_PATH) {
+		add_name(
+		        out, options, record->dir, record->dir_len, record->name, record->name_len);
+	} else if (column == STANDARD_TYPE) {
+		buf_add_char(out, file_type_letter(record->file_type));
+	} else {
+		add_meta(out, record->meta, column);
+	}
+}
+
+/* The columns of a summary's rows, empty. */
+static void skip_summary(struct buf *out, bool *first, const struct format_options *options)
+{
+	const struct record_schema *schema;
+	size_t columns = 2;
+	for (size_t i = 0; (schema = next_schema(options, &i));) {
+		columns += schema->number_count;
+	}
+	while (columns-- > 0) {
+		separate(out, first);
+	}
+}
+
 static void csv_record(
         struct buf *out, const struct format_options *options, const struct record *record)
 {
+	const struct record_schema *schema;
+	bool first = true;
 	if (record->type != RECORD_ENTRY) {
 		return;
 	}
-	unsigned op = csv_op(options->op);
-	const char *separator = "";
-	for (size_t i = 0; i < COLUMN_COUNT; i++) {
-		if (!(columns[i].ops & op)) {
-			continue;
+	if (!options->only) {
+		add_heading(out, &first, record->op);
+	}
+	for (uint32_t left = standard_of(options); left; left &= left - 1) {
+		separate(out, &first);
+		add_standard(out, options, record, (enum record_standard)__builtin_ctz(left));
+	}
+	for (size_t i = 0; (schema = next_schema(options, &i));) {
+		for (size_t field = 0; field < schema->field_count; field++) {
+			separate(out, &first);
+			add_field(out, options, record, &schema->fields[field]);
 		}
-		buf_add_str(out, separator);
-		separator = ",";
-		switch (columns[i].column) {
-		case COLUMN_OP:
-			buf_add_str(out, record->op);
-			break;
-		case COLUMN_PATH:
-			add_name(out, options, record->dir, record->dir_len, record->name,
-			        record->name_len);
-			break;
-		case COLUMN_TYPE:
-			buf_add_char(out, file_type_letter(record->file_type));
-			break;
-		case COLUMN_FIELD:
-			add_field(out, options, record, columns[i].name);
-			break;
-		case COLUMN_SUMMARY:
-			break;
-		default:
-			add_meta(out, record->meta, columns[i].column);
-		}
+	}
+	if (has_tables(options)) {
+		skip_summary(out, &first, options);
 	}
 	buf_add_char(out, '\n');
 }
 
-/* --- The tables of a summary, as rows: section, key, three numbers ------------------------- */
+/* --- The tables of a summary, as rows: section, key, numbers -------------------------------- */
 
 static void add_number(struct buf *out, struct scan_value number)
 {
-	buf_add_char(out, ',');
 	if (scan_is_number(number)) {
 		buf_add(out, number.at, number.len);
 	}
 }
 
 /* The columns before the summary's own: empty but for the operation. */
-static void begin_row(struct buf *out, const struct format_options *options)
+static void begin_row(
+        struct buf *out, const struct format_options *options, const struct record_schema *of)
 {
-	if (csv_op(options->op) != CSV_SEVERAL) {
+	const struct record_schema *schema;
+	bool first = true;
+	if (options->only) {
 		return;
 	}
-	buf_add_str(out, "summarize");
-	for (size_t i = 1; i < COLUMN_COUNT; i++) {
-		if (columns[i].column != COLUMN_SUMMARY) {
-			buf_add_char(out, ',');
+	add_heading(out, &first, of->name);
+	for (unsigned i = 0; i < STANDARD_COUNT; i++) {
+		separate(out, &first);
+	}
+	for (size_t i = 0; (schema = next_schema(options, &i));) {
+		for (size_t field = 0; field < schema->field_count; field++) {
+			separate(out, &first);
 		}
 	}
-	buf_add_char(out, ',');
+	separate(out, &first);
 }
 
-static void add_total(struct buf *out, const struct format_options *options, const char *key,
-        struct scan_value files, struct scan_value apparent, struct scan_value allocated)
+/* The numbers that end a row; those of other operations are empty. */
+static void end_row(struct buf *out, const struct format_options *options,
+        const struct record_schema *of, const struct scan_value *numbers)
 {
-	begin_row(out, options);
-	buf_printf(out, "total,%s", key);
-	add_number(out, files);
-	add_number(out, apparent);
-	add_number(out, allocated);
+	const struct record_schema *schema;
+	for (size_t i = 0; (schema = next_schema(options, &i));) {
+		for (size_t n = 0; n < schema->number_count; n++) {
+			buf_add_char(out, ',');
+			if (schema == of) {
+				add_number(out, numbers[n]);
+			}
+		}
+	}
 	buf_add_char(out, '\n');
 }
 
-static void add_totals(
-        struct buf *out, const struct format_options *options, struct scan_value summarize)
+static void add_totals(struct buf *out, const struct format_options *options,
+        const struct record_schema *schema, struct scan_value sums)
 {
-	const struct scan_value none = {0};
-	struct scan_value directories = scan_member(summarize, "directory_bytes");
-	add_total(out, options, "bytes", none, scan_member(summarize, "apparent_bytes"),
-	        scan_member(summarize, "allocated_bytes"));
-	add_total(out, options, "files", scan_member(summarize, "files"), none, none);
-	add_total(out, options, "directories", scan_member(summarize, "directories"),
-	        scan_member(directories, "apparent"), scan_member(directories, "allocated"));
-	add_total(out, options, "links", scan_member(summarize, "links"), none, none);
-	add_total(out, options, "others", scan_member(summarize, "others"), none, none);
+	for (size_t i = 0; i < schema->total_count; i++) {
+		const struct record_total *total = &schema->totals[i];
+		struct scan_value numbers[SCHEMA_NUMBERS_MAX] = {0};
+		for (size_t n = 0; n < schema->number_count; n++) {
+			if (total->paths[n]) {
+				numbers[n] = scan_path(sums, total->paths[n]);
+			}
+		}
+		begin_row(out, options, schema);
+		buf_printf(out, "total,%s", total->name);
+		end_row(out, options, schema, numbers);
+	}
 }
 
-/* The text of a member: its exact bytes where KEY_b64 has them, a number as it is written. */
-static void add_text(struct buf *out, const struct format_options *options,
-        struct scan_value object, const char *key)
+/* The name of a row: its exact bytes where KEY_b64 has them, a number as it is written. */
+static void add_row_name(struct buf *out, const struct format_options *options,
+        struct scan_value row, const char *key)
 {
-	struct scan_value value = scan_member(object, key);
+	struct scan_value value = scan_member(row, key);
 	if (scan_is_number(value)) {
 		buf_add(out, value.at, value.len);
 		return;
 	}
-	cJSON *parsed = cJSON_ParseWithLength(object.at, object.len);
 	struct buf bytes = BUF_INIT;
-	record_add_path(&bytes, parsed, key);
+	record_add_path(&bytes, row, key);
 	add_name(out, options, bytes.data, bytes.len, NULL, 0);
-	out->failed |= bytes.failed || !parsed;
+	out->failed |= bytes.failed;
 	buf_release(&bytes);
-	cJSON_Delete(parsed);
+}
+
+static void add_table(struct buf *out, const struct format_options *options,
+        const struct record_schema *schema, const struct record_table *table,
+        struct scan_value list)
+{
+	const char *keys[SCHEMA_NUMBERS_MAX];
+	struct scan_value row, numbers[SCHEMA_NUMBERS_MAX];
+	CHECK(schema->number_count <= SCHEMA_NUMBERS_MAX);
+	for (size_t n = 0; n < schema->number_count; n++) {
+		keys[n] = schema->numbers[n].key;
+	}
+	for (size_t offset = 0; scan_item(list, &offset, &row);) {
+		scan_members(row, keys, schema->number_count, numbers);
+		begin_row(out, options, schema);
+		buf_printf(out, "%s,", table->section);
+		add_row_name(out, options, row, table->row);
+		end_row(out, options, schema, numbers);
+	}
 }
 
 static void csv_summary(
         struct buf *out, const struct format_options *options, const char *json, size_t len)
 {
-	static const struct {
-		const char *member, *section, *key;
-	} tables[] = {
-	        {"by_extension", "extension", "extension"},
-	        {"by_owner", "owner", "owner"},
-	        {"by_age", "age", "age"},
-	        {"by_size", "size", "size"},
-	        {"largest_files", "largest_file", "path"},
-	        {"largest_directories", "largest_directory", "path"},
-	        {"by_directory", "directory", "path"},
-	};
-	struct scan_value summarize = scan_member(scan_text(json, len), "summarize");
-	if (!summarize.at) {
-		return;
-	}
-	add_totals(out, options, summarize);
-	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-		struct scan_value table = scan_member(summarize, tables[i].member), row;
-		for (size_t offset = 0; scan_item(table, &offset, &row);) {
-			begin_row(out, options);
-			buf_printf(out, "%s,", tables[i].section);
-			add_text(out, options, row, tables[i].key);
-			add_number(out, scan_member(row, "files"));
-			add_number(out, scan_member(row, "apparent_bytes"));
-			add_number(out, scan_member(row, "allocated_bytes"));
-			buf_add_char(out, '\n');
+	struct scan_value summary = scan_text(json, len);
+	const struct record_schema *schema;
+	for (size_t i = 0; (schema = next_schema(options, &i));) {
+		struct scan_value sums = scan_member(summary, schema->name);
+		if (!sums.at || !schema->table_count) {
+			continue;
+		}
+		add_totals(out, options, schema, sums);
+		for (size_t t = 0; t < schema->table_count; t++) {
+			add_table(out, options, schema, &schema->tables[t],
+			        scan_member(sums, schema->tables[t].path));
 		}
 	}
 }

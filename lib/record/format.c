@@ -1,3 +1,4 @@
+/* The formats, in the order of --help. */
 #include "record/format.h"
 
 #include <string.h>

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "record/record.h"
+#include "record/schema.h"
 
 /* How the output is wanted: read-only during a run. */
 struct format_options {
@@ -18,7 +19,10 @@ struct format_options {
 	unsigned width;  /* columns */
 	unsigned height; /* rows that a picture should fit into; 0: as many as it takes */
 	bool null;       /* -0: text records end in NUL, names are not escaped */
-	const char *op;  /* the operation, for the columns of csv; "" when several run */
+
+	/* What the operations put out: all of them, NULL-terminated (NULL: none); and the one that
+	 * runs, NULL when several do. */
+	const struct record_schema *const *schemas, *only;
 };
 
 struct format {
@@ -30,6 +34,7 @@ struct format {
 	bool error_records;
 
 	bool whole_summary; /* it prints all members of the summary, for programs to read */
+	bool picture;       /* its summary is a picture, for people to see */
 
 	unsigned meta; /* the meta_fields that its entry records show, to be stat'ed for them */
 
@@ -42,8 +47,7 @@ struct format {
 
 	/*
 	 * After the last record: the summary, one complete JSON object of `len` bytes. NULL: not
-	 * printed. The text format prints nothing for it unless the operation is one whose answer
-	 * is its summary (summarize).
+	 * printed.
 	 */
 	void (*summary)(struct buf *out, const struct format_options *options, const char *json,
 	        size_t len);
@@ -51,14 +55,5 @@ struct format {
 
 extern const struct format *const formats[];        /* NULL-terminated; the first is the default */
 const struct format *format_find(const char *name); /* NULL when there is none */
-
-/* "2 entries could not be read, 1 file could not be written": of the errors, so many are of
- * writing. */
-void record_add_faults(struct buf *out, uint64_t errors, uint64_t unwritten);
-
-/* The readable picture of a summary object; what the text format prints, and vega-status --result
- * on a terminal. What is not JSON, or does not fit in memory, sets out->failed. */
-void render_summary(
-        struct buf *out, const struct format_options *options, const char *json, size_t len);
 
 #endif

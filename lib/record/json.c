@@ -1,3 +1,4 @@
+/* JSON: one object, the summary as it is. */
 #include "record/record_internal.h"
 
 static void json_summary(

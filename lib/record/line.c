@@ -1,3 +1,4 @@
+/* Putting lines of a picture together: columns, colours, bars, and names cut to fit. */
 #include "record/line.h"
 
 #include "base/escape.h"
@@ -74,19 +75,19 @@ static void add_right(struct line *line, const struct format_options *options, e
 	buf_release(text);
 }
 
-void line_add_size(
-        struct line *line, const struct format_options *options, double bytes, size_t width)
+void line_add_size(struct line *line, const struct format_options *options, unsigned __int128 bytes,
+        size_t width)
 {
 	struct buf text = BUF_INIT;
-	format_size(&text, (unsigned __int128)bytes);
+	format_size(&text, bytes);
 	add_right(line, options, STYLE_SIZE, &text, width);
 }
 
-void line_add_count(
-        struct line *line, const struct format_options *options, double count, size_t width)
+void line_add_count(struct line *line, const struct format_options *options,
+        unsigned __int128 count, size_t width)
 {
 	struct buf text = BUF_INIT;
-	format_count(&text, (unsigned __int128)count);
+	format_count(&text, count);
 	add_right(line, options, STYLE_PLAIN, &text, width);
 }
 

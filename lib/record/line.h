@@ -30,10 +30,16 @@ void line_pad(struct line *line, size_t columns);
 /* Right-aligned in `width` columns. */
 void line_add_right(struct line *line, const struct format_options *options, enum style style,
         const char *text, size_t width);
-void line_add_size(
-        struct line *line, const struct format_options *options, double bytes, size_t width);
-void line_add_count(
-        struct line *line, const struct format_options *options, double count, size_t width);
+void line_add_size(struct line *line, const struct format_options *options, unsigned __int128 bytes,
+        size_t width);
+void line_add_count(struct line *line, const struct format_options *options,
+        unsigned __int128 count, size_t width);
+/* A part of a whole; 0 of nothing. */
+static inline double share_of(unsigned __int128 part, unsigned __int128 whole)
+{
+	return whole ? (double)part / (double)whole : 0;
+}
+
 /* "59%" in four columns. */
 void line_add_share(struct line *line, const struct format_options *options, double share);
 

@@ -1,3 +1,4 @@
+/* NDJSON: an object per line, for programs, and between a job's child and its worker. */
 #include "record/record_internal.h"
 
 #include <stdlib.h>

@@ -3,6 +3,7 @@
 #define VEGA_RECORD_INTERNAL_H
 
 #include "record/format.h"
+#include "record/scan.h"
 
 extern const struct format format_text, format_ndjson, format_json, format_csv;
 
@@ -14,10 +15,9 @@ void record_add_escaped(
         struct buf *out, const struct format_options *options, const char *bytes, size_t len);
 
 /* The bytes of a path that json_member_path() wrote: nothing when the object has no such member. */
-struct cJSON;
-void record_add_path(struct buf *out, const struct cJSON *object, const char *key);
+void record_add_path(struct buf *out, struct scan_value object, const char *key);
 
-/* A member that counts something; 0 when there is no such number. */
-double record_number(const struct cJSON *object, const char *key);
+/* A member that counts something, to any depth ("a.b"); 0 when there is no such number. */
+unsigned __int128 record_count(struct scan_value object, const char *path);
 
 #endif

@@ -2,21 +2,31 @@
  * The picture of a summary, from the top: the tree of the largest directories, the tables, the
  * largest files; and last, where the eye rests when it has scrolled by, the totals.
  */
-#include "record/format.h"
+#include "record/render.h"
 
-#include <cjson/cJSON.h>
+#include <stdlib.h>
 
+#include "base/check.h"
 #include "base/escape.h"
 #include "base/parse.h"
+#include "record/files.h"
 #include "record/line.h"
 #include "record/record_internal.h"
 #include "record/table.h"
-#include "record/tree.h"
 
-static const cJSON *member(const cJSON *object, const char *key)
-{
-	return cJSON_GetObjectItemCaseSensitive(object, key);
-}
+/* An operation's part of the summary, with the arrays of its tables found. */
+struct part {
+	const struct record_schema *schema;
+	struct scan_value sums;
+	struct scan_value tables[SCHEMA_TABLES_MAX];
+};
+
+/* A summary that is to be drawn. */
+struct picture {
+	struct scan_value summary;
+	struct part *parts; /* those of its operations that we know */
+	size_t count;
+};
 
 /* How much of each part is drawn. The first is all that there is room for on paper; the smaller
  * ones are for screens. */
@@ -82,19 +92,35 @@ static void add_fact(struct facts *facts, enum style style, struct buf *text)
 	buf_release(text);
 }
 
-static void add_count(struct facts *facts, double count, const char *one, const char *many)
+static void add_count(struct facts *facts, unsigned __int128 count, const struct record_fact *fact)
 {
 	struct buf text = BUF_INIT;
-	format_counted(&text, (unsigned __int128)count, one, many);
-	add_fact(facts, STYLE_PLAIN, &text);
+	format_counted(&text, count, fact->one, fact->many);
+	add_fact(facts, fact->show == FACT_ALERT ? STYLE_ALERT : STYLE_PLAIN, &text);
 }
 
-static void add_bytes(struct facts *facts, enum style style, double bytes, const char *what)
+static void add_bytes(struct facts *facts, unsigned __int128 bytes, const struct record_fact *fact)
 {
 	struct buf text = BUF_INIT;
-	format_size(&text, (unsigned __int128)bytes);
-	buf_printf(&text, " %s", what);
-	add_fact(facts, style, &text);
+	format_size(&text, bytes);
+	buf_printf(&text, " %s", fact->many);
+	add_fact(facts, fact->show == FACT_ALWAYS ? STYLE_SIZE : STYLE_PLAIN, &text);
+}
+
+/* "12 files written (3.4 GiB → 812.0 MiB)" */
+static void add_change(struct facts *facts, unsigned __int128 count, const struct record_fact *fact,
+        struct scan_value sums)
+{
+	struct buf text = BUF_INIT;
+	format_counted(&text, count, fact->one, fact->many);
+	if (count > 0) {
+		buf_add_str(&text, " (");
+		format_size(&text, record_count(sums, fact->from));
+		buf_add_str(&text, facts->options->utf8 ? " → " : " -> ");
+		format_size(&text, record_count(sums, fact->to));
+		buf_add_char(&text, ')');
+	}
+	add_fact(facts, STYLE_PLAIN, &text);
 }
 
 static void end_facts(struct facts *facts)
@@ -105,122 +131,121 @@ static void end_facts(struct facts *facts)
 	buf_release(&facts->line.text);
 }
 
-/* Several have a table. */
-static void add_only_owner(struct facts *facts, const cJSON *owners)
+/* The name of the only row of a table: several are drawn as one. */
+static void add_alone(struct facts *facts, const struct record_table *table, struct scan_value list)
 {
-	const char *owner = cJSON_GetStringValue(member(cJSON_GetArrayItem(owners, 0), "owner"));
-	struct buf text = BUF_INIT;
-	if (owner && cJSON_GetArraySize(owners) == 1) {
-		buf_add_str(&text, "owned by ");
-		record_add_escaped(&text, facts->options, owner, strlen(owner));
+	struct buf text = BUF_INIT, name = BUF_INIT;
+	struct scan_value row, next;
+	size_t offset = 0;
+	if (scan_item(list, &offset, &row) && !scan_item(list, &offset, &next)) {
+		record_add_path(&name, row, table->row);
+	}
+	if (name.len) {
+		buf_printf(&text, "%s ", table->alone);
+		record_add_escaped(&text, facts->options, name.data, name.len);
 		add_fact(facts, STYLE_PLAIN, &text);
 	}
+	facts->out->failed |= name.failed;
+	buf_release(&name);
 }
 
-static void draw_totals(struct buf *out, const struct format_options *options, const cJSON *sums)
+static void draw_facts(
+        struct buf *out, const struct format_options *options, const struct part *part)
 {
+	const struct record_schema *schema = part->schema;
 	struct facts facts = {.out = out, .options = options, .line = {.text = BUF_INIT}};
-	double others = record_number(sums, "others");
-	double saved = record_number(member(sums, "hard_links"), "saved_bytes");
-	line_gap(out);
-	add_count(&facts, record_number(sums, "files"), "file", "files");
-	add_count(&facts, record_number(sums, "directories"), "directory", "directories");
-	add_count(&facts, record_number(sums, "links"), "link", "links");
-	if (others > 0) {
-		add_count(&facts, others, "special file", "special files");
+	for (size_t i = 0; i < schema->fact_count; i++) {
+		const struct record_fact *fact = &schema->facts[i];
+		unsigned __int128 value = record_count(part->sums, fact->path);
+		if (value == 0 && fact->show != FACT_ALWAYS) {
+			continue;
+		}
+		if (fact->from) {
+			add_change(&facts, value, fact, part->sums);
+		} else if (fact->unit == UNIT_BYTES) {
+			add_bytes(&facts, value, fact);
+		} else {
+			add_count(&facts, value, fact);
+		}
 	}
-	add_bytes(&facts, STYLE_SIZE, record_number(sums, "allocated_bytes"), "allocated");
-	add_bytes(&facts, STYLE_SIZE, record_number(sums, "apparent_bytes"), "apparent");
-	if (saved > 0) {
-		add_bytes(&facts, STYLE_PLAIN, saved, "saved by hard links");
+	for (size_t i = 0; i < schema->table_count; i++) {
+		if (schema->tables[i].alone) {
+			add_alone(&facts, &schema->tables[i], part->tables[i]);
+		}
 	}
-	add_only_owner(&facts, member(sums, "by_owner"));
 	end_facts(&facts);
 }
 
-/* Every directory down to a level: the first level is always there, more is what --depth asked for.
- */
-static bool asked_for(const cJSON *directories)
+/* Every directory down to a level: the first level is always there, more is what was asked for. */
+static bool goes_deep(struct scan_value directories)
 {
-	const cJSON *item;
-	cJSON_ArrayForEach(item, directories)
-	{
-		if (record_number(item, "depth") > 1) {
+	struct scan_value item;
+	for (size_t offset = 0; scan_item(directories, &offset, &item);) {
+		if (record_count(item, "depth") > 1) {
 			return true;
 		}
 	}
 	return false;
 }
 
+/* The last tree that goes deep, else the first. -1: it has none. */
+static int choose_tree(const struct part *part)
+{
+	int chosen = -1;
+	for (size_t i = 0; i < part->schema->table_count; i++) {
+		if (part->schema->tables[i].kind == TABLE_TREE &&
+		        (chosen < 0 || goes_deep(part->tables[i]))) {
+			chosen = (int)i;
+		}
+	}
+	return chosen;
+}
+
+/* The last number of bytes that is not 0 in all: some file systems, /proc among them, allocate
+ * nothing. */
+static struct measure choose_measure(const struct part *part)
+{
+	struct measure measure = {0};
+	for (size_t i = 0; i < part->schema->number_count; i++) {
+		const struct record_column *column = &part->schema->numbers[i];
+		if (column->unit == UNIT_COUNT && !measure.count) {
+			measure.count = column->key;
+			measure.count_title = column->text;
+		} else if (column->unit == UNIT_BYTES &&
+		           (!measure.bytes || record_count(part->sums, column->key) > 0)) {
+			measure.bytes = column->key;
+			measure.bytes_title = column->text;
+		}
+	}
+	return measure;
+}
+
 #define WIDEST 170 /* of bars: the eye should find the way from a name to its number */
 
-static void draw_summarize(struct buf *out, const struct format_options *options, const cJSON *sums,
-        const struct shape *shape)
+static void draw_tables(struct buf *out, const struct format_options *options,
+        const struct part *part, const struct shape *shape)
 {
-	static const struct measure allocated = {"allocated_bytes", "allocated"};
-	static const struct measure apparent = {"apparent_bytes", "apparent"};
-	/* Some file systems, /proc among them, allocate nothing. */
-	const struct measure *measure =
-	        record_number(sums, allocated.key) > 0 ? &allocated : &apparent;
-	double total = record_number(sums, measure->key);
+	const struct record_table *tables = part->schema->tables;
+	struct measure measure = choose_measure(part);
+	unsigned __int128 total = record_count(part->sums, measure.bytes);
 	struct format_options narrower = *options;
 	narrower.width = options->width < WIDEST ? options->width : WIDEST;
 	line_gap(out);
-	if (asked_for(member(sums, "by_directory"))) {
-		tree_draw(out, &narrower, member(sums, "by_directory"), "directories", measure,
-		        total, shape->directories);
-	} else {
-		tree_draw(out, &narrower, member(sums, "largest_directories"),
-		        "largest directories", measure, total, shape->directories);
+	int tree = choose_tree(part);
+	if (tree >= 0) {
+		tree_draw(out, &narrower, part->tables[tree], tables[tree].title, &measure, total,
+		        shape->directories);
 	}
 	if (shape->rows) {
-		tables_draw(out, &narrower, sums, measure, shape->rows);
+		tables_draw(out, &narrower, part->schema, part->tables, &measure, shape->rows);
 	}
-	files_draw(out, options, member(sums, "largest_files"), measure, shape->files);
-	draw_totals(out, options, sums);
-}
-
-static void draw_find(struct buf *out, const struct format_options *options, const cJSON *sums)
-{
-	struct facts facts = {.out = out, .options = options, .line = {.text = BUF_INIT}};
-	add_count(&facts, record_number(sums, "matched"), "entry found", "entries found");
-	end_facts(&facts);
-}
-
-static void draw_hash(struct buf *out, const struct format_options *options, const cJSON *sums)
-{
-	struct facts facts = {.out = out, .options = options, .line = {.text = BUF_INIT}};
-	double cached = record_number(sums, "cached");
-	add_count(&facts, record_number(sums, "files"), "file hashed", "files hashed");
-	add_bytes(&facts, STYLE_SIZE, record_number(sums, "bytes"), "in all");
-	if (cached > 0) {
-		add_count(&facts, cached, "taken from the cache", "taken from the cache");
+	for (size_t i = 0; i < part->schema->table_count; i++) {
+		if (tables[i].kind == TABLE_FILES) {
+			files_draw(out, options, part->tables[i], tables[i].title, &measure,
+			        shape->files);
+		}
 	}
-	end_facts(&facts);
-}
-
-static void draw_transform(struct buf *out, const struct format_options *options, const cJSON *sums)
-{
-	struct facts facts = {.out = out, .options = options, .line = {.text = BUF_INIT}};
-	double written = record_number(sums, "written"), failed = record_number(sums, "failed");
-	struct buf text = BUF_INIT;
-	format_counted(&text, (unsigned __int128)written, "file written", "files written");
-	if (written > 0) {
-		buf_add_str(&text, " (");
-		format_size(&text, (unsigned __int128)record_number(sums, "input_bytes"));
-		buf_add_str(&text, options->utf8 ? " → " : " -> ");
-		format_size(&text, (unsigned __int128)record_number(sums, "output_bytes"));
-		buf_add_char(&text, ')');
-	}
-	add_fact(&facts, STYLE_PLAIN, &text);
-	add_count(&facts, record_number(sums, "current"), "up to date", "up to date");
-	if (failed > 0) {
-		text = (struct buf)BUF_INIT;
-		format_count(&text, (unsigned __int128)failed);
-		buf_add_str(&text, " failed");
-		add_fact(&facts, STYLE_ALERT, &text);
-	}
-	end_facts(&facts);
+	line_gap(out);
 }
 
 /* Takes the text. */
@@ -236,7 +261,7 @@ static void draw_alert(struct buf *out, const struct format_options *options, st
 	buf_release(text);
 }
 
-void record_add_faults(struct buf *out, uint64_t errors, uint64_t unwritten)
+void record_add_faults(struct buf *out, unsigned __int128 errors, unsigned __int128 unwritten)
 {
 	if (errors > unwritten || !unwritten) {
 		format_counted(out, errors - unwritten, "entry", "entries");
@@ -249,43 +274,58 @@ void record_add_faults(struct buf *out, uint64_t errors, uint64_t unwritten)
 	}
 }
 
-static void draw_state(struct buf *out, const struct format_options *options, const cJSON *summary)
+/* Why the picture is not the whole truth; nothing when it is. */
+static void add_reason(
+        struct buf *text, const struct format_options *options, const struct picture *picture)
 {
-	const cJSON *ledger = member(summary, "ledger");
-	double errors = record_number(ledger, "errors");
-	const char *reason =
-	        cJSON_GetStringValue(member(member(summary, "summarize"), "incomplete"));
+	struct buf reason = BUF_INIT;
+	struct scan_value complete = scan_member(picture->summary, "complete");
+	for (size_t i = 0; i < picture->count && !reason.len; i++) {
+		scan_string(scan_member(picture->parts[i].sums, "incomplete"), &reason);
+	}
+	if (!reason.len && complete.len == 5 && memcmp(complete.at, "false", 5) == 0) {
+		buf_add_str(&reason, "stopped");
+	}
+	if (reason.len) {
+		buf_add_str(text, "incomplete: ");
+		record_add_escaped(text, options, reason.data, reason.len);
+	}
+	text->failed |= reason.failed;
+	buf_release(&reason);
+}
+
+static void draw_state(
+        struct buf *out, const struct format_options *options, const struct picture *picture)
+{
+	struct scan_value ledger = scan_member(picture->summary, "ledger");
+	unsigned __int128 errors = record_count(ledger, "errors");
 	struct buf text = BUF_INIT;
 	if (errors > 0) {
-		record_add_faults(
-		        &text, (uint64_t)errors, (uint64_t)record_number(ledger, "unwritten"));
+		record_add_faults(&text, errors, record_count(ledger, "unwritten"));
 		draw_alert(out, options, &text);
 	}
-	if (reason || cJSON_IsFalse(member(summary, "complete"))) {
-		reason = reason ? reason : "stopped";
-		buf_add_str(&text, "incomplete: ");
-		record_add_escaped(&text, options, reason, strlen(reason));
+	add_reason(&text, options, picture);
+	if (text.len || text.failed) {
 		draw_alert(out, options, &text);
 	}
 }
 
-static void draw(struct buf *out, const struct format_options *options, const cJSON *summary,
-        const struct shape *shape)
+/* Short answers come first: those with tables fill the screen. */
+static void draw(struct buf *out, const struct format_options *options,
+        const struct picture *picture, const struct shape *shape)
 {
-	static const struct {
-		const char *member;
-		void (*draw)(struct buf *, const struct format_options *, const cJSON *);
-	} operations[] = {{"find", draw_find}, {"hash", draw_hash}, {"transform", draw_transform}};
-	for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
-		const cJSON *sums = member(summary, operations[i].member);
-		if (sums) {
-			operations[i].draw(out, options, sums);
+	for (size_t i = 0; i < picture->count; i++) {
+		if (picture->parts[i].schema->table_count == 0) {
+			draw_facts(out, options, &picture->parts[i]);
 		}
 	}
-	if (member(summary, "summarize")) {
-		draw_summarize(out, options, member(summary, "summarize"), shape);
+	for (size_t i = 0; i < picture->count; i++) {
+		if (picture->parts[i].schema->table_count > 0) {
+			draw_tables(out, options, &picture->parts[i], shape);
+			draw_facts(out, options, &picture->parts[i]);
+		}
 	}
-	draw_state(out, options, summary);
+	draw_state(out, options, picture);
 }
 
 static size_t lines_of(const char *text, size_t len)
@@ -300,18 +340,51 @@ static size_t lines_of(const char *text, size_t len)
 
 #define AROUND 2 /* rows for the command above the picture, and the prompt below */
 
+static void find_tables(struct part *part)
+{
+	const char *keys[SCHEMA_TABLES_MAX];
+	size_t count = part->schema->table_count;
+	CHECK(count <= SCHEMA_TABLES_MAX);
+	for (size_t i = 0; i < count; i++) {
+		keys[i] = part->schema->tables[i].path;
+	}
+	scan_members(part->sums, keys, count, part->tables);
+}
+
+static bool find_parts(struct picture *picture, const struct record_schema *const *schemas)
+{
+	size_t most = 0;
+	while (schemas && schemas[most]) {
+		most++;
+	}
+	picture->parts = calloc(most ? most : 1, sizeof *picture->parts);
+	for (size_t i = 0; i < most && picture->parts; i++) {
+		struct part *part = &picture->parts[picture->count];
+		part->schema = schemas[i];
+		part->sums = scan_member(picture->summary, schemas[i]->name);
+		if (part->sums.at) {
+			find_tables(part);
+			picture->count++;
+		}
+	}
+	return picture->parts;
+}
+
 void render_summary(
         struct buf *out, const struct format_options *options, const char *json, size_t len)
 {
-	cJSON *summary = cJSON_ParseWithLength(json, len);
+	struct picture picture = {.summary = scan_text(json, len)};
 	size_t start = out->len, room = options->height > AROUND ? options->height - AROUND : 1;
-	out->failed |= !summary;
+	if (!scan_is_json(json, len) || !find_parts(&picture, options->schemas)) {
+		out->failed = true;
+		return;
+	}
 	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
 		out->len = start;
-		draw(out, options, summary, &shapes[i]);
+		draw(out, options, &picture, &shapes[i]);
 		if (options->height == 0 || lines_of(out->data + start, out->len - start) <= room) {
 			break;
 		}
 	}
-	cJSON_Delete(summary);
+	free(picture.parts);
 }

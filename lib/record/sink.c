@@ -1,3 +1,4 @@
+/* The buffers in front of the output, and with --sort, the records kept until the end. */
 #include "record/sink.h"
 
 #include <errno.h>

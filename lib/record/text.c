@@ -1,6 +1,8 @@
+/* Text: a line per entry, and for people on a terminal, the picture of the summary. */
 #include "record/record_internal.h"
 
 #include "base/escape.h"
+#include "record/render.h"
 
 /* The hot path of find: one reservation, three copies. */
 static void add_raw(struct buf *out, const struct record *record, char end)
@@ -72,19 +74,32 @@ static void text_record(
 }
 
 /* The picture belongs to the operations whose answer it is; others have printed theirs. */
+static bool is_answer(const struct format_options *options, const char *json, size_t len)
+{
+	if (options->only && options->terminal && options->only->answers_on_terminal) {
+		return true;
+	}
+	struct scan_value summary = scan_text(json, len);
+	for (size_t i = 0; options->schemas && options->schemas[i]; i++) {
+		if (options->schemas[i]->answers_in_summary &&
+		        scan_member(summary, options->schemas[i]->name).at) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void text_summary(
         struct buf *out, const struct format_options *options, const char *json, size_t len)
 {
-	/* A quote within a JSON string is escaped, so these bytes are always a member. */
-	static const char member[] = "\"summarize\":{";
-	bool told = options->terminal && strcmp(options->op, "transform") == 0;
-	if (told || memmem(json, len, member, sizeof member - 1)) {
+	if (is_answer(options, json, len)) {
 		render_summary(out, options, json, len);
 	}
 }
 
 const struct format format_text = {
         .name = "text",
+        .picture = true,
         .help = "for people, and for pipes: a line an entry",
         .record = text_record,
         .summary = text_summary,

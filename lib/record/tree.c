@@ -1,8 +1,9 @@
+/* The tree of the largest directories, drawn with branches, shares and bars. */
 #include "record/tree.h"
 
-#include <cjson/cJSON.h>
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "record/line.h"
 #include "record/record_internal.h"
 
@@ -11,7 +12,7 @@
 struct node {
 	char *path;
 	size_t len;
-	double bytes, files;
+	unsigned __int128 bytes, files;
 	bool is_root;
 	struct node *above;                    /* the directory that it lies in */
 	struct node *parent, *child, *sibling; /* as drawn: a root has none but the top */
@@ -65,26 +66,44 @@ static bool beneath(const struct node *node, const struct node *parent)
 	       (parent->path[parent->len - 1] == '/' || node->path[parent->len] == '/');
 }
 
-static bool read_nodes(struct tree *tree, const cJSON *directories, const char *key)
+static size_t count_items(struct scan_value array)
 {
-	size_t count = (size_t)cJSON_GetArraySize(directories);
+	struct scan_value item;
+	size_t count = 0;
+	for (size_t offset = 0; scan_item(array, &offset, &item);) {
+		count++;
+	}
+	return count;
+}
+
+static void read_node(struct node *node, struct scan_value item, const struct measure *measure)
+{
+	const char *const keys[] = {"depth", measure->bytes, measure->count};
+	struct scan_value values[3];
+	struct buf path = BUF_INIT;
+	scan_members(item, keys, 3, values);
+	record_add_path(&path, item, "path");
+	node->len = path.len;
+	node->path = buf_detach(&path);
+	node->is_root = values[0].len == 1 && *values[0].at == '0';
+	node->bytes = scan_count(values[1]);
+	node->files = scan_count(values[2]);
+}
+
+static bool read_nodes(
+        struct tree *tree, struct scan_value directories, const struct measure *measure)
+{
+	struct scan_value item;
+	size_t count = count_items(directories);
 	tree->nodes = calloc(count, sizeof *tree->nodes);
 	tree->order = calloc(count, sizeof *tree->order);
 	if (!tree->nodes || !tree->order) {
 		return false;
 	}
-	const cJSON *item;
-	cJSON_ArrayForEach(item, directories)
-	{
-		struct buf path = BUF_INIT;
+	for (size_t offset = 0; scan_item(directories, &offset, &item);) {
+		CHECK(tree->count < count);
 		struct node *node = &tree->nodes[tree->count];
-		const cJSON *depth = cJSON_GetObjectItemCaseSensitive(item, "depth");
-		record_add_path(&path, item, "path");
-		node->len = path.len;
-		node->path = buf_detach(&path);
-		node->bytes = record_number(item, key);
-		node->files = record_number(item, "files");
-		node->is_root = cJSON_IsNumber(depth) && depth->valuedouble == 0;
+		read_node(node, item, measure);
 		if (!node->path) {
 			return false;
 		}
@@ -219,15 +238,15 @@ static struct layout lay_out(const struct tree *tree, const struct format_option
 }
 
 static void draw_heading(struct buf *out, const struct format_options *options,
-        const struct layout *layout, const char *title, const char *measure)
+        const struct layout *layout, const char *title, const struct measure *measure)
 {
 	struct line line = {.text = BUF_INIT};
 	if (layout->share) {
-		line_add_right(&line, options, STYLE_TITLE, measure, SIZE_COLUMNS);
+		line_add_right(&line, options, STYLE_TITLE, measure->bytes_title, SIZE_COLUMNS);
 		line_pad(&line, SIZE_COLUMNS + layout->share);
 	}
 	if (layout->files) {
-		line_add_right(&line, options, STYLE_TITLE, "files", layout->files);
+		line_add_right(&line, options, STYLE_TITLE, measure->count_title, layout->files);
 	}
 	if (line.columns) {
 		line_pad(&line, line.columns + GAP);
@@ -267,10 +286,10 @@ static void add_branches(struct line *line, const struct format_options *options
 }
 
 static void draw_node(struct line *line, const struct format_options *options,
-        const struct node *node, const struct layout *layout, double total)
+        const struct node *node, const struct layout *layout, unsigned __int128 total)
 {
-	double share = total > 0 ? node->bytes / total : 0;
-	double whole = total > 0 && node->parent->path ? node->parent->bytes / total : 0;
+	double share = share_of(node->bytes, total);
+	double whole = node->parent->path ? share_of(node->parent->bytes, total) : 0;
 	size_t len;
 	const char *name = node_name(node, &len);
 	line_add_size(line, options, node->bytes, SIZE_COLUMNS);
@@ -302,14 +321,15 @@ static void release_tree(struct tree *tree)
 	free(tree->order);
 }
 
-void tree_draw(struct buf *out, const struct format_options *options, const cJSON *directories,
-        const char *title, const struct measure *measure, double total, size_t limit)
+void tree_draw(struct buf *out, const struct format_options *options, struct scan_value directories,
+        const char *title, const struct measure *measure, unsigned __int128 total, size_t limit)
 {
 	struct tree tree = {0};
-	if (cJSON_GetArraySize(directories) == 0) {
+	size_t offset = 0;
+	if (!scan_item(directories, &offset, &(struct scan_value){0})) {
 		return;
 	}
-	if (!read_nodes(&tree, directories, measure->key)) {
+	if (!read_nodes(&tree, directories, measure)) {
 		out->failed = true;
 		release_tree(&tree);
 		return;
@@ -318,7 +338,7 @@ void tree_draw(struct buf *out, const struct format_options *options, const cJSO
 	link_nodes(&tree);
 	tree.top.bytes = tree.top.bytes < total ? total : tree.top.bytes;
 	struct layout layout = lay_out(&tree, options);
-	draw_heading(out, options, &layout, title, measure->title);
+	draw_heading(out, options, &layout, title, measure);
 	struct line line = {.text = BUF_INIT};
 	for (const struct node *node = tree.top.child; node; node = next_node(node)) {
 		draw_node(&line, options, node, &layout, tree.top.bytes);

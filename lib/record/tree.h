@@ -4,21 +4,21 @@
 
 #include "base/buf.h"
 #include "record/format.h"
+#include "record/scan.h"
 
-struct cJSON;
-
-/* Which bytes are shown: the member of each object, and what they are called. */
+/* Which numbers of each row are shown: a member of bytes and one that counts, with their headings.
+ */
 struct measure {
-	const char *key, *title;
+	const char *bytes, *bytes_title;
+	const char *count, *count_title;
 };
 
 /*
- * Draws directories as summarize lists them (in any order, each with its parents up to a root), the
- * largest first, and of them, roots first, the `limit` largest. `total`: the bytes of which each is
- * a share, listed or not. Draws nothing for an empty list.
+ * Draws directories (in any order, each with its parents up to a root), the largest first, and of
+ * them, roots first, the `limit` largest. `total`: the bytes of which each is a share, listed or
+ * not. Draws nothing for an empty list.
  */
-void tree_draw(struct buf *out, const struct format_options *options,
-        const struct cJSON *directories, const char *title, const struct measure *measure,
-        double total, size_t limit);
+void tree_draw(struct buf *out, const struct format_options *options, struct scan_value directories,
+        const char *title, const struct measure *measure, unsigned __int128 total, size_t limit);
 
 #endif

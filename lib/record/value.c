@@ -1,11 +1,9 @@
+/* Values that several formats write, and members that several pictures read. */
 #include "record/record_internal.h"
 
-#include <cjson/cJSON.h>
 #include <stdio.h>
 
 #include "base/escape.h"
-
-#define NUMBER_MAX 1e38 /* below 2^128, so that it converts */
 
 void record_mode_text(char text[static 5], uint32_t mode)
 {
@@ -39,23 +37,23 @@ void record_add_escaped(
 	buf_release(&text);
 }
 
-void record_add_path(struct buf *out, const cJSON *object, const char *key)
+void record_add_path(struct buf *out, struct scan_value object, const char *key)
 {
 	char exact[64];
 	snprintf(exact, sizeof exact, "%s_b64", key);
-	const char *encoded = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, exact));
-	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
-	if (encoded && buf_add_base64_decoded(out, encoded, strlen(encoded))) {
-		return;
+	const char *const keys[] = {exact, key};
+	struct scan_value values[2];
+	struct buf encoded = BUF_INIT;
+	scan_members(object, keys, 2, values);
+	if (!values[0].at || !scan_string(values[0], &encoded) ||
+	        !buf_add_base64_decoded(out, encoded.data ? encoded.data : "", encoded.len)) {
+		scan_string(values[1], out);
 	}
-	if (text) {
-		buf_add_str(out, text);
-	}
+	out->failed |= encoded.failed;
+	buf_release(&encoded);
 }
 
-double record_number(const cJSON *object, const char *key)
+unsigned __int128 record_count(struct scan_value object, const char *path)
 {
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-	double value = cJSON_IsNumber(item) ? item->valuedouble : 0;
-	return value > 0 ? (value < NUMBER_MAX ? value : NUMBER_MAX) : 0;
+	return scan_count(scan_path(object, path));
 }

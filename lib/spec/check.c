@@ -176,17 +176,6 @@ static int check_interval(const char *after_name, const struct option_time *afte
 	return 0;
 }
 
-int spec_check_range(const char *name, const struct option_number *number, uint64_t least,
-        uint64_t most, struct vega_error *err)
-{
-	if (number->set && (number->value < least || number->value > most)) {
-		return vega_fail(err, VEGA_USAGE,
-		        "--%s %" PRIu64 ": not in the range %" PRIu64 "-%" PRIu64, name,
-		        number->value, least, most);
-	}
-	return 0;
-}
-
 static int check_ranges(const struct spec *spec, struct vega_error *err)
 {
 	if (spec->min_size.set && spec->max_size.set &&

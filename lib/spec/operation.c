@@ -73,12 +73,12 @@ bool spec_takes_command(const struct spec *spec)
 
 bool spec_answers_in_summary(const struct spec *spec)
 {
-	return any_has(spec, offsetof(struct operation, answers_in_summary), true);
+	return any_has(spec, offsetof(struct operation, schema.answers_in_summary), true);
 }
 
 bool spec_answers_in_records(const struct spec *spec)
 {
-	return any_has(spec, offsetof(struct operation, answers_in_summary), false);
+	return any_has(spec, offsetof(struct operation, schema.answers_in_summary), false);
 }
 
 bool spec_shapes_summary(const struct spec *spec)
@@ -86,7 +86,7 @@ bool spec_shapes_summary(const struct spec *spec)
 	const struct operation *operation;
 	for (unsigned i = 0; (operation = spec_next_operation(spec, &i));) {
 		for (size_t row = 0; row < operation->row_count; row++) {
-			if (operation->answers_in_summary &&
+			if (operation->schema.answers_in_summary &&
 			        spec_row_is_set(&operation->rows[row], spec)) {
 				return true;
 			}

@@ -1,5 +1,6 @@
 /*
- * Operations, as both wings know them: an operation's name, its options and what they must satisfy.
+ * Operations, as both wings know them: an operation's name, its options and what they must satisfy,
+ * the columns of its records and the members of its summary.
  * The code behind each is in op/.
  *
  * An operation NAME is a pair of files: lib/spec/NAME.c exports `operation_NAME`, lib/op/NAME.c
@@ -16,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/option.h"
+#include "record/schema.h"
 
 /* each(NAME, name), in the order in which operations are named, run and written. The first is what
  * a command line without an operation means. */
@@ -58,13 +60,17 @@ struct operation {
 	 * and the common part was found good. NULL: anything. VEGA_USAGE. */
 	int (*check)(const struct spec *spec, struct vega_error *err);
 
-	bool writes;             /* files, below spec.out, which check() demands */
-	bool computes;           /* rather than waits for a disk: a thread per processor is best */
-	bool takes_command;      /* what follows "--" is a command, not roots */
-	bool answers_in_summary; /* people read its summary, it has no records */
+	bool writes;        /* files, below spec.out, which check() demands */
+	bool computes;      /* rather than waits for a disk: a thread per processor is best */
+	bool takes_command; /* what follows "--" is a command, not roots */
+
+	struct record_schema schema; /* what it puts out; schema.name is its name, too */
 };
 
 extern const struct operation *const operations[]; /* NULL-terminated, by operation_index */
+
+/* The schemas of all, NULL-terminated, in the same order: for struct format_options. */
+extern const struct record_schema *const operation_schemas[];
 
 /* The offset in struct spec of a member of an operation's options. To be used where spec/spec.h is
  * included, in lib/spec/NAME.c. */

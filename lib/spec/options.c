@@ -81,6 +81,13 @@ const struct operation *const operations[] = {
                 NULL,
 };
 
+const struct record_schema *const operation_schemas[] = {
+#define OPERATION_SCHEMA(NAME, name) &operation_##name.schema,
+        OPERATIONS(OPERATION_SCHEMA)
+#undef OPERATION_SCHEMA
+                NULL,
+};
+
 #define COMMON_COUNT (sizeof common_rows / sizeof *common_rows)
 
 void spec_tables(struct spec *spec, struct option_table tables[static SPEC_TABLES])

@@ -8,21 +8,21 @@
 static const char *const codecs[] = {"", "zstd", "gzip", "none", NULL};
 
 #define FIELD(member) OPERATION_FIELD(TRANSFORM, struct transform_options, member)
-#define HEADING "transform"
+#define NAME "transform"
 
 static const struct option_row rows[] = {
-        {"to", 0, OPT_CHOICE, FIELD(to), SPEC_TRANSFORM, "CODEC", codecs, HEADING,
+        {"to", 0, OPT_CHOICE, FIELD(to), SPEC_TRANSFORM, "CODEC", codecs, NAME,
                 "compress with zstd or gzip, or 'none' to decompress either"},
         {"out", 'o', OPT_TEXT, .offset = offsetof(struct spec, out), SPEC_TRANSFORM, "DIR", NULL,
-                HEADING, "write the mirrored tree below DIR"},
-        {"level", 0, OPT_NUMBER, FIELD(level), SPEC_TRANSFORM, "N", NULL, HEADING,
+                NAME, "write the mirrored tree below DIR"},
+        {"level", 0, OPT_NUMBER, FIELD(level), SPEC_TRANSFORM, "N", NULL, NAME,
                 "compression level (zstd 1-19, default 3; gzip 1-9, default 6)"},
         {"overwrite", 0, OPT_FLAG, .offset = offsetof(struct spec, overwrite), SPEC_TRANSFORM, NULL,
-                NULL, HEADING, "replace output files that differ"},
-        {"output-name", 0, OPT_TEXT, FIELD(output_name), SPEC_TRANSFORM, "TEMPLATE", NULL, HEADING,
+                NULL, NAME, "replace output files that differ"},
+        {"output-name", 0, OPT_TEXT, FIELD(output_name), SPEC_TRANSFORM, "TEMPLATE", NULL, NAME,
                 "name of a filter's output in its directory: {/} name, {/.} name without extension "
                 "(default: {/})"},
-        {"timeout", 0, OPT_DURATION, FIELD(timeout), SPEC_TRANSFORM, "DURATION", NULL, HEADING,
+        {"timeout", 0, OPT_DURATION, FIELD(timeout), SPEC_TRANSFORM, "DURATION", NULL, NAME,
                 "end a filter that runs longer on one file"},
 };
 
@@ -102,12 +102,36 @@ static int check(const struct spec *spec, struct vega_error *err)
 	return code == 0 && own->output_name ? check_output_name(own->output_name, err) : code;
 }
 
+static const struct record_column fields[] = {
+        {"output", VALUE_BYTES, UNIT_NONE, "output"},
+        {"status", VALUE_TEXT, UNIT_NONE, "status"},
+        {"input_bytes", VALUE_U64, UNIT_BYTES, "read"},
+        {"output_bytes", VALUE_U64, UNIT_BYTES, "written"},
+};
+
+static const struct record_fact facts[] = {
+        {"written", UNIT_COUNT, "file written", "files written", .from = "input_bytes",
+                .to = "output_bytes", .show = FACT_ALWAYS},
+        {"current", UNIT_COUNT, "up to date", "up to date", .show = FACT_ALWAYS},
+        {"failed", UNIT_COUNT, "failed", "failed", .show = FACT_ALERT},
+};
+
 const struct operation operation_transform = {
-        .name = "transform",
+        .name = NAME,
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows,
         .check = check,
         .writes = true,
         .computes = true,
         .takes_command = true,
+        .schema =
+                {
+                        .name = NAME,
+                        .standard = 1u << STANDARD_PATH,
+                        .fields = fields,
+                        .field_count = sizeof fields / sizeof *fields,
+                        .facts = facts,
+                        .fact_count = sizeof facts / sizeof *facts,
+                        .answers_on_terminal = true,
+                },
 };

@@ -92,7 +92,7 @@ static void known_digests(void)
 
 static void reports(void)
 {
-	static const struct format_options options = {.op = "hash"};
+	static const struct format_options options = {0};
 	union {
 		struct walk_dir dir;
 		char room[sizeof(struct walk_dir) + 32];

@@ -14,7 +14,8 @@
 #define THREADS 8
 #define RECORDS 40000
 
-static const struct format_options options = {.utf8 = true, .width = 80, .op = "find"};
+static const struct record_schema schema = {.name = "find", .standard = STANDARD_ALL};
+static const struct format_options options = {.utf8 = true, .width = 80, .only = &schema};
 
 static struct record entry(const char *dir, const char *name)
 {

@@ -4,10 +4,15 @@
 #include <errno.h>
 
 #include "record/format.h"
+#include "spec/spec_internal.h"
 
-static const struct format_options pipe_options = {.utf8 = true, .width = 80, .op = "find"};
-static const struct format_options terminal_options = {
-        .terminal = true, .utf8 = true, .width = 80, .op = "find"};
+static const struct format_options pipe_options = {
+        .utf8 = true, .width = 80, .schemas = operation_schemas, .only = &operation_find.schema};
+static const struct format_options terminal_options = {.terminal = true,
+        .utf8 = true,
+        .width = 80,
+        .schemas = operation_schemas,
+        .only = &operation_find.schema};
 
 static const struct file_meta meta = {
         .have = META_ALL,
@@ -178,14 +183,14 @@ static void test_csv(void)
 	        {.key = "algorithm", .type = VALUE_TEXT, .text = "xxh128"},
 	};
 	struct format_options hash = pipe_options;
-	hash.op = "hash";
+	hash.only = &operation_hash.schema;
 	record.fields = fields;
 	record.field_count = 2;
 	record.op = "hash";
 	is_str(formatted("csv", &hash, &record),
 	        "\xff\x01 ,9007199254740993,1970-01-01T00:00:00.000000005Z,xxh128,abcd\n",
 	        "fields by their key");
-	hash.op = "";
+	hash.only = NULL;
 	is_str(formatted("csv", &hash, &record),
 	        "hash,\xff\x01 ,f,9007199254740993,4096,1970-01-01T00:00:00.000000005Z,4755,1000,"
 	        "100,2,2049,18446744073709551615,xxh128,abcd,,,,,,,,,\n",
@@ -194,11 +199,11 @@ static void test_csv(void)
 	is_str(formatted("csv", &hash, &record), "", "errors are not csv's to print");
 }
 
-static const char *header(const char *op)
+static const char *header(const struct operation *operation)
 {
 	static struct buf out = BUF_INIT;
 	struct format_options options = pipe_options;
-	options.op = op;
+	options.only = operation ? &operation->schema : NULL;
 	buf_clear(&out);
 	format_find("csv")->begin(&out, &options);
 	return buf_cstr(&out);
@@ -206,13 +211,14 @@ static const char *header(const char *op)
 
 static void test_csv_header(void)
 {
-	is_str(header("find"), "path,type,size,allocated,mtime,mode,uid,gid,nlink,dev,ino\n",
-	        "find");
-	is_str(header("hash"), "path,size,mtime,algorithm,digest\n", "hash");
-	is_str(header("transform"), "path,output,status,input_bytes,output_bytes\n", "transform");
-	is_str(header("summarize"), "section,key,files,apparent_bytes,allocated_bytes\n",
+	is_str(header(&operation_find),
+	        "path,type,size,allocated,mtime,mode,uid,gid,nlink,dev,ino\n", "find");
+	is_str(header(&operation_hash), "path,size,mtime,algorithm,digest\n", "hash");
+	is_str(header(&operation_transform), "path,output,status,input_bytes,output_bytes\n",
+	        "transform");
+	is_str(header(&operation_summarize), "section,key,files,apparent_bytes,allocated_bytes\n",
 	        "summarize");
-	is_str(header(""),
+	is_str(header(NULL),
 	        "op,path,type,size,allocated,mtime,mode,uid,gid,nlink,dev,ino,algorithm,digest,"
 	        "output,status,input_bytes,output_bytes,section,key,files,apparent_bytes,"
 	        "allocated_bytes\n",
@@ -240,7 +246,7 @@ static void test_csv_summary(void)
 	                             "owner,\xc3\xa9,1,,\n"
 	                             "largest_file,\xff";
 	struct format_options options = pipe_options;
-	options.op = "summarize";
+	options.only = &operation_summarize.schema;
 	struct buf out = BUF_INIT;
 	format_find("csv")->summary(&out, &options, json, sizeof json - 1);
 	ok(out.len > sizeof wanted && memcmp(out.data, wanted, sizeof wanted - 1) == 0,

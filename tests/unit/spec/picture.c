@@ -9,7 +9,8 @@
 #include "base/escape.h"
 #include "base/fd.h"
 #include "base/json.h"
-#include "record/format.h"
+#include "record/render.h"
+#include "spec/operation.h"
 
 #define FIXTURES "tests/fixtures/"
 
@@ -27,8 +28,10 @@ static void read_file(const char *path, struct buf *out)
 static void draw(
         struct buf *out, const struct format_options *options, const char *json, size_t len)
 {
+	struct format_options known = *options;
+	known.schemas = operation_schemas;
 	buf_clear(out);
-	render_summary(out, options, json, len);
+	render_summary(out, &known, json, len);
 }
 
 static const char *drawn(const struct format_options *options, const char *json)
@@ -247,6 +250,28 @@ static void test_states(void)
 	        "--depth gives every directory");
 }
 
+/* Sums above 2^53, 2^64 and what a double can tell apart are exact. */
+static void test_exact(void)
+{
+	const struct format_options options = {.width = 80, .utf8 = true};
+	is_str(drawn(&options, "{\"find\":{\"matched\":9007199254740993}}"),
+	        "9,007,199,254,740,993 entries found\n", "a count above 2^53");
+	is_str(drawn(&options, "{\"find\": {\"matched\": 36893488147419103233}}"),
+	        "36,893,488,147,419,103,233 entries found\n", "a count above 2^65");
+	is_str(drawn(&options, "{\"summarize\":{\"files\":18446744073709551617,\"directories\":1,"
+	                       "\"allocated_bytes\":7,\"largest_directories\":["
+	                       "{\"path\":\"b\",\"depth\":0,\"files\":1,"
+	                       "\"allocated_bytes\":18446744073709551616},"
+	                       "{\"path\":\"a\",\"depth\":0,\"files\":1,"
+	                       "\"allocated_bytes\":18446744073709551617}]}}"),
+	        "allocated       largest directories\n"
+	        " 16.0 EiB  50%  a  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸\n"
+	        " 16.0 EiB  50%  b  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸\n"
+	        "\n18,446,744,073,709,551,617 files, 1 directory, 0 links, 7 B allocated,\n"
+	        "0 B apparent\n",
+	        "one byte decides which of two directories is the larger");
+}
+
 /* Roots that overlap, or that are "/", "." or end in '/'. */
 static void test_roots(void)
 {
@@ -339,6 +364,7 @@ int main(void)
 	test_heights();
 	test_small_screen();
 	test_states();
+	test_exact();
 	test_roots();
 	test_odd();
 	test_deep();

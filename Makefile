@@ -141,7 +141,7 @@ $(B)/vega-walk: private LDLIBS = $(or $(walk_libs_$(PROFILE)),$(PKG_LIBS))
 # --- Tests that take longest begin first ----------------------------------------------------------------
 
 SLOW := tests/cli/jobs.bats tests/cli/systemd.bats tests/cli/walk.bats tests/cli/cache.bats tests/contract/postgres_server.c \
-	tests/cli/find.bats tests/cli/run.bats tests/cli/admin.bats tests/unit/worker/worker.c tests/contract/waits.c
+	tests/cli/find.bats tests/cli/run.bats tests/cli/admin.bats tests/unit/worker/children.c tests/contract/waits.c
 slow_first = $(foreach test,$(SLOW),$(filter $(test),$(1))) $(filter-out $(SLOW),$(1))
 
 # --- Unit tests: tests/unit/ROOM/NAME.c links only the rooms that ROOM may see ---------------------------

@@ -1,6 +1,9 @@
-/* What output.c and stage.c share. All return 0 (or a descriptor) or -errno. */
+/* The parts of output*.c and stage*.c that others of them use. All return 0 (or a descriptor) or
+ * -errno. */
 #ifndef VEGA_FS_OUTPUT_INTERNAL_H
 #define VEGA_FS_OUTPUT_INTERNAL_H
+
+#include <sys/stat.h>
 
 #include "fs/output.h"
 
@@ -13,6 +16,33 @@ int output_root_dir(struct output_root *root, const char *relative, bool create)
 int output_root_enter(
         struct output_root *root, const char *name, bool create, struct output_root **out);
 
+/* The directory that holds the relative path, and the last component, for the caller to free. */
+int output_open_holder(struct output_root *root, const char *relative, bool create, char **name);
+
+/* Can an unnamed file be given its name? (/proc is there.) */
+bool output_root_unnamed(const struct output_root *root);
+
+/* Is this a relative path as output.h wants it? */
+bool output_relative_valid(const char *path);
+
+#define OUTPUT_OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)
+
+/* The directory at path ("" is base) below base, no link on the way followed. modes: NULL to create
+ * nothing. */
+int output_open_below(int base, const char *path, const struct output_modes *modes);
+
+/* The directory `name` in dir; made with this mode, if asked. */
+int output_open_component(int dir, const char *name, mode_t mode, bool create);
+
+/* Modes by the umask, or NULL, to create nothing. */
+const struct output_modes *output_umask_if(bool create);
+
+/* Is dir, or a directory that it lies in, the one that `what` describes? 1, 0 or -errno. */
+int output_lies_in(int dir, const struct stat *what);
+
+/* Closes fd, unless it is negative, and returns the error. */
+int output_fail(int fd, int error);
+
 /* Rename without replacing anything: -EEXIST. */
 int output_rename(int from, const char *old, int to, const char *name);
 
@@ -21,5 +51,8 @@ int output_rename(int from, const char *old, int to, const char *name);
  * which brings a new directory to the disk with what is synced in it? Others may not pass it on.
  */
 bool output_syncs_as_a_whole(int fd);
+
+/* Sync the files, or the directories that hold them, where results[i] is still 0. */
+void output_sync(struct output_file *const *files, int *results, size_t count, bool dirs);
 
 #endif

@@ -1,9 +1,7 @@
 /* Stages of jobs: written by an attempt, published after its commit by whichever process is
- * alive, and discarded in the end. Publishing and discarding share one iterative walk that follows
- * no link. */
+ * alive, and discarded in the end. */
 #include "fs/stage.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,13 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/killpoint.h"
 #include "base/parse.h"
-#include "base/strlist.h"
 #include "fs/output_internal.h"
+#include "fs/stage_internal.h"
 
-#define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 #define DISCARD_TRIES 8 /* while a process that lost its lease goes on writing */
 
 bool stage_parse(struct stage *stage, const char *text)
@@ -48,162 +44,6 @@ int stage_create(struct output_root *root, const struct stage *stage, struct out
 	return error;
 }
 
-/* --- Visiting a stage: each directory's files, then what is below it ---------------------------
- */
-
-struct visit {
-	/* path: of the directory, "" or "a/b" */
-	int (*file)(void *context, int dir, const char *path, const char *name);
-	int (*files_end)(void *context);                           /* of one directory */
-	int (*leave)(void *context, int parent, const char *name); /* all below it was visited */
-	void *context;
-};
-
-/* A directory on the way down to the one at hand. */
-struct level {
-	struct strlist below; /* its directories */
-	size_t next;          /* the one to visit then */
-	size_t path;          /* the length of its own path */
-	dev_t dev;            /* what it is, since ".." may lead elsewhere when it was moved */
-	ino_t ino;
-};
-
-struct tree {
-	const struct visit *visit;
-	int dir; /* at hand */
-	struct buf path;
-	struct level *levels;
-	size_t depth, room;
-};
-
-static bool is_directory(int dir, const struct dirent *entry)
-{
-	struct stat st;
-	if (entry->d_type != DT_UNKNOWN) {
-		return entry->d_type == DT_DIR;
-	}
-	return fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
-}
-
-static int visit_entry(struct tree *tree, struct level *level, const struct dirent *entry)
-{
-	const char *name = entry->d_name;
-	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
-		return 0;
-	}
-	if (is_directory(tree->dir, entry)) {
-		return strlist_add(&level->below, name) ? 0 : -ENOMEM;
-	}
-	const char *path = buf_cstr(&tree->path);
-	return path ? tree->visit->file(tree->visit->context, tree->dir, path, name) : -ENOMEM;
-}
-
-/* Visit the files of the directory at hand, and note its directories. */
-static int visit_files(struct tree *tree, struct level *level)
-{
-	int fd = openat(tree->dir, ".", OPEN_DIRECTORY);
-	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-	if (!stream) {
-		int failed = errno;
-		if (fd >= 0) {
-			close(fd);
-		}
-		return -failed;
-	}
-	const struct dirent *entry;
-	int error = 0;
-	while (!error && (errno = 0, entry = readdir(stream))) {
-		error = visit_entry(tree, level, entry);
-	}
-	error = error || entry ? error : -errno;
-	closedir(stream);
-	int ended = tree->visit->files_end ? tree->visit->files_end(tree->visit->context) : 0;
-	return error ? error : ended;
-}
-
-/* Go into the directory that is open as dir (taken over). */
-static int descend(struct tree *tree, int dir, size_t path)
-{
-	if (tree->depth == tree->room) {
-		size_t room = tree->room ? tree->room * 2 : 16;
-		struct level *levels = realloc(tree->levels, room * sizeof *levels);
-		if (!levels) {
-			close(dir);
-			return -ENOMEM;
-		}
-		tree->levels = levels;
-		tree->room = room;
-	}
-	struct stat st;
-	if (fstat(dir, &st) != 0) {
-		close(dir);
-		return -errno;
-	}
-	struct level *level = &tree->levels[tree->depth++];
-	*level = (struct level){.path = path, .dev = st.st_dev, .ino = st.st_ino};
-	if (tree->dir >= 0) {
-		close(tree->dir);
-	}
-	tree->dir = dir;
-	return visit_files(tree, level);
-}
-
-static int descend_to(struct tree *tree, const char *name)
-{
-	int dir = openat(tree->dir, name, OPEN_DIRECTORY);
-	if (dir < 0) {
-		return errno == ENOENT ? 0 : -errno; /* another process is publishing, too */
-	}
-	if (tree->path.len) {
-		buf_add_char(&tree->path, '/');
-	}
-	buf_add_str(&tree->path, name);
-	return descend(tree, dir, tree->path.len);
-}
-
-static int ascend(struct tree *tree)
-{
-	strlist_release(&tree->levels[--tree->depth].below);
-	if (tree->depth == 0) {
-		return 0;
-	}
-	const struct level *up = &tree->levels[tree->depth - 1];
-	struct stat st;
-	int dir = openat(tree->dir, "..", OPEN_DIRECTORY);
-	if (dir < 0) {
-		return -errno;
-	}
-	if (fstat(dir, &st) != 0 || st.st_dev != up->dev || st.st_ino != up->ino) {
-		close(dir);
-		return -ESTALE;
-	}
-	close(tree->dir);
-	tree->dir = dir;
-	tree->path.len = up->path;
-	return tree->visit->leave(tree->visit->context, dir, up->below.items[up->next - 1]);
-}
-
-static int visit_tree(int top, const struct visit *visit)
-{
-	struct tree tree = {.visit = visit, .dir = -1};
-	int error = descend(&tree, top, 0);
-	while (!error && tree.depth) {
-		struct level *level = &tree.levels[tree.depth - 1];
-		error = level->next < level->below.count
-		                ? descend_to(&tree, level->below.items[level->next++])
-		                : ascend(&tree);
-	}
-	while (tree.depth) {
-		strlist_release(&tree.levels[--tree.depth].below);
-	}
-	if (tree.dir >= 0) {
-		close(tree.dir);
-	}
-	buf_release(&tree.path);
-	free(tree.levels);
-	return error;
-}
-
 /* A stage's directory, or -errno. */
 static int open_stage(struct output_root *root, const struct stage *stage)
 {
@@ -211,8 +51,6 @@ static int open_stage(struct output_root *root, const struct stage *stage)
 	stage_name(stage, name);
 	return output_root_dir(root, name, false);
 }
-
-/* --- Publishing ------------------------------------------------------------------------------- */
 
 struct publishing {
 	struct output_root *root;
@@ -352,11 +190,11 @@ int stage_publish(
 	        .top = again,
 	        .target = -1,
 	        .whole = output_syncs_as_a_whole(base)};
-	const struct visit visit = {.file = publish_file,
+	const struct stage_visit visit = {.file = publish_file,
 	        .files_end = publish_files_end,
 	        .leave = publish_leave,
 	        .context = &publishing};
-	int error = visit_tree(top, &visit);
+	int error = stage_visit(top, &visit);
 	if (!error && publishing.whole && syncfs(base) != 0) {
 		error = -errno;
 	}
@@ -365,8 +203,6 @@ int stage_publish(
 	close(base);
 	return error;
 }
-
-/* --- Discarding ------------------------------------------------------------------------------- */
 
 static int discard_file(void *context, int dir, const char *path, const char *name)
 {
@@ -384,14 +220,14 @@ static int discard_directory(void *context, int parent, const char *name)
 
 static int discard_once(struct output_root *root, int base, const struct stage *stage)
 {
-	static const struct visit visit = {.file = discard_file, .leave = discard_directory};
+	static const struct stage_visit visit = {.file = discard_file, .leave = discard_directory};
 	char name[STAGE_NAME_MAX];
 	stage_name(stage, name);
 	int top = open_stage(root, stage);
 	if (top < 0) {
 		return top == -ENOENT ? 0 : top;
 	}
-	int error = visit_tree(top, &visit);
+	int error = stage_visit(top, &visit);
 	return error ? error : discard_directory(NULL, base, name);
 }
 

@@ -1,6 +1,6 @@
 /*
- * Memory that lives as long as a walk: allocate, never free one piece, release all at once.
- * One arena a thread; not thread-safe. Pieces are aligned to 16 bytes and are not zeroed.
+ * Memory for many pieces that go together: allocate, never free one piece, release all at once. Not
+ * thread-safe: one per thread, or per call. Pieces are aligned to 16 bytes and are not zeroed.
  */
 #ifndef VEGA_BASE_ARENA_H
 #define VEGA_BASE_ARENA_H

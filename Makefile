@@ -16,7 +16,7 @@ Q := $(if $(V),,@)
 
 # --- Rooms: their files, and what each may see (lib/README.md) -----------------------------------------
 
-base := arena buf check error escape fd format glob ignore json killpoint network notify option option_help option_near option_parse parse redis seal signal strlist time uri uuid
+base := arena buf check error escape fd format glob ignore json killpoint network notify option option_help option_near option_parse pack parse redis seal signal strlist time uri uuid
 
 spec := argv check find hash json_read json_write operation options paths perm range summarize transform
 
@@ -26,7 +26,7 @@ fs := local limited backend mount medium output output_dir output_root output_sy
 
 walk := deque dir entries items ledger path predicate queue roots threads walk wanted work
 
-op := claims codec filter find hash links mirror op output_name pending sha256 summarize tables transform
+op := claims codec filter find hash links mirror op output_name pending sha256 summarize summary summary_json summary_partial tables transform uncharged unfinished
 
 cache := cache redis
 engine := check content dir_results expected growth plan progress publish receipt run summary team visit

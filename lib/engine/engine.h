@@ -29,6 +29,8 @@ struct engine_config {
 	const struct stage *stage;     /* output goes there, for engine_publish(); NULL: at once to
 	                                  its place */
 
+	struct vega_time now; /* from which ages count; 0: when the run begins */
+
 	/* Of records, summary and files; 0: as much as there is. More ends the run with VEGA_FATAL.
 	 */
 	uint64_t max_output;

@@ -96,7 +96,8 @@ static int open_ops(struct run *run, struct vega_error *err)
 {
 	const struct op_output output = {.allowed = run->config->allowed,
 	        .stage = run->config->stage,
-	        .quota = quota_of(run)};
+	        .quota = quota_of(run),
+	        .now = run->config->now.sec ? run->config->now : vega_now()};
 	int code = 0;
 	for (unsigned i = 0; i < run->op_count && !code; i++) {
 		if (run->op[i]->open) {

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#define PARTIAL_VERSION 1
+
 struct finder {
 	struct op_thread *thread;
 	struct record record; /* only what differs is set for each entry */
@@ -45,6 +47,20 @@ static void find_merge(void *into, void *from)
 	((struct finder *)into)->matched += ((struct finder *)from)->matched;
 }
 
+static bool find_serialize(void *accumulator, struct buf *out)
+{
+	pack_u64(out, PARTIAL_VERSION);
+	pack_u64(out, ((struct finder *)accumulator)->matched);
+	return !out->failed;
+}
+
+static int find_deserialize(void *accumulator, struct unpack *in)
+{
+	bool known = unpack_u64(in) == PARTIAL_VERSION;
+	((struct finder *)accumulator)->matched = unpack_u64(in);
+	return known && !in->failed ? 0 : VEGA_FATAL;
+}
+
 static bool find_finish(void *self, void *accumulator, struct json *json)
 {
 	(void)self;
@@ -61,6 +77,8 @@ const struct op op_find = {
         .thread_begin = find_thread_begin,
         .entry = find_entry,
         .merge = find_merge,
+        .serialize = find_serialize,
+        .deserialize = find_deserialize,
         .finish = find_finish,
         .thread_end = free,
 };

@@ -11,6 +11,7 @@
 #include "spec/hash.h"
 
 #define DIGEST_MAX SHA256_SIZE
+#define PARTIAL_VERSION 1
 
 /* A thread's accumulator, and the state of the file that it is being fed. */
 struct hash {
@@ -176,6 +177,26 @@ static void hash_merge(void *into, void *from)
 	sum->bytes += part->bytes;
 }
 
+static bool hash_serialize(void *accumulator, struct buf *out)
+{
+	const struct hash *hash = accumulator;
+	pack_u64(out, PARTIAL_VERSION);
+	pack_u64(out, hash->files);
+	pack_u64(out, hash->cached);
+	pack_u128(out, hash->bytes);
+	return !out->failed;
+}
+
+static int hash_deserialize(void *accumulator, struct unpack *in)
+{
+	struct hash *hash = accumulator;
+	bool known = unpack_u64(in) == PARTIAL_VERSION;
+	hash->files = unpack_u64(in);
+	hash->cached = unpack_u64(in);
+	hash->bytes = unpack_u128(in);
+	return known && !in->failed ? 0 : VEGA_FATAL;
+}
+
 static bool hash_finish(void *self, void *accumulator, struct json *json)
 {
 	const struct hash *hash = accumulator;
@@ -203,6 +224,8 @@ const struct op op_hash = {
         .result_size = hash_result_size,
         .file_result = hash_file_result,
         .merge = hash_merge,
+        .serialize = hash_serialize,
+        .deserialize = hash_deserialize,
         .finish = hash_finish,
         .thread_end = hash_thread_end,
 };

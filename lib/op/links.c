@@ -9,10 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
+#include "base/pack.h"
+
 #define SHARDS 64u
 #define BLOCK ((size_t)16 << 10)
-#define NUMBERS_MAX 70u /* bytes of a record before its name: seven varints */
-#define SPARE_MAX 128u  /* longer records that were given up are not used again */
+#define NUMBERS_MAX 100u /* bytes of a record before its name: ten numbers */
+#define SPARE_MAX 128u   /* longer records that were given up are not used again */
 
 struct shard {
 	_Alignas(128) pthread_mutex_t lock;
@@ -23,10 +26,13 @@ struct shard {
 	size_t block_count, block_cap, used; /* bytes of the last block */
 	uint32_t *spare; /* by length, place + 1 of a record given up, which begins with the next */
 	uintptr_t base;  /* a directory's address: records say how far theirs is from it */
+	uint64_t *dev;   /* the devices seen: records hold an index */
+	size_t dev_count, dev_last;
 };
 
 struct links {
 	struct shard shard[SHARDS];
+	bool counts; /* names are counted */
 };
 
 /* splitmix64's finaliser (Steele, Lea, Flood 2014). */
@@ -48,11 +54,12 @@ static uint8_t tag_of(uint64_t hash)
 	return tag ? tag : 1;
 }
 
-struct links *links_new(void)
+struct links *links_new(bool counts)
 {
 	struct links *links = aligned_alloc(128, sizeof *links);
 	if (links) {
 		memset(links, 0, sizeof *links);
+		links->counts = counts;
 		for (unsigned i = 0; i < SHARDS; i++) {
 			pthread_mutex_init(&links->shard[i].lock, NULL);
 		}
@@ -60,17 +67,36 @@ struct links *links_new(void)
 	return links;
 }
 
-/* --- Records ------------------------------------------------------------------------------------
- */
-
-static uint8_t *put(uint8_t *at, uint64_t value)
+/* The index of a device, or SIZE_MAX. Entries of one directory mostly share theirs. */
+static size_t find_device(struct shard *shard, uint64_t dev)
 {
-	while (value >= 0x80) {
-		*at++ = (uint8_t)(value | 0x80);
-		value >>= 7;
+	if (shard->dev_count && shard->dev[shard->dev_last] == dev) {
+		return shard->dev_last;
 	}
-	*at++ = (uint8_t)value;
-	return at;
+	for (size_t i = 0; i < shard->dev_count; i++) {
+		if (shard->dev[i] == dev) {
+			shard->dev_last = i;
+			return i;
+		}
+	}
+	return SIZE_MAX;
+}
+
+/* Of a new device, too; SIZE_MAX: no memory. */
+static size_t device_index(struct shard *shard, uint64_t dev)
+{
+	size_t at = find_device(shard, dev);
+	if (at != SIZE_MAX) {
+		return at;
+	}
+	uint64_t *list = reallocarray(shard->dev, shard->dev_count + 1, sizeof *list);
+	if (!list) {
+		return SIZE_MAX;
+	}
+	shard->dev = list;
+	shard->dev[shard->dev_count] = dev;
+	shard->dev_last = shard->dev_count;
+	return shard->dev_count++;
 }
 
 static const uint8_t *get(const uint8_t *at, uint64_t *value)
@@ -83,14 +109,14 @@ static const uint8_t *get(const uint8_t *at, uint64_t *value)
 	return at;
 }
 
-static uint64_t zigzag(int64_t value)
+/* A small number in the room of a larger one: so that it can grow in its place. */
+static uint8_t *put_padded(uint8_t *at, uint64_t value, uint64_t largest)
 {
-	return (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0);
-}
-
-static int64_t unzigzag(uint64_t value)
-{
-	return (int64_t)(value >> 1 ^ (value & 1 ? UINT64_MAX : 0));
+	for (; largest >= 0x80; largest >>= 7, value >>= 7) {
+		*at++ = (uint8_t)(value | 0x80);
+	}
+	*at++ = (uint8_t)value;
+	return at;
 }
 
 /* In units of their alignment. */
@@ -99,34 +125,54 @@ static int64_t distance(const struct shard *shard, const struct walk_dir *dir)
 	return (int64_t)((uintptr_t)dir - shard->base) / (int64_t) _Alignof(struct walk_dir);
 }
 
-static size_t encode_numbers(const struct shard *shard, const struct link *link, uint8_t *out)
+/* Of one name of an inode: how many were seen, at most as many as it has. */
+static uint8_t *put_counts(uint8_t *at, const struct link *link)
 {
-	uint8_t *at = put(out, link->dev);
-	at = put(at, link->ino);
-	at = put(at, zigzag(distance(shard, link->dir)));
-	at = put(at, link->size);
-	at = put(at, link->allocated);
-	at = put(at, zigzag(link->mtime.sec));
-	at = put(at, link->mtime.nsec);
+	uint32_t seen = link->seen < link->nlink ? link->seen : link->nlink;
+	return put_padded(pack_number(at, link->nlink), seen, link->nlink);
+}
+
+static size_t encode_numbers(
+        const struct links *links, struct shard *shard, const struct link *link, uint8_t *out)
+{
+	uint8_t *at = pack_number(out, find_device(shard, link->dev));
+	at = pack_number(at, link->ino);
+	at = links->counts ? put_counts(at, link) : at;
+	at = pack_number(at, pack_zigzag(distance(shard, link->dir)));
+	at = pack_number(at, link->size);
+	at = pack_number(at, link->allocated);
+	at = pack_number(at, pack_zigzag(link->mtime.sec));
+	at = pack_number(at, link->mtime.nsec);
+	at = pack_number(at, link->uid);
+	CHECK(at <= out + NUMBERS_MAX);
 	return (size_t)(at - out);
 }
 
-static const uint8_t *decode_key(const uint8_t *record, struct link *link)
+/* Its device as an index. Returns where the rest begins. */
+static const uint8_t *decode_key(const uint8_t *record, uint64_t *dev, uint64_t *ino)
 {
-	return get(get(record, &link->dev), &link->ino);
+	return get(get(record, dev), ino);
 }
 
 /* Returns its length. */
-static size_t decode(const struct shard *shard, const uint8_t *record, struct link *link)
+static size_t decode(const struct links *links, const struct shard *shard, const uint8_t *record,
+        struct link *link)
 {
-	uint64_t away, sec, nsec;
-	const uint8_t *at = get(decode_key(record, link), &away);
+	uint64_t dev, nlink = 0, seen = 0, away, sec, nsec, uid;
+	const uint8_t *at = decode_key(record, &dev, &link->ino);
+	at = links->counts ? get(get(at, &nlink), &seen) : at;
+	at = get(at, &away);
 	at = get(get(at, &link->size), &link->allocated);
-	at = get(get(at, &sec), &nsec);
-	uintptr_t dir = shard->base + (uintptr_t)unzigzag(away) * _Alignof(struct walk_dir);
+	at = get(get(get(at, &sec), &nsec), &uid);
+	uintptr_t dir = shard->base + (uintptr_t)unpack_zigzag(away) * _Alignof(struct walk_dir);
+	CHECK(dev < shard->dev_count);
+	link->dev = shard->dev[dev];
+	link->nlink = (uint32_t)nlink;
+	link->seen = (uint32_t)seen;
 	link->dir = (struct walk_dir *)dir;
-	link->mtime.sec = unzigzag(sec);
+	link->mtime.sec = unpack_zigzag(sec);
 	link->mtime.nsec = (uint32_t)nsec;
+	link->uid = (uint32_t)uid;
 	link->name = (const char *)at;
 	return (size_t)(at - record) + strlen(link->name) + 1;
 }
@@ -183,26 +229,23 @@ static void record_give_up(struct shard *shard, size_t len, uint32_t place)
 	}
 }
 
-/* --- The table ----------------------------------------------------------------------------------
- */
-
 /* Of a hash whose low bits chose the shard and the tag. */
 static size_t first_slot(uint64_t hash, size_t cap)
 {
 	return (size_t)((hash >> 32) * cap >> 32);
 }
 
-/* The inode's slot, or the free one where it belongs. */
+/* The inode's slot, or the free one where it belongs; dev is an index. */
 static size_t find_slot(const struct shard *shard, uint64_t hash, uint64_t dev, uint64_t ino)
 {
 	size_t at = first_slot(hash, shard->cap);
 	for (uint8_t tag = tag_of(hash); shard->tag[at]; at = at + 1 < shard->cap ? at + 1 : 0) {
-		struct link link;
+		uint64_t its_dev, its_ino;
 		if (shard->tag[at] != tag) {
 			continue;
 		}
-		decode_key(record_at(shard, shard->place[at]), &link);
-		if (link.ino == ino && link.dev == dev) {
+		decode_key(record_at(shard, shard->place[at]), &its_dev, &its_ino);
+		if (its_ino == ino && its_dev == dev) {
 			break;
 		}
 	}
@@ -225,12 +268,12 @@ static bool make_room(struct shard *shard)
 	shard->tag = (uint8_t *)(memory + cap);
 	shard->cap = cap;
 	for (size_t i = 0; i < old.cap; i++) {
-		struct link link;
+		uint64_t dev, ino;
 		if (!old.tag[i]) {
 			continue;
 		}
-		decode_key(record_at(shard, old.place[i]), &link);
-		size_t at = first_slot(hash_of(link.dev, link.ino), cap);
+		decode_key(record_at(shard, old.place[i]), &dev, &ino);
+		size_t at = first_slot(hash_of(shard->dev[dev], ino), cap);
 		while (shard->tag[at]) {
 			at = at + 1 < cap ? at + 1 : 0;
 		}
@@ -242,45 +285,65 @@ static bool make_room(struct shard *shard)
 }
 
 /* Put the link's record into a slot, in place of the one there, if there is one (old_len > 0). */
-static bool set_record(struct shard *shard, size_t slot, const struct link *link, size_t old_len)
+static bool set_record(const struct links *links, struct shard *shard, size_t slot,
+        const struct link *link, size_t old_len)
 {
 	uint8_t numbers[NUMBERS_MAX];
-	size_t head = encode_numbers(shard, link, numbers), name = strlen(link->name) + 1;
-	uint32_t place = shard->place[slot];
-	if (head + name != old_len) {
-		if (!record_new(shard, head + name, &place)) {
-			return false;
-		}
-		if (old_len) {
-			record_give_up(shard, old_len, shard->place[slot]);
-		}
+	size_t head = encode_numbers(links, shard, link, numbers), name = strlen(link->name) + 1;
+	uint32_t old = shard->place[slot], place = old;
+	bool moved = head + name != old_len;
+	if (moved && !record_new(shard, head + name, &place)) {
+		return false;
 	}
 	memcpy(record_at(shard, place), numbers, head);
-	memcpy(record_at(shard, place) + head, link->name, name);
+	memmove(record_at(shard, place) + head, link->name, name);
+	if (moved && old_len) {
+		record_give_up(shard, old_len, old);
+	}
 	shard->place[slot] = place;
 	return true;
 }
 
-/* As links_add(), with the lock held. `dropped` is a directory that is not held any more. */
-static int add_locked(
-        struct shard *shard, uint64_t hash, const struct link *link, struct walk_dir **dropped)
+/* `old`, whose record lies in the slot, has one more name, which is not the least: mostly, the
+ * count changes in its place. */
+static int count_name(struct links *links, struct shard *shard, size_t slot, struct link *old,
+        const struct link *further, size_t old_len)
 {
-	if (!make_room(shard)) {
+	uint64_t dev, ino;
+	old->seen += further->seen;
+	if (further->nlink > old->nlink) {
+		old->nlink = further->nlink;
+		return set_record(links, shard, slot, old, old_len) ? 0 : VEGA_NOMEM;
+	}
+	uint8_t *record = record_at(shard, shard->place[slot]);
+	put_counts(record + (decode_key(record, &dev, &ino) - record), old);
+	return 0;
+}
+
+/* As links_add(), with the lock held. `dropped` is a directory that is not held any more. */
+static int add_locked(struct links *links, struct shard *shard, uint64_t hash, struct link *link,
+        struct walk_dir **dropped)
+{
+	size_t dev = device_index(shard, link->dev);
+	if (dev == SIZE_MAX || !make_room(shard)) {
 		return VEGA_NOMEM;
 	}
 	struct link old = {0};
-	size_t slot = find_slot(shard, hash, link->dev, link->ino), old_len = 0;
+	size_t slot = find_slot(shard, hash, dev, link->ino), old_len = 0;
 	bool first = !shard->tag[slot];
 	if (first && !shard->base) {
 		shard->base = (uintptr_t)link->dir;
 	}
 	if (!first) {
-		old_len = decode(shard, record_at(shard, shard->place[slot]), &old);
+		old_len = decode(links, shard, record_at(shard, shard->place[slot]), &old);
 		if (walk_path_compare(link->dir, link->name, old.dir, old.name) >= 0) {
-			return 0;
+			return links->counts ? count_name(links, shard, slot, &old, link, old_len)
+			                     : 0;
 		}
+		link->seen += old.seen;
+		link->nlink = link->nlink > old.nlink ? link->nlink : old.nlink;
 	}
-	if (!set_record(shard, slot, link, old_len)) {
+	if (!set_record(links, shard, slot, link, old_len)) {
 		return VEGA_NOMEM;
 	}
 	walk_dir_hold(link->dir);
@@ -293,13 +356,23 @@ static int add_locked(
 int links_add(struct links *links, const struct walk_entry *entry)
 {
 	const struct file_meta *meta = entry->meta;
-	const struct link link = {meta->dev, meta->ino, entry->dir, entry->name, meta->size,
-	        meta->allocated, meta->mtime};
+	struct link link = {
+	        .dev = meta->dev,
+	        .ino = meta->ino,
+	        .nlink = meta->nlink,
+	        .seen = 1,
+	        .dir = entry->dir,
+	        .name = entry->name,
+	        .size = meta->size,
+	        .allocated = meta->allocated,
+	        .mtime = meta->mtime,
+	        .uid = meta->uid,
+	};
 	uint64_t hash = hash_of(meta->dev, meta->ino);
 	struct shard *shard = &links->shard[hash % SHARDS];
 	struct walk_dir *dropped = NULL;
 	pthread_mutex_lock(&shard->lock);
-	int result = add_locked(shard, hash, &link, &dropped);
+	int result = add_locked(links, shard, hash, &link, &dropped);
 	pthread_mutex_unlock(&shard->lock);
 	walk_dir_drop(entry->thread, dropped);
 	return result;
@@ -314,7 +387,7 @@ void links_settle(struct links *links, struct walk_thread *first,
 		for (size_t at = 0; at < shard->cap; at++) {
 			if (shard->tag[at]) {
 				struct link link;
-				decode(shard, record_at(shard, shard->place[at]), &link);
+				decode(links, shard, record_at(shard, shard->place[at]), &link);
 				shard->tag[at] = 0;
 				charge(context, first, &link);
 				walk_dir_drop(first, link.dir);
@@ -336,6 +409,7 @@ void links_free(struct links *links)
 		free(shard->block);
 		free(shard->place);
 		free(shard->spare);
+		free(shard->dev);
 		pthread_mutex_destroy(&shard->lock);
 	}
 	free(links);

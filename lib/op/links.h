@@ -12,9 +12,13 @@
 
 #include "walk/walk.h"
 
-/* What is charged: a view, valid only during the call. */
+/* An inode with the least of its names, and what was read with that name: a view, valid only during
+ * the call. */
 struct link {
 	uint64_t dev, ino;
+	uint32_t nlink, seen; /* how many names it has, and how many of them were added: where these
+	                         are counted */
+	uint32_t uid;
 	struct walk_dir *dir;
 	const char *name;
 	uint64_t size, allocated;
@@ -23,7 +27,8 @@ struct link {
 
 struct links;
 
-struct links *links_new(void); /* NULL: no memory */
+/* `counts`: links_settle() says how many names were added. NULL: no memory. */
+struct links *links_new(bool counts);
 
 /* 1: the first name of this inode; 0: a further one; negative: no memory. Any thread. */
 int links_add(struct links *links, const struct walk_entry *entry);

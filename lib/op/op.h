@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/pack.h"
 #include "base/quota.h"
 #include "fs/stage.h"
 #include "record/record.h"
@@ -43,11 +44,13 @@ struct op_thread {
 	void *turn_context;
 };
 
-/* Where output may go. */
+/* What open() is told of the run: where output may go, its time, and what will become of it. */
 struct op_output {
 	const struct strlist *allowed; /* beneath one of these; NULL or empty: anywhere */
 	const struct stage *stage;     /* written there, and not published; NULL: published */
 	struct quota *quota;           /* what is written counts against it; NULL: none */
+	struct vega_time now;          /* the same for all parts of a walk */
+	bool part; /* the accumulators will be serialized, and merged with those of other parts */
 };
 
 #define OP_RESULT_MAX 64
@@ -124,8 +127,22 @@ struct op {
 	 * what was held back (hard links, files to publish). May be NULL. */
 	void (*settle)(void *self, void *accumulator, struct walk_thread *first);
 
-	/* Fold from into into; from is released later by thread_end. NULL: nothing to fold. */
+	/*
+	 * Fold from into into; from is released later by thread_end. Of one run, or of any of its
+	 * parts, in any order: what finish() writes is the same. NULL: nothing to fold.
+	 */
 	void (*merge)(void *into, void *from);
+
+	/*
+	 * Partial results (engine/partial.h), in a run whose op_output said `part`. serialize()
+	 * appends what merge() needs of an accumulator, after settle(); false: memory ended, now or
+	 * before. deserialize() fills one that thread_begin() just made, with neither sink nor walk
+	 * behind it; the bytes begin with a version, and may come from anywhere: VEGA_FATAL for
+	 * those that serialize() cannot have made, VEGA_NOMEM; the caller says so. Both NULL: the
+	 * operation has no partial results, and its walk cannot be split.
+	 */
+	bool (*serialize)(void *accumulator, struct buf *out);
+	int (*deserialize)(void *accumulator, struct unpack *in);
 
 	/* The value of the operation's member in the summary: one JSON value. False: memory ended
 	 * on the way, and it is not all that it should be. */

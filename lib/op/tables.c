@@ -1,7 +1,26 @@
+/* Sums, tables of sums by a key, and lists of the largest: for summarize. */
 #include "op/tables.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/check.h"
+
+void total_pack(const struct total *t, struct buf *out)
+{
+	pack_u64(out, t->files);
+	pack_u128(out, t->apparent);
+	pack_u128(out, t->allocated);
+}
+
+struct total total_unpack(struct unpack *in)
+{
+	struct total t = {.files = unpack_u64(in)};
+	t.apparent = unpack_u128(in);
+	t.allocated = unpack_u128(in);
+	return t;
+}
 
 void total_json(const struct total *t, struct json *json)
 {
@@ -31,7 +50,12 @@ struct total_key key_of_extension(const char *name, size_t len)
 
 struct total_key key_of_number(uint64_t number)
 {
-	return (struct total_key){{number, 0}};
+	return (struct total_key){{htole64(number), 0}};
+}
+
+uint64_t number_of_key(struct total_key key)
+{
+	return le64toh(key.word[0]);
 }
 
 static bool same_key(struct total_key a, struct total_key b)
@@ -138,6 +162,46 @@ void total_table_release(struct total_table *table)
 	*table = (struct total_table){0};
 }
 
+/* A key's bytes as two numbers, the lower bytes first: the same on every machine. */
+static void key_pack(struct total_key key, struct buf *out)
+{
+	for (unsigned word = 0; word < 2; word++) {
+		pack_u64(out, le64toh(key.word[word]));
+	}
+}
+
+static struct total_key key_unpack(struct unpack *in)
+{
+	struct total_key key;
+	for (unsigned word = 0; word < 2; word++) {
+		key.word[word] = htole64(unpack_u64(in));
+	}
+	return key;
+}
+
+void total_table_pack(const struct total_table *table, struct buf *out)
+{
+	size_t packed = 0;
+	pack_u64(out, table->count);
+	for (size_t i = 0; i < table->cap; i++) {
+		if (table->slots[i].used) {
+			key_pack(table->slots[i].key, out);
+			total_pack(&table->slots[i].total, out);
+			packed++;
+		}
+	}
+	CHECK(packed == table->count);
+}
+
+void total_table_unpack(struct total_table *table, struct unpack *in)
+{
+	for (size_t count = unpack_count(in); count > 0 && !in->failed; count--) {
+		struct total_key key = key_unpack(in);
+		struct total t = total_unpack(in);
+		total_add(total_table_at(table, key), t.files, t.apparent, t.allocated);
+	}
+}
+
 bool top_init(struct top *top, size_t limit)
 {
 	top->items = calloc(limit ? limit : 1, sizeof *top->items);
@@ -154,7 +218,10 @@ static bool before(const struct top_item *a, const struct top_item *b)
 	}
 	size_t len = a->path_len < b->path_len ? a->path_len : b->path_len;
 	int order = memcmp(a->path, b->path, len);
-	return order ? order < 0 : a->path_len < b->path_len;
+	if (order || a->path_len != b->path_len) {
+		return order ? order < 0 : a->path_len < b->path_len;
+	}
+	return a->depth < b->depth;
 }
 
 static void sift_down(struct top *top, size_t at)
@@ -199,13 +266,16 @@ static bool better(const struct top *top, const struct top_item *item, const cha
 	const struct top_item *least = &top->items[0];
 	size_t common = dir_len < least->path_len ? dir_len : least->path_len;
 	int order = memcmp(dir, least->path, common);
-	if (order || least->path_len <= dir_len) {
+	if (order || least->path_len < dir_len) {
 		return order < 0;
 	}
 	size_t rest = least->path_len - dir_len;
 	common = name_len < rest ? name_len : rest;
 	order = memcmp(name, least->path + dir_len, common);
-	return order < 0 || (order == 0 && name_len < rest);
+	if (order || name_len != rest) {
+		return order ? order < 0 : name_len < rest;
+	}
+	return item->depth < least->depth;
 }
 
 /* Takes over item->path. */
@@ -270,4 +340,46 @@ void top_release(struct top *top)
 	}
 	free(top->items);
 	*top = (struct top){0};
+}
+
+void top_pack(const struct top *top, struct buf *out)
+{
+	pack_u64(out, top->count);
+	for (size_t i = 0; i < top->count; i++) {
+		const struct top_item *item = &top->items[i];
+		pack_bytes(out, item->path, item->path_len);
+		pack_u128(out, item->allocated);
+		pack_u128(out, item->apparent);
+		pack_u64(out, item->files);
+		pack_u64(out, item->directories);
+		pack_u64(out, item->depth);
+		pack_time(out, item->mtime);
+	}
+}
+
+bool top_unpack_item(struct unpack *in, struct top_item *item)
+{
+	size_t len;
+	const char *path = unpack_bytes(in, &len);
+	*item = (struct top_item){.path = (char *)(uintptr_t)path, .path_len = len};
+	item->allocated = unpack_u128(in);
+	item->apparent = unpack_u128(in);
+	item->files = unpack_u64(in);
+	item->directories = unpack_u64(in);
+	item->depth = unpack_u32(in);
+	item->mtime = unpack_time(in);
+	return !in->failed;
+}
+
+bool top_unpack(struct top *top, struct unpack *in)
+{
+	bool kept = true;
+	for (size_t count = unpack_count(in); count > 0 && kept; count--) {
+		struct top_item item;
+		if (!top_unpack_item(in, &item)) {
+			break;
+		}
+		kept = top_offer(top, &item, item.path, item.path_len, "", 0);
+	}
+	return kept;
 }

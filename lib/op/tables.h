@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/json.h"
+#include "base/pack.h"
 #include "base/parse.h"
 
 typedef unsigned __int128 sum128;
@@ -26,6 +27,9 @@ static inline void total_add(struct total *t, uint64_t files, sum128 apparent, s
 	t->apparent += apparent;
 	t->allocated += allocated;
 }
+
+void total_pack(const struct total *t, struct buf *out);
+struct total total_unpack(struct unpack *in);
 
 /* The members files, apparent_bytes, allocated_bytes of an open object. */
 void total_json(const struct total *t, struct json *json);
@@ -54,6 +58,7 @@ struct total_table {
 
 struct total_key key_of_extension(const char *name, size_t len);
 struct total_key key_of_number(uint64_t number);
+uint64_t number_of_key(struct total_key key);
 
 /* Never NULL: without memory, a slot that is thrown away, and `failed`. */
 struct total *total_table_at(struct total_table *table, struct total_key key);
@@ -63,6 +68,10 @@ void total_table_merge(struct total_table *into, const struct total_table *from)
  * memory. */
 struct total_slot *total_table_sorted(const struct total_table *table);
 void total_table_release(struct total_table *table);
+
+/* unpack adds to what is there; a failure is the reader's, or the table's (memory). */
+void total_table_pack(const struct total_table *table, struct buf *out);
+void total_table_unpack(struct total_table *table, struct unpack *in);
 
 /* One of the largest, with its path. */
 struct top_item {
@@ -74,7 +83,8 @@ struct top_item {
 	struct vega_time mtime;
 };
 
-/* Keeps the `limit` largest by allocated bytes; among equals the bytewise-least paths. */
+/* Keeps the `limit` largest by allocated bytes; among equals the bytewise-least paths (and of one
+ * that several roots show, the one that is the least deep). */
 struct top {
 	struct top_item *items; /* a heap with the least of them at its root */
 	size_t count, limit;
@@ -94,5 +104,11 @@ bool top_offer(struct top *top, const struct top_item *item, const char *dir, si
 void top_merge(struct top *into, struct top *from);
 void top_sort(struct top *top); /* the largest first; no more offers after it */
 void top_release(struct top *top);
+
+/* unpack_item: a view, whose path is the reader's; false when that failed. */
+void top_pack(const struct top *top, struct buf *out);
+bool top_unpack_item(struct unpack *in, struct top_item *item);
+/* Offers what it reads. False: no memory. */
+bool top_unpack(struct top *top, struct unpack *in);
 
 #endif

@@ -129,9 +129,65 @@ static int compare_component(const char *a, bool a_last, const char *b, bool b_l
 	return x - y;
 }
 
-int walk_path_compare(
-        const struct walk_dir *a, const char *a_name, const struct walk_dir *b, const char *b_name)
+/* A path as it is printed, byte by byte. */
+struct spelling {
+	const struct walk_dir *dir;
+	const char *name;
+	uint32_t level; /* of the component that `at` is in: a root's is 0 */
+	const char *at;
+};
+
+/* NULL: behind the last one. A root that is a file is printed as it was given. */
+static const char *component(const struct spelling *s, uint32_t level)
 {
+	const struct walk_dir *dir = s->dir;
+	if (level > dir->depth) {
+		return level == dir->depth + 1 && !dir->is_file_root ? s->name : NULL;
+	}
+	while (dir->depth > level) {
+		dir = dir->parent;
+	}
+	return walk_dir_name(dir);
+}
+
+static struct spelling spell(const struct walk_dir *dir, const char *name)
+{
+	struct spelling s = {.dir = dir, .name = name};
+	s.at = component(&s, 0);
+	return s;
+}
+
+/* The next byte, or -1 at the end. */
+static int next_byte(struct spelling *s)
+{
+	if (*s->at) {
+		return (unsigned char)*s->at++;
+	}
+	const char *start = component(s, s->level), *next = component(s, s->level + 1);
+	if (!next) {
+		return -1;
+	}
+	bool closed = s->at > start && s->at[-1] == '/'; /* a root that was given with a '/' */
+	s->at = next;
+	s->level++;
+	return closed ? (unsigned char)*s->at++ : '/';
+}
+
+static int compare_spelling(struct spelling a, struct spelling b)
+{
+	int x, y;
+	do {
+		x = next_byte(&a);
+		y = next_byte(&b);
+	} while (x == y && x >= 0);
+	return x - y;
+}
+
+int walk_path_compare(const struct walk_dir *a_dir, const char *a_name,
+        const struct walk_dir *b_dir, const char *b_name)
+{
+	const struct walk_dir *a = a_dir, *b = b_dir;
+	const char *a_leaf = a_name, *b_leaf = b_name;
 	bool a_last = true, b_last = true;
 	while (a != b) {
 		bool up_a = !b || (a && a->depth >= b->depth);
@@ -147,5 +203,7 @@ int walk_path_compare(
 			b_last = false;
 		}
 	}
-	return compare_component(a_name, a_last, b_name, b_last);
+	/* Roots may lie in each other, and end in '/'. */
+	return a ? compare_component(a_name, a_last, b_name, b_last)
+	         : compare_spelling(spell(a_dir, a_leaf), spell(b_dir, b_leaf));
 }

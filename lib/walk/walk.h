@@ -40,6 +40,8 @@ struct walk_dir {
 	uint32_t name_len;
 	uint32_t path_len; /* of the path as printed, with the '/' at its end */
 	bool is_file_root;
+	bool is_shared;   /* its subtree lies in several parts of a split walk: see struct walk_part
+	                   */
 	atomic_uint refs; /* own listing + live children + chunks + walk_dir_hold() */
 	atomic_uint
 	        needed; /* what still needs the handle: own listing, unopened children, chunks */

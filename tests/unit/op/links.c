@@ -49,6 +49,7 @@ static struct file_meta meta_of(unsigned inode)
 	        .size = inode % 2 ? inode : UINT64_MAX - inode,
 	        .allocated = inode % 5 ? 512 * inode : UINT64_MAX,
 	        .mtime = {.sec = seconds[inode % 5], .nsec = inode % 7 ? 999999999 - inode : 0},
+	        .uid = inode % 4 ? inode % 4 : UINT32_MAX - inode,
 	};
 }
 
@@ -93,7 +94,7 @@ static void check(void *context, struct walk_thread *first, const struct link *l
 	wrong += link->dir != dir || strcmp(link->name, least) != 0 || link->dev != meta.dev ||
 	         link->ino != meta.ino || link->size != meta.size ||
 	         link->allocated != meta.allocated || link->mtime.sec != meta.mtime.sec ||
-	         link->mtime.nsec != meta.mtime.nsec;
+	         link->mtime.nsec != meta.mtime.nsec || link->uid != meta.uid;
 }
 
 static void test_least_names(void)
@@ -101,7 +102,7 @@ static void test_least_names(void)
 	pthread_t thread[THREADS];
 	unsigned start[THREADS];
 	unsigned held = 0;
-	links = links_new();
+	links = links_new(false);
 	for (unsigned i = 0; i < THREADS; i++) {
 		start[i] = i * (INODES * NAMES / THREADS);
 		pthread_create(&thread[i], NULL, add_all, &start[i]);
@@ -125,6 +126,42 @@ static void test_least_names(void)
 	links_free(links);
 }
 
+static uint64_t names_left, names_seen, inodes_seen;
+
+static void count(void *context, struct walk_thread *first, const struct link *link)
+{
+	(void)context, (void)first;
+	inodes_seen++;
+	names_seen += link->seen;
+	names_left += link->nlink - link->seen;
+}
+
+/* Of 300 names 299 are added: the count outgrows its byte. In any order; one more name appears. */
+static void test_counts(bool rising)
+{
+	links = links_new(true);
+	failed = 0;
+	for (unsigned i = 0; i < 299; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "%03u", rising ? i : 999 - i);
+		struct file_meta meta = {.dev = 1, .ino = 7, .nlink = i < 100 ? 299 : 300};
+		struct walk_entry entry = {.dir = dirs[i % 2], .name = name, .meta = &meta};
+		failed += links_add(links, &entry) != (i == 0);
+	}
+	for (unsigned i = 0; i < 3; i++) { /* as in a snapshot: more names than it has */
+		struct file_meta meta = {.dev = 1, .ino = 8, .nlink = 2};
+		struct walk_entry entry = {.dir = dirs[i], .name = "same", .meta = &meta};
+		failed += links_add(links, &entry) < 0;
+	}
+	names_left = names_seen = inodes_seen = 0;
+	links_settle(links, NULL, count, NULL);
+	is_int(failed, 0, "counted names are added");
+	is_int(inodes_seen, 2, "each inode is there once");
+	is_int(names_seen, 299 + 2, "names are counted, up to as many as there are");
+	is_int(names_left, 1, "one name was not seen");
+	links_free(links);
+}
+
 static size_t in_use(void)
 {
 	struct mallinfo2 now = mallinfo2();
@@ -138,7 +175,7 @@ static void test_memory(void)
 	if (!before) {
 		return; /* a sanitizer's allocator does not say; glibc's always does */
 	}
-	links = links_new();
+	links = links_new(false);
 	for (unsigned i = 0; i < MANY; i++) {
 		struct file_meta meta = {.dev = 0x10303,
 		        .ino = 40000000 + i,
@@ -164,6 +201,8 @@ int main(void)
 {
 	make_dirs();
 	test_least_names();
+	test_counts(true);
+	test_counts(false);
 	test_memory();
 	for (unsigned i = 0; i < DIRS; i++) {
 		free(dirs[i]);

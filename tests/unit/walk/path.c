@@ -23,7 +23,8 @@ static void make(unsigned index, struct walk_dir *parent, const char *parent_pat
 	dir->depth = parent ? parent->depth + 1 : 0;
 	dir->name_len = (uint32_t)strlen(name);
 	memcpy(dir->data, name, strlen(name) + 1);
-	if (asprintf(&path, "%s%s/", parent_path, name) < 0) {
+	bool closed = *name && name[strlen(name) - 1] == '/';
+	if (asprintf(&path, "%s%s%s", parent_path, name, closed ? "" : "/") < 0) {
 		abort();
 	}
 	dirs[index] = dir;
@@ -40,6 +41,18 @@ static bool taken(unsigned count, const struct walk_dir *parent, const char *nam
 	return false;
 }
 
+/* The whole path of a name in a directory; a root that is a file is as it was given. */
+static char *whole(unsigned dir, const char *name)
+{
+	char *path = NULL;
+	int len = dirs[dir]->is_file_root ? asprintf(&path, "%s", walk_dir_name(dirs[dir]))
+	                                  : asprintf(&path, "%s%s", paths[dir], name);
+	if (len < 0) {
+		abort();
+	}
+	return path;
+}
+
 static int sign(int value)
 {
 	return (value > 0) - (value < 0);
@@ -50,9 +63,15 @@ int main(void)
 	unsigned random = 1;
 	make(0, NULL, "", "root");
 	make(1, NULL, "", "root2");
-	for (unsigned i = 2; i < DIRS; i++) {
+	make(2, NULL, "", "root/"); /* the same, and some that lie in it */
+	make(3, NULL, "", "root/a");
+	make(4, NULL, "", "root/a/a");
+	make(5, NULL, "", "root/a-b");
+	dirs[5]->is_file_root = true;
+	for (unsigned i = 6; i < DIRS; i++) {
 		random = random * 1103515245 + 12345;
 		unsigned parent = (random >> 16) % i, name = (random >> 8) % NAMES;
+		parent = dirs[parent]->is_file_root ? 0 : parent;
 		if (taken(i, dirs[parent], names[name])) {
 			i--;
 			continue;
@@ -64,11 +83,10 @@ int main(void)
 		for (unsigned b = 0; b < DIRS; b++) {
 			for (unsigned x = 0; x < NAMES; x++) {
 				unsigned y = (x * 5 + a + b) % NAMES;
-				char *one = NULL, *two = NULL;
-				if (asprintf(&one, "%s%s", paths[a], names[x]) < 0 ||
-				        asprintf(&two, "%s%s", paths[b], names[y]) < 0) {
-					abort();
+				if (a == b && dirs[a]->is_file_root) {
+					continue; /* it has one name */
 				}
+				char *one = whole(a, names[x]), *two = whole(b, names[y]);
 				int got = walk_path_compare(dirs[a], names[x], dirs[b], names[y]);
 				wrong += sign(got) != sign(strcmp(one, two));
 				compared++;

@@ -151,8 +151,8 @@ BEGIN
 END
 $$;
 
--- What was submitted. Never updated. The specification is json, not jsonb: its canonical text stays
--- as it is.
+-- Submissions, never updated. The specification is json, not jsonb: its canonical text stays as it
+-- is.
 CREATE TABLE IF NOT EXISTS vega.job (
 	nr bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- the order of acceptance
 	id uuid NOT NULL UNIQUE,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# vega-admin, and what vega-status says of workers and does again.
+# vega-admin, and the workers and retries of vega-status.
 load ../lib/vega
 
 setup() {
@@ -329,7 +329,7 @@ prometheus_is_valid() { # FILE
 	[[ $(sort -u ids) == "$again" ]]
 	expect 1 vega-status --retry "$again"
 	matches "job $again is PENDING: it can be retried when it has ended" "$err"
-	# What has been tried again and failed is what is tried again.
+	# A retry of a job whose retry failed, too, retries that one.
 	vega-cancel "$again"
 	expect 0 vega-status --retry "$id"
 	third=$(<"$out")

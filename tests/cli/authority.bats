@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What the commands do for each role of a shared store, and what they say when one is missing.
+# The commands for each role of a shared store, and their messages when a role is missing.
 load ../lib/vega
 
 setup() {

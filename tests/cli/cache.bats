@@ -76,7 +76,7 @@ opened() {
 	sed -n "\\|\"$SHARED\"|,\$p" "$1.all" >"$1"
 }
 
-# What was opened and is no directory, and with an answer: a descriptor.
+# The number of files, not directories, that were opened successfully.
 opened_files() {
 	grep -v O_DIRECTORY "$1" | grep -cE 'open(at2?)?\(.*= [0-9]+$' || true
 }

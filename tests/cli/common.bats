@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What holds for every command alike.
+# Properties of every command.
 load ../lib/vega
 
 commands=(vega-walk vega-submit vega-run vega-status vega-cancel vega-admin)

@@ -10,7 +10,7 @@ setup() {
 	file notes.txt
 }
 
-# What each shell offers for a line, a sorted line each.
+# The offers of each shell for a line, sorted, one per line.
 offer_bash() {
 	bash --norc -c '
 		source "$1"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# vega-walk find prints the set that GNU find prints, and leaves out what git would ignore.
+# vega-walk find prints the set that GNU find prints, and excludes the names that git would ignore.
 load ../lib/vega
 
 # hex FILE: its NUL-terminated names in hexadecimal, one a line, sorted.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Ctrl-C wherever it comes: what is known is printed, nothing is left behind, 128+n. See also walk.bats.
+# Ctrl-C at any time prints the results so far, leaves nothing behind, and gives 128+n. See also walk.bats.
 load ../lib/vega
 
 # ends SECONDS STATUS: the process $pid does, in that time and with that status.

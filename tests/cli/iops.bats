@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# --max-iops: a ceiling on the calls to the file system.
+# --max-iops limits the calls to the file system.
 load ../lib/vega
 
 setup() {

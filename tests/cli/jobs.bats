@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The whole of it: 200 jobs, three workers, one of which is killed every second.
+# Everything together: 200 jobs, three workers, one of which is killed every second.
 load ../lib/vega
 
 JOBS=200
@@ -33,8 +33,8 @@ completed() {
 	vega-status --state completed -F json | sort
 }
 
-# One worker is killed each second until all jobs have ended. What has COMPLETED by then must be
-# found unchanged at the end.
+# One worker is killed each second until all jobs have ended. Jobs that are COMPLETED by then
+# must be unchanged at the end.
 kill_until_done() {
 	local deadline=$((SECONDS + 200)) victim=0
 	kills=0

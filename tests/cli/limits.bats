@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What a job may use: exceeding it fails the job for good, says what it was, and leaves nothing.
+# Limits of a job: exceeding one fails the job for good, names the limit, and leaves nothing.
 # shellcheck disable=SC2154 # $out and $err are the library's
 load ../lib/vega
 load ../lib/limits

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What the README tells a newcomer to type works.
+# The commands of the README work.
 
 load ../lib/vega
 

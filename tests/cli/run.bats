@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# vega-run: what becomes of a job, whatever happens to it, its process and its worker.
+# vega-run: the end of a job, whatever happens to it, its process and its worker.
 load ../lib/vega
 
 state() { # ID…: their states, in order

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# vega-submit: what is stored, what is refused, and when the id is printed.
+# vega-submit: the jobs that it stores and rejects, and the time at which it prints the id.
 load ../lib/vega
 
 uuid7='^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What a summary looks like on a terminal: it fits, and nothing of the progress line is left in it.
+# A summary on a terminal fits the screen, and the progress line is erased.
 load ../lib/vega
 
 # on_terminal ROWS COLUMNS COMMAND…: what it writes to a terminal of that size, in the file seen.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# How many threads, and what -v says of it.
+# The number of threads, and the report of -v.
 load ../lib/vega
 
 # told ARGUMENTS…: what find -v says is what comes from standard input

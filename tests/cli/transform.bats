@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# vega-walk transform: the mirrored tree, its codecs and filters, and what must never happen to it.
+# vega-walk transform: the mirrored tree, its codecs and filters, and its failures.
 load ../lib/vega
 
 # A tree to transform: strange names, an empty file, a large one, odd modes and times.
@@ -16,7 +16,7 @@ transform_tree() {
 	mkfifo "$1/a/fifo"
 }
 
-# What is in a tree: name, mode, mtime and content of each file.
+# The content of a tree: name, mode, mtime and digest of each file.
 listing() { # DIRECTORY
 	(cd "$1" && find . -type f -printf '%m %T@ %p\0' | sort -z &&
 		find . -type f -print0 | sort -z | xargs -0 sha256sum --zero --) | tr '\0' '\n'
@@ -124,7 +124,7 @@ any_file() { # DIRECTORY
 		expect 0 vega-walk transform --to $codec --out out-$codec --format json in
 		holds '.transform.current == 1' "$out"
 	done
-	# What another tool made of it counts as well.
+	# The output of another tool counts as well.
 	gzip -kc in/a >out-gzip/a.gz
 	touch -r in/a out-gzip/a.gz
 	expect 0 vega-walk transform --to gzip --out out-gzip --format json in

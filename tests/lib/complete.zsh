@@ -1,4 +1,4 @@
-# What would zsh offer? zsh -f complete.zsh DIRECTORY-OF-_vega SCRATCH-FILE LINE: a match a line. A
+# Print the offers of zsh, one per line: zsh -f complete.zsh DIRECTORY-OF-_vega SCRATCH-FILE LINE. A
 # completion widget runs only in an interactive shell, so one is driven through a pseudo-terminal; its
 # compadd says what it was given.
 zmodload zsh/zpty zsh/zselect || exit 2

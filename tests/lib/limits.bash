@@ -1,4 +1,4 @@
-# What limits.bats and memory.bats share.
+# Shared by limits.bats and memory.bats.
 # shellcheck shell=bash
 # shellcheck disable=SC2154
 

@@ -1,4 +1,4 @@
-# What a .bats file loads first: load ../lib/vega
+# A .bats file loads this first: load ../lib/vega
 #
 # Each test starts in an empty directory of its own, with its own HOME, state and runtime
 # directories, the built commands first in PATH and no setting of the caller's. A file that defines

@@ -29,7 +29,7 @@ walk := deque dir entries items ledger path predicate queue roots threads walk w
 op := claims codec filter find hash links mirror op output_name pending sha256 summarize summary summary_json summary_partial tables transform uncharged unfinished
 
 cache := cache redis
-engine := check content dir_results expected growth plan progress publish receipt run summary team visit
+engine := check content dir_results expected file_copy growth plan progress publish receipt run summary team visit
 
 child := child deadline identity spool spool_sweep stream
 job := job

@@ -1,12 +1,15 @@
 /*
- * The content pipeline: each selected regular file is opened once, read once, and its bytes are fed
- * to every operation that needs them; results of cacheable operations on unchanged files come from
- * the cache instead, and are put into it.
+ * The content pipeline: each selected regular file is opened once, read once, as far as the
+ * greediest operation asks, and its bytes are fed to every operation that needs them; results of
+ * cacheable operations on unchanged files come from the cache instead, each operation's by itself,
+ * and are put into it.
  *
- * A digest is never presented as stable when the file changed: fstat before and after reading must
- * agree in size, mtime and ctime, and the bytes read in size; otherwise one `error` record
- * ("changed while it was read"). A result is stored only when mtime and ctime are at least 2 s old
- * and not in the future.
+ * Nothing is presented as stable when the file changed: fstat before and after reading must agree
+ * in size, mtime and ctime, and the bytes read of a whole file in size; otherwise one `error`
+ * record
+ * ("changed while it was read"). Who wants a head only is judged, and done, when it was read: what
+ * happens to the file later is no business of theirs, and whether its size is true is not known. A
+ * result is stored only when mtime and ctime are at least 2 s old and not in the future.
  */
 #ifndef VEGA_ENGINE_CONTENT_H
 #define VEGA_ENGINE_CONTENT_H
@@ -19,9 +22,10 @@
 /* Shared by the threads of a run, read-only. */
 struct content_config {
 	const struct spec *spec;
-	const struct op *op[CONTENT_OPS_MAX]; /* those with OP_CONTENT */
+	const struct op *op[CONTENT_OPS_MAX]; /* those with `content`, or the one of a round */
 	unsigned op_count;
-	struct cache *cache; /* may be NULL */
+	struct op_content round; /* of a round: what op[0] wants, in place of its `content` */
+	struct cache *cache;     /* may be NULL */
 	size_t dir_offset; /* of content's own state in walk_dir_data(), content_dir_size() bytes */
 	const atomic_int *stop;
 	/* After each read of a file: flush, report progress. May be NULL. */
@@ -44,6 +48,10 @@ size_t content_dir_size(const struct content_config *config);
 /* accumulators[i] belongs to config->op[i]; context is breathe()'s. NULL: no memory. */
 struct content_thread *content_thread_new(
         const struct content_config *config, void *const *accumulators, void *context);
+
+/* Go on with other operations, between two passes over the files. */
+void content_thread_set(struct content_thread *thread, const struct content_config *config,
+        void *const *accumulators);
 
 /* Ask the cache, and store into it. */
 void content_enter(struct content_thread *thread, struct walk_dir *dir, int dir_handle);

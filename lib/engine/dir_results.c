@@ -1,46 +1,53 @@
+/* Keys, pages and records of cached results: found by a binary search, stored by a merge. */
 #include "engine/dir_results.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "base/seal.h"
 
-#define KIND 0x44495201u /* raise with every change of struct header or struct record */
+#define KIND 0x44495202u /* raise with every change of struct header or struct kept */
 #define VALUE_MAX ((size_t)1 << 20)
 #define MIN_AGE_S 2
 #define UNMET_MAX 3
 
 struct header {
 	uint32_t pages; /* of the directory */
-	uint32_t record_size;
+	uint32_t count; /* records; after them, their results */
 };
 
-struct record {
+struct kept {
 	uint64_t ino;
-	uint64_t dev; /* 0: the directory's (device numbers change from boot to boot) */
 	uint64_t size;
 	int64_t mtime, ctime;
+	uint32_t dev; /* 0: the directory's (device numbers change from boot to boot) */
 	uint32_t ctime_nsec;
 	uint32_t mtime_nsec : 30;
 	uint32_t unmet : 2; /* how many stores it outlived without being met */
-	unsigned char result[];
+	uint32_t end;       /* of its result; it begins where that of the record before ends */
+};
+_Static_assert(sizeof(struct kept) == 48, "a record has no padding");
+
+/* Of this run: its result is in dir_results.bytes. */
+struct met {
+	struct kept record;
+	uint32_t at, len;
 };
 
 #define CONTENT_AT (SEAL_SIZE + sizeof(struct header))
+#define ROOM (VALUE_MAX - CONTENT_AT) /* for records and results of a page */
 
 struct dir_results_thread {
 	const struct cache_backend *backend;
 	void *connection; /* NULL: no cache */
 	const char *name;
-	size_t size, record_size, page_records;
 	struct buf key, asked; /* asked: the key of the outstanding request, or empty */
 	uint64_t dev;          /* of the last directory entered, whose file system is: */
 	uint64_t file_system[2];
 	int identity; /* what the backend said of it */
 	bool entered;
 };
-
-/* --- Keys --- */
 
 static unsigned page_of(uint64_t ino, unsigned pages)
 {
@@ -56,11 +63,34 @@ static bool make_key(
 	return !key->failed;
 }
 
-/* --- Records --- */
-
-static struct record *record_at(const struct dir_results_thread *t, const struct buf *b, size_t at)
+static struct kept *records(const struct dir_page *page)
 {
-	return (struct record *)(void *)(b->data + at * t->record_size);
+	return (struct kept *)(void *)(page->value.data + CONTENT_AT);
+}
+
+static size_t result_begin(const struct dir_page *page, size_t record)
+{
+	return record ? records(page)[record - 1].end : 0;
+}
+
+static size_t result_len(const struct dir_page *page, size_t record)
+{
+	return records(page)[record].end - result_begin(page, record);
+}
+
+static const char *result_at(const struct dir_page *page, size_t record)
+{
+	return (const char *)&records(page)[page->count] + result_begin(page, record);
+}
+
+static struct met *met_at(const struct dir_results *d, size_t at)
+{
+	return (struct met *)(void *)d->met.data + at;
+}
+
+static size_t met_count(const struct dir_results *d)
+{
+	return d->met.len / sizeof(struct met);
 }
 
 static int compare(uint64_t a, uint64_t b)
@@ -68,27 +98,30 @@ static int compare(uint64_t a, uint64_t b)
 	return (a > b) - (a < b);
 }
 
-static int record_compare(const struct record *a, const struct record *b)
+static int record_compare(const struct kept *a, const struct kept *b)
 {
 	int order = compare(a->ino, b->ino);
 	return order ? order : compare(a->dev, b->dev);
 }
 
-static void record_fill(
-        struct record *record, const struct dir_results *d, const struct file_meta *meta)
+/* False: a file whose device number has no room in a record. */
+static bool record_fill(
+        struct kept *record, const struct dir_results *d, const struct file_meta *meta)
 {
-	*record = (struct record){
+	uint64_t dev = meta->dev == d->dev ? 0 : meta->dev;
+	*record = (struct kept){
 	        .ino = meta->ino,
-	        .dev = meta->dev == d->dev ? 0 : meta->dev,
+	        .dev = (uint32_t)dev,
 	        .size = meta->size,
 	        .mtime = meta->mtime.sec,
 	        .ctime = meta->ctime.sec,
 	        .ctime_nsec = meta->ctime.nsec,
 	        .mtime_nsec = meta->mtime.nsec & 0x3fffffff,
 	};
+	return dev <= UINT32_MAX;
 }
 
-static bool same_file(const struct record *a, const struct record *b)
+static bool same_file(const struct kept *a, const struct kept *b)
 {
 	return a->size == b->size && a->mtime == b->mtime && a->mtime_nsec == b->mtime_nsec &&
 	       a->ctime == b->ctime && a->ctime_nsec == b->ctime_nsec;
@@ -101,21 +134,19 @@ static bool old_enough(struct vega_time when, struct vega_time now)
 }
 
 /* Add to this run's records; false when there is no room. */
-static bool keep(struct dir_results_thread *t, struct dir_results *d, const struct record *record,
-        const void *result)
+static bool keep(struct dir_results *d, const struct kept *record, const void *result, size_t len)
 {
-	static const unsigned char zeros[8];
-	if (d->current.len / t->record_size >= t->page_records * DIR_RESULTS_PAGES ||
-	        !buf_reserve(&d->current, t->record_size)) {
+	size_t used = met_count(d) * sizeof *record + d->bytes.len;
+	struct met met = {.record = *record, .at = (uint32_t)d->bytes.len, .len = (uint32_t)len};
+	if (used + sizeof *record + len > ROOM * DIR_RESULTS_PAGES ||
+	        !buf_reserve(&d->met, sizeof met) ||
+	        !buf_reserve(&d->bytes, len + 1)) { /* never NULL */
 		return false;
 	}
-	buf_add(&d->current, record, sizeof *record);
-	buf_add(&d->current, result, t->size);
-	buf_add(&d->current, zeros, t->record_size - sizeof *record - t->size);
+	buf_add(&d->met, &met, sizeof met);
+	buf_add(&d->bytes, result, len);
 	return true;
 }
-
-/* --- Loading --- */
 
 static bool fetch(struct dir_results_thread *t, const struct buf *key, struct buf *value)
 {
@@ -127,63 +158,81 @@ static bool fetch(struct dir_results_thread *t, const struct buf *key, struct bu
 	return t->backend->answer(t->connection, value);
 }
 
-/* The page count of a good value, or 0. Leaves only the records in it. */
-static unsigned unpack(const struct dir_results_thread *t, const struct buf *key, struct buf *value)
+/* Does each result lie within the value, after the one before? */
+static bool results_good(const struct dir_page *page, size_t len)
 {
+	size_t begin = 0;
+	for (size_t i = 0; i < page->count; i++) {
+		size_t end = records(page)[i].end;
+		if (end < begin || end - begin > OP_RESULT_MAX || end > len) {
+			return false;
+		}
+		begin = end;
+	}
+	return begin == len;
+}
+
+/* The directory's page count according to a good value, or 0. Sets page->count. */
+static unsigned unpack(const struct buf *key, struct dir_page *page)
+{
+	const struct buf *value = &page->value;
 	struct header header;
 	if (!seal_good(value, KIND, key->data, key->len) || value->len < CONTENT_AT) {
 		return 0;
 	}
 	memcpy(&header, value->data + SEAL_SIZE, sizeof header);
 	size_t len = value->len - CONTENT_AT;
-	if (header.record_size != t->record_size || len % t->record_size || header.pages == 0 ||
+	if (header.count > len / sizeof(struct kept) || header.pages == 0 ||
 	        header.pages > DIR_RESULTS_PAGES || (header.pages & (header.pages - 1))) {
 		return 0;
 	}
-	memmove(value->data, value->data + CONTENT_AT, len);
-	value->len = len;
-	return header.pages;
+	page->count = header.count;
+	return results_good(page, len - header.count * sizeof(struct kept)) ? header.pages : 0;
 }
 
 /* Under the lock. Afterwards the page is there, perhaps empty; false only without memory. */
-static bool load(struct dir_results_thread *t, struct dir_results *d, unsigned page)
+static bool load(struct dir_results_thread *t, struct dir_results *d, unsigned index)
 {
-	struct buf value = {.max = VALUE_MAX};
+	struct dir_page page = {.value = {.max = VALUE_MAX}};
 	unsigned pages = 0;
-	if (make_key(t, d, page, &t->key) && fetch(t, &t->key, &value)) {
-		pages = unpack(t, &t->key, &value);
+	if (make_key(t, d, index, &t->key) && fetch(t, &t->key, &page.value)) {
+		pages = unpack(&t->key, &page);
 	}
 	if (d->pages == 0) {
 		d->pages = pages ? pages : 1;
 		d->page = calloc(d->pages, sizeof *d->page);
 	}
 	if (!d->page || pages != d->pages) {
-		buf_release(&value);
+		buf_release(&page.value);
+		page.count = 0;
 	}
 	if (d->page) {
-		d->page[page] = value;
-		d->loaded |= UINT64_C(1) << page;
+		CHECK(index < d->pages && !(d->loaded >> index & 1));
+		d->page[index] = page;
+		d->loaded |= UINT64_C(1) << index;
 	}
 	return d->page != NULL;
 }
 
-static const struct record *look_up(
-        struct dir_results_thread *t, struct dir_results *d, const struct record *wanted)
+/* Stores the page that has the record; returns its place in there, or SIZE_MAX. */
+static size_t look_up(struct dir_results_thread *t, struct dir_results *d,
+        const struct kept *wanted, const struct dir_page **in)
 {
 	if (d->pages == 0 && !load(t, d, 0)) {
-		return NULL;
+		return SIZE_MAX;
 	}
-	unsigned page = page_of(wanted->ino, d->pages);
-	if (!(d->loaded >> page & 1) && !load(t, d, page)) {
-		return NULL;
+	unsigned index = page_of(wanted->ino, d->pages);
+	if (!(d->loaded >> index & 1) && !load(t, d, index)) {
+		return SIZE_MAX;
 	}
-	size_t from = 0, to = d->page[page].len / t->record_size;
+	const struct dir_page *page = *in = &d->page[index];
+	size_t from = 0, to = page->count;
 	while (from < to) {
 		size_t middle = from + (to - from) / 2;
-		const struct record *record = record_at(t, &d->page[page], middle);
+		const struct kept *record = &records(page)[middle];
 		int order = record_compare(wanted, record);
 		if (order == 0) {
-			return same_file(wanted, record) ? record : NULL;
+			return same_file(wanted, record) ? middle : SIZE_MAX;
 		}
 		if (order < 0) {
 			to = middle;
@@ -191,132 +240,154 @@ static const struct record *look_up(
 			from = middle + 1;
 		}
 	}
-	return NULL;
+	return SIZE_MAX;
 }
 
 bool dir_results_find(struct dir_results_thread *t, struct dir_results *d,
-        const struct file_meta *meta, void *result)
+        const struct file_meta *meta, struct buf *result)
 {
-	if (!d->open || !t->connection || (meta->have & DIR_RESULTS_META) != DIR_RESULTS_META) {
+	struct kept wanted;
+	if (!d->open || !t->connection || (meta->have & DIR_RESULTS_META) != DIR_RESULTS_META ||
+	        !record_fill(&wanted, d, meta)) {
 		return false;
 	}
-	struct record wanted;
-	record_fill(&wanted, d, meta);
+	const struct dir_page *page;
 	pthread_mutex_lock(&d->lock);
-	const struct record *found = look_up(t, d, &wanted);
-	if (found) {
-		memcpy(result, found->result, t->size);
-		keep(t, d, &wanted, result);
+	size_t found = look_up(t, d, &wanted, &page);
+	if (found != SIZE_MAX) {
+		buf_clear(result);
+		buf_add(result, result_at(page, found), result_len(page, found));
+		keep(d, &wanted, result_at(page, found), result_len(page, found));
 	}
 	pthread_mutex_unlock(&d->lock);
-	return found != NULL;
+	return found != SIZE_MAX && !result->failed;
 }
 
 void dir_results_add(struct dir_results_thread *t, struct dir_results *d,
-        const struct file_meta *meta, const void *result)
+        const struct file_meta *meta, const void *result, size_t len)
 {
+	CHECK(len <= OP_RESULT_MAX);
 	struct vega_time now = vega_now();
-	if (!d->open || !t->connection || (d->only_fractions && meta->ctime.nsec == 0) ||
-	        !old_enough(meta->mtime, now) || !old_enough(meta->ctime, now)) {
+	struct kept record;
+	if (!d->open || !t->connection || len > OP_RESULT_MAX ||
+	        (d->only_fractions && meta->ctime.nsec == 0) || !old_enough(meta->mtime, now) ||
+	        !old_enough(meta->ctime, now) || !record_fill(&record, d, meta)) {
 		return;
 	}
-	struct record record;
-	record_fill(&record, d, meta);
 	pthread_mutex_lock(&d->lock);
-	if (d->pages && keep(t, d, &record, result)) {
+	if (d->pages && keep(d, &record, result, len)) {
 		d->changed |= UINT64_C(1) << page_of(record.ino, d->pages);
 		d->added = true;
 	}
 	pthread_mutex_unlock(&d->lock);
 }
 
-/* --- Storing --- */
-
 static int order_compare(const void *a, const void *b, void *context)
 {
-	const struct record *left = a, *right = b;
+	const struct met *left = a, *right = b;
 	const unsigned *pages = context;
-	int by_page = compare(page_of(left->ino, *pages), page_of(right->ino, *pages));
-	return by_page ? by_page : record_compare(left, right);
+	int by_page =
+	        compare(page_of(left->record.ino, *pages), page_of(right->record.ino, *pages));
+	return by_page ? by_page : record_compare(&left->record, &right->record);
 }
 
-/* Sorts this run's records by page; of a file met twice (two names of one inode) the first stays.
- */
-static void sort_current(const struct dir_results_thread *t, struct dir_results *d, unsigned pages)
+/* Sorts this run's records by page; of a file met twice (two names of one inode) one stays. */
+static void sort_met(struct dir_results *d, unsigned pages)
 {
-	size_t count = d->current.len / t->record_size, kept = 0;
-	qsort_r(d->current.data, count, t->record_size, order_compare, &pages);
+	size_t count = met_count(d), kept = 0;
+	qsort_r(d->met.data, count, sizeof(struct met), order_compare, &pages);
 	for (size_t i = 0; i < count; i++) {
-		struct record *record = record_at(t, &d->current, i);
-		if (kept && record_compare(record_at(t, &d->current, kept - 1), record) == 0) {
+		struct met *met = met_at(d, i);
+		if (kept && record_compare(&met_at(d, kept - 1)->record, &met->record) == 0) {
 			continue;
 		}
-		memmove(record_at(t, &d->current, kept++), record, t->record_size);
+		*met_at(d, kept++) = *met;
 	}
-	d->current.len = kept * t->record_size;
+	d->met.len = kept * sizeof(struct met);
 }
 
-/* The new content of a page: current records [from, to), and among them the old ones that were not
- * met, as far as there is room. */
-static void merge(const struct dir_results_thread *t, const struct buf *current, size_t from,
-        size_t to, const struct buf *old, struct buf *value)
+/* A page on its way into the cache. */
+struct new_page {
+	struct buf value, results; /* header and records; what will follow them */
+	uint32_t count;
+};
+
+static void add_record(
+        struct new_page *page, const struct kept *record, const void *result, size_t len)
 {
-	if (to - from > t->page_records) {
-		to = from + t->page_records;
+	struct kept copy = *record;
+	buf_add(&page->results, result, len);
+	copy.end = (uint32_t)page->results.len;
+	buf_add(&page->value, &copy, sizeof copy);
+	page->count++;
+}
+
+/* The new content of a page: this run's records [from, to), and among them the old ones that were
+ * not met, as far as there is room. */
+static void merge(const struct dir_results *d, size_t from, size_t to, const struct dir_page *old,
+        struct new_page *page)
+{
+	size_t used = 0, last = from, at = 0, count = old ? old->count : 0;
+	for (; last < to && used + sizeof(struct kept) + met_at(d, last)->len <= ROOM; last++) {
+		used += sizeof(struct kept) + met_at(d, last)->len;
 	}
-	size_t room = t->page_records - (to - from);
-	size_t at = 0, count = old ? old->len / t->record_size : 0;
-	while (from < to || at < count) {
-		int order = from == to    ? 1
+	while (from < last || at < count) {
+		const struct met *met = from < last ? met_at(d, from) : NULL;
+		int order = !met          ? 1
 		            : at == count ? -1
-		                          : record_compare(record_at(t, current, from),
-		                                    record_at(t, old, at));
+		                          : record_compare(&met->record, &records(old)[at]);
 		if (order <= 0) {
-			buf_add(value, record_at(t, current, from++), t->record_size);
+			add_record(page, &met->record, d->bytes.data + met->at, met->len);
+			from++;
 			at += order == 0;
 			continue;
 		}
-		struct record *unmet = record_at(t, old, at++);
-		if (room && unmet->unmet < UNMET_MAX) {
-			unmet->unmet = (unmet->unmet + 1u) & 3u;
-			buf_add(value, unmet, t->record_size);
-			room--;
+		struct kept unmet = records(old)[at];
+		size_t len = result_len(old, at);
+		if (used + sizeof unmet + len <= ROOM && unmet.unmet < UNMET_MAX) {
+			unmet.unmet = (unmet.unmet + 1u) & 3u;
+			add_record(page, &unmet, result_at(old, at), len);
+			used += sizeof unmet + len;
 		}
+		at++;
 	}
 }
 
-static void store_page(struct dir_results_thread *t, const struct dir_results *d, unsigned page,
-        unsigned pages, size_t from, size_t to, const struct buf *old)
+static void store_page(struct dir_results_thread *t, const struct dir_results *d, unsigned index,
+        unsigned pages, size_t from, size_t to, const struct dir_page *old)
 {
-	struct buf value = BUF_INIT;
-	struct header header = {pages, (uint32_t)t->record_size};
-	seal_begin(&value, KIND);
-	buf_add(&value, &header, sizeof header);
-	merge(t, &d->current, from, to, old, &value);
-	if (make_key(t, d, page, &t->key)) {
-		seal_end(&value, t->key.data, t->key.len);
-		if (!value.failed) {
-			t->backend->put(
-			        t->connection, t->key.data, t->key.len, value.data, value.len);
-		}
+	struct new_page page = {BUF_INIT, BUF_INIT, 0};
+	struct header header = {.pages = pages};
+	seal_begin(&page.value, KIND);
+	buf_add(&page.value, &header, sizeof header);
+	merge(d, from, to, old, &page);
+	header.count = page.count;
+	buf_add(&page.value, page.results.data, page.results.len);
+	if (make_key(t, d, index, &t->key) && !page.value.failed && !page.results.failed) {
+		CHECK(page.value.len <= VALUE_MAX);
+		memcpy(page.value.data + SEAL_SIZE, &header, sizeof header);
+		seal_end(&page.value, t->key.data, t->key.len);
+		t->backend->put(
+		        t->connection, t->key.data, t->key.len, page.value.data, page.value.len);
 	}
-	buf_release(&value);
+	buf_release(&page.value);
+	buf_release(&page.results);
 }
 
 static void store(struct dir_results_thread *t, struct dir_results *d)
 {
-	size_t count = d->current.len / t->record_size;
+	size_t size = met_count(d) * sizeof(struct kept) + d->bytes.len;
 	unsigned pages = d->pages;
-	while (count > t->page_records / 4 * 3 * pages && pages < DIR_RESULTS_PAGES) {
+	while (size > ROOM / 4 * 3 * pages && pages < DIR_RESULTS_PAGES) {
 		pages *= 2;
 	}
-	sort_current(t, d, pages);
-	count = d->current.len / t->record_size;
+	sort_met(d, pages);
+	size_t count = met_count(d);
 	bool same = pages == d->pages;
 	size_t from = 0;
 	for (unsigned page = 0; page < pages; page++) {
 		size_t to = from;
-		while (to < count && page_of(record_at(t, &d->current, to)->ino, pages) == page) {
+		while (to < count && page_of(met_at(d, to)->record.ino, pages) == page) {
 			to++;
 		}
 		if (!same || (d->changed >> page & 1)) {
@@ -331,19 +402,18 @@ void dir_results_leave(struct dir_results_thread *t, struct dir_results *d)
 	if (!d->open) {
 		return;
 	}
-	if (d->added && !d->current.failed && t->connection) {
+	if (d->added && !d->met.failed && !d->bytes.failed && t->connection) {
 		store(t, d);
 	}
 	for (unsigned page = 0; d->page && page < d->pages; page++) {
-		buf_release(&d->page[page]);
+		buf_release(&d->page[page].value);
 	}
 	free(d->page);
-	buf_release(&d->current);
+	buf_release(&d->met);
+	buf_release(&d->bytes);
 	pthread_mutex_destroy(&d->lock);
 	d->open = false;
 }
-
-/* --- Entering --- */
 
 /* What the key and the records need to know of the directory. */
 static bool identify(
@@ -372,7 +442,7 @@ void dir_results_enter(
 	        pthread_mutex_init(&d->lock, NULL) != 0) {
 		return;
 	}
-	d->current = (struct buf)BUF_INIT;
+	d->met = d->bytes = (struct buf)BUF_INIT;
 	d->open = true;
 	buf_clear(&t->asked);
 	if (make_key(t, d, 0, &t->key)) {
@@ -381,8 +451,7 @@ void dir_results_enter(
 	}
 }
 
-struct dir_results_thread *dir_results_thread_new(
-        struct cache *cache, const char *name, size_t size)
+struct dir_results_thread *dir_results_thread_new(struct cache *cache, const char *name)
 {
 	struct dir_results_thread *t = calloc(1, sizeof *t);
 	if (!t) {
@@ -391,9 +460,6 @@ struct dir_results_thread *dir_results_thread_new(
 	t->backend = cache->backend;
 	t->connection = cache->backend->thread_begin(cache);
 	t->name = name;
-	t->size = size;
-	t->record_size = sizeof(struct record) + (size + 7) / 8 * 8;
-	t->page_records = (VALUE_MAX - CONTENT_AT) / t->record_size;
 	return t;
 }
 

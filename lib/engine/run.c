@@ -15,7 +15,7 @@ static void choose_ops(struct run *run)
 		if (!(run->spec->operations & (1u << i)) || run->op_count == OPS_MAX) {
 			continue;
 		}
-		if (ops[i]->needs & OP_CONTENT) {
+		if (ops[i]->content.kind) {
 			run->content_index[run->content.op_count] = run->op_count;
 			run->content.op[run->content.op_count++] = ops[i];
 		}

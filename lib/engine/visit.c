@@ -137,7 +137,7 @@ static void error_line(struct buf *line, const struct record *error)
 static bool writes(const struct run *run, const char *what)
 {
 	for (unsigned i = 0; i < run->op_count; i++) {
-		if ((run->op[i]->needs & OP_WRITES) && strcmp(run->operation[i]->name, what) == 0) {
+		if (run->operation[i]->writes && strcmp(run->operation[i]->name, what) == 0) {
 			return true;
 		}
 	}

@@ -63,8 +63,13 @@ struct fs_cursor {
 
 struct backend;
 
+enum fs_caps {
+	FS_FRONT_ONLY = 2, /* read() goes through a file once, from the front */
+};
+
 struct fs_tree {
 	const struct backend *backend;
+	unsigned caps; /* enum fs_caps */
 
 	/* The meta_fields that it can tell: stat() is not asked for others. Where META_IDENTITY is
 	 * not among them, all is one file system, and a handle that was closed is opened again
@@ -146,7 +151,8 @@ struct backend {
 	 */
 	int (*open_file)(struct fs_tree *tree, int dir, const char *name, struct file_meta *meta);
 
-	/* Bytes read (0 at the end), or -errno. */
+	/* Bytes read (0 at the end), or -errno. With FS_FRONT_ONLY, each offset is where the read
+	 * before ended. */
 	ssize_t (*read)(struct fs_tree *tree, int file, void *bytes, size_t len, uint64_t offset);
 
 	/*

@@ -206,7 +206,8 @@ struct fs_tree *fs_limited_new(struct fs_tree *behind, struct fs_ceiling *ceilin
 	if (!front) {
 		return NULL;
 	}
-	*front = (struct limited){.tree = {.backend = &fs_limited, .fields = behind->fields},
+	*front = (struct limited){
+	        .tree = {.backend = &fs_limited, .caps = behind->caps, .fields = behind->fields},
 	        .behind = behind,
 	        .ceiling = ceiling};
 	return &front->tree;

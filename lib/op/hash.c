@@ -13,16 +13,6 @@
 #define DIGEST_MAX SHA256_SIZE
 #define PARTIAL_VERSION 1
 
-/* A thread's accumulator, and the state of the file that it is being fed. */
-struct hash {
-	struct op_thread *thread;
-	XXH3_state_t *xxh128; /* one of the two, by algorithm */
-	struct sha256 *sha256;
-	bool failed;
-	uint64_t files, cached;
-	unsigned __int128 bytes;
-};
-
 static const struct algorithm {
 	const char *name, *cache_name;
 	size_t size;
@@ -31,11 +21,16 @@ static const struct algorithm {
         [SPEC_SHA256] = {"sha256", "hash:sha256:1", SHA256_SIZE},
 };
 
-static unsigned hash_want(const struct spec *spec)
-{
-	(void)spec;
-	return 0;
-}
+/* A thread's accumulator, and the state of the file that it is being fed. */
+struct hash {
+	struct op_thread *thread;
+	const struct algorithm *algorithm;
+	XXH3_state_t *xxh128; /* one of the two, by algorithm */
+	struct sha256 *sha256;
+	bool failed;
+	uint64_t files, cached;
+	unsigned __int128 bytes;
+};
 
 static int hash_open(const struct spec *spec, const struct op_output *output, void **self,
         struct vega_error *err)
@@ -62,6 +57,7 @@ static void *hash_thread_begin(struct op_thread *thread)
 		return NULL;
 	}
 	hash->thread = thread;
+	hash->algorithm = &algorithms[hash_options(thread->spec)->algo];
 	if (hash_options(thread->spec)->algo == SPEC_SHA256) {
 		hash->sha256 = sha256_new();
 	} else {
@@ -100,22 +96,25 @@ static int hash_chunk(void *accumulator, const void *bytes, size_t len)
 }
 
 static int hash_end_file(void *accumulator, const struct walk_entry *entry,
-        const struct file_meta *meta, bool whole, void *result)
+        const struct file_meta *meta, bool whole, struct buf *result)
 {
 	struct hash *hash = accumulator;
 	(void)meta;
 	if (!whole) {
 		return 0;
 	}
-	if (hash->xxh128) {
-		XXH128_canonicalFromHash(result, XXH3_128bits_digest(hash->xxh128));
+	hash->failed = hash->failed || !buf_reserve(result, DIGEST_MAX);
+	void *digest = result->data + result->len;
+	if (hash->xxh128 && !hash->failed) {
+		XXH128_canonicalFromHash(digest, XXH3_128bits_digest(hash->xxh128));
 	} else if (!hash->failed) {
-		hash->failed = !sha256_end(hash->sha256, result);
+		hash->failed = !sha256_end(hash->sha256, digest);
 	}
 	if (hash->failed) {
 		walk_error(entry, "hash", 0, "the digest could not be computed");
 		return -1;
 	}
+	result->len += hash->algorithm->size;
 	return 0;
 }
 
@@ -124,16 +123,14 @@ static const char *hash_cache_name(const struct spec *spec)
 	return algorithms[hash_options(spec)->algo].cache_name;
 }
 
-static size_t hash_result_size(const struct spec *spec)
-{
-	return algorithms[hash_options(spec)->algo].size;
-}
-
-static void hash_file_result(void *accumulator, const struct walk_entry *entry,
-        const struct file_meta *meta, const void *result, bool cached)
+static bool hash_file_result(void *accumulator, const struct walk_entry *entry,
+        const struct file_meta *meta, const void *result, size_t len, bool cached)
 {
 	struct hash *hash = accumulator;
-	const struct algorithm *algorithm = &algorithms[hash_options(hash->thread->spec)->algo];
+	const struct algorithm *algorithm = hash->algorithm;
+	if (len != algorithm->size) {
+		return false;
+	}
 	char lead[DIGEST_MAX * 2 + 2], digest[DIGEST_MAX * 2 + 1];
 	struct buf line = {.data = lead, .cap = sizeof lead, .max = sizeof lead};
 	buf_add_hex(&line, result, algorithm->size);
@@ -160,12 +157,13 @@ static void hash_file_result(void *accumulator, const struct walk_entry *entry,
 	};
 	if (!walk_entry_path(entry, &record.dir, &record.dir_len, &record.name, &record.name_len)) {
 		walk_error(entry, "hash", ENOMEM, NULL);
-		return;
+		return true;
 	}
 	sink_record(hash->thread->sink, &record);
 	hash->files++;
 	hash->cached += cached;
 	hash->bytes += meta->size;
+	return true;
 }
 
 static void hash_merge(void *into, void *from)
@@ -202,7 +200,7 @@ static bool hash_finish(void *self, void *accumulator, struct json *json)
 	const struct hash *hash = accumulator;
 	(void)self;
 	json_object_begin(json);
-	json_member_str(json, "algorithm", algorithms[hash_options(hash->thread->spec)->algo].name);
+	json_member_str(json, "algorithm", hash->algorithm->name);
 	json_member_u64(json, "files", hash->files);
 	json_member_u128(json, "bytes", hash->bytes);
 	json_member_u64(json, "cached", hash->cached);
@@ -212,16 +210,14 @@ static bool hash_finish(void *self, void *accumulator, struct json *json)
 
 const struct op op_hash = {
         .name = "hash",
-        .needs = OP_CONTENT,
+        .content = {OP_WHOLE},
         .types = 1u << FILE_REGULAR,
-        .want = hash_want,
         .open = hash_open,
         .thread_begin = hash_thread_begin,
         .begin_file = hash_begin_file,
         .chunk = hash_chunk,
         .end_file = hash_end_file,
         .cache_name = hash_cache_name,
-        .result_size = hash_result_size,
         .file_result = hash_file_result,
         .merge = hash_merge,
         .serialize = hash_serialize,

@@ -4,7 +4,7 @@
  * inputs that would give one output, a job's stage, and files that are complete and published
  * together.
  *
- * An operation (OP_WRITES) puts a `struct mirror` into its `self`, a `struct mirror_thread` into
+ * An operation puts a `struct mirror` into its `self`, a `struct mirror_thread` into
  * each accumulator, and MIRROR_DIR_SIZE into op.dir_size, and calls these from its slots. It writes
  * each file's bytes itself, to mirror_fd().
  *

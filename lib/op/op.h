@@ -1,13 +1,23 @@
 /*
- * Operations: what is done with each selected entry. One file an operation, one table (ops[]), in
- * the order of the bits of enum spec_operation.
+ * Operations: what is done with each selected entry. One file per operation, op/NAME.c, beside its
+ * declaration in spec/NAME.c; spec/operation.h has the only list of them.
  *
- * A run calls open() once, thread_begin() once a thread; then, by any thread with its own
- * accumulator, entry() for each entry whose type is in `types`, and, for operations with
- * OP_CONTENT, begin_file/chunk/end_file with the bytes of each regular file: every file is read
- * once, and its bytes are fed to all operations. In the end merge() folds the accumulators
- * together, in any order (it is associative and commutative), finish() writes the operation's
- * member of the summary, and close() frees everything.
+ * The order of calls in a run:
+ *   open()            once, then thread_begin() once per thread (threads may join later)
+ *   enter()           when a directory is opened; then, for what is in it,
+ *     entry()         each entry whose type is in `types`, for operations that have the slot,
+ *     begin_file(), chunk() or random(), end_file(), file_result()
+ *                     each regular file, for operations with `content`
+ *     batch_end()     after some of them
+ *   leave()           when a directory and all below it are done, and every hold on it is dropped
+ *   settle()          once, then merge() for each thread but the first, finish(), thread_end() for
+ *                     each thread, close()
+ * An operation that writes and has plan() is given a walk of its own before that, with other
+ * accumulators: thread_begin(), plan() for each entry, merge(), plan_end(), thread_end().
+ *
+ * Slots are called by any thread of the team, each with its own accumulator, but where they say
+ * otherwise. merge() is associative and commutative. After a stop (a signal, an exceeded limit) the
+ * rest of the walk is left out; settle() and what follows are called all the same.
  */
 #ifndef VEGA_OP_OP_H
 #define VEGA_OP_OP_H
@@ -26,10 +36,42 @@
 #include "spec/spec.h"
 #include "walk/walk.h"
 
-enum op_needs {
-	OP_CONTENT = 1, /* the whole content of regular files */
-	OP_WRITES = 2,  /* writes files; two passes when plan() is there */
+/*
+ * How much of a file an operation reads. A file is opened once, and read once, as far as the
+ * greediest of a run's operations asks: those that want a head only are ended after it.
+ */
+enum op_content_kind {
+	OP_NO_CONTENT = 0,
+	OP_HEAD,   /* chunk() gets the first `head` bytes, fewer where the file has fewer */
+	OP_WHOLE,  /* chunk() gets all of it */
+	OP_RANDOM, /* random() reads where it likes */
 };
+
+struct op_content {
+	enum op_content_kind kind;
+	size_t head; /* OP_HEAD: at least 1 */
+};
+
+/*
+ * A file that can be read anywhere, given to random(), by its thread. Where the tree reads only
+ * from the front (an archive's member), it is a copy. What is read is not remembered: the same
+ * bytes asked for again are read again.
+ */
+struct content_reader {
+	uint64_t size; /* as opened */
+	ssize_t (*read_at)(struct content_reader *reader, void *bytes, size_t len, uint64_t at);
+};
+
+/*
+ * `len` bytes from `at`, fewer (0, too) only at the end of the file; or -errno, -ECANCELED when the
+ * run is stopping. The engine reports an error of reading, and end_file() is then told that the
+ * file is not whole: return.
+ */
+static inline ssize_t content_read_at(
+        struct content_reader *reader, void *bytes, size_t len, uint64_t at)
+{
+	return reader->read_at(reader, bytes, len, at);
+}
 
 /* What a run gives to each thread of each operation. Owned by the engine. */
 struct op_thread {
@@ -53,16 +95,16 @@ struct op_output {
 	bool part; /* the accumulators will be serialized, and merged with those of other parts */
 };
 
-#define OP_RESULT_MAX 64
+#define OP_RESULT_MAX 4096
 
 struct op {
 	const char *name;
-	unsigned needs;  /* op_needs */
-	uint32_t types;  /* bits 1 << enum file_type: entries it takes */
-	size_t dir_size; /* bytes of zeroed state in each directory, at walk_dir_data() +
-	                    op_thread.dir_offset */
+	uint32_t types;            /* bits 1 << enum file_type: entries it takes */
+	struct op_content content; /* of regular files */
+	size_t dir_size;           /* bytes of zeroed state in each directory, at walk_dir_data() +
+	                              op_thread.dir_offset */
 
-	/* The meta_fields that it needs for this spec. */
+	/* The meta_fields that it needs for this spec. NULL: none. */
 	unsigned (*want)(const struct spec *spec);
 
 	/* Once, before any thread: check and prepare. May be NULL (self is NULL then). */
@@ -86,37 +128,51 @@ struct op {
 	 * be NULL. */
 	void (*enter)(void *accumulator, const struct walk_dir *dir, int dir_handle, void *mine);
 
-	/* One entry whose metadata (and not content) matters. NULL for pure content operations. */
+	/*
+	 * One entry whose metadata (and not content) matters. NULL for pure content operations. It
+	 * comes before the content of the file.
+	 */
 	void (*entry)(void *accumulator, const struct walk_entry *entry);
 
 	/* After some entries of one directory, before it can leave. May be NULL. */
 	void (*batch_end)(void *accumulator);
 
 	/*
-	 * Content. begin_file returns 1: feed me; 0: not this file, I took it (an up-to-date
+	 * Content. begin_file() returns 1: feed me; 0: not this file, I took it (an up-to-date
 	 * output); negative: not this file, and walk_error() was called. `meta` is META_ALL of the
-	 * file as opened. Between begin_file and end_file no other file begins with this
-	 * accumulator. chunk returns 0, or negative: stop feeding me; end_file is still called. len
-	 * > 0. end_file: `whole` is false when reading failed, the file changed while it was read,
-	 * or the run is stopping: discard silently (the error is already reported). Otherwise
-	 * complete it; 0, or negative after walk_error(). A cacheable operation (result_size > 0)
-	 * stores exactly result_size bytes in `result`, from which file_result() reports: that, and
-	 * nothing else, may be cached.
+	 * file as opened. Between begin_file() and end_file() no other file begins with this
+	 * accumulator, and entry() is not called.
+	 *
+	 * chunk() returns 0, or negative: stop feeding me; end_file() is still called. len > 0.
+	 * random() is called once, after what others are fed, and may take long: it calls turn().
+	 *
+	 * end_file(): `whole` is false when reading failed, the file changed while it was read, or
+	 * the run is stopping: discard silently (the error is already reported). It is true when
+	 * all that the operation wanted was read, and size, mtime and ctime were then as before;
+	 * for OP_HEAD, that is after the head, whatever becomes of the file later. That as many
+	 * bytes came as its size says is only known of whole files. Otherwise complete it; 0, or
+	 * negative after walk_error(). A cacheable operation (one with cache_name) adds at most
+	 * OP_RESULT_MAX bytes to `result` (empty; NULL for the others), from which
+	 * file_result() reports: that, and nothing else, may be cached. Where its answer would be
+	 * longer, it calls walk_error().
 	 */
 	int (*begin_file)(
 	        void *accumulator, const struct walk_entry *entry, const struct file_meta *meta);
 	int (*chunk)(void *accumulator, const void *bytes, size_t len);
+	void (*random)(void *accumulator, struct content_reader *reader);
 	int (*end_file)(void *accumulator, const struct walk_entry *entry,
-	        const struct file_meta *meta, bool whole, void *result);
+	        const struct file_meta *meta, bool whole, struct buf *result);
 
-	/* Cacheable operations: a name for kind, version and parameters ("hash:xxh128:1"), and the
-	 * bytes of one file's result (at most OP_RESULT_MAX). */
+	/* Cacheable operations: a name for kind, version and parameters ("hash:xxh128:1"): equal
+	 * names, equal results. NULL: what it makes of a file cannot be cached. */
 	const char *(*cache_name)(const struct spec *spec);
-	size_t (*result_size)(const struct spec *spec);
 
-	/* Report a file's result: just computed, or from the cache. */
-	void (*file_result)(void *accumulator, const struct walk_entry *entry,
-	        const struct file_meta *meta, const void *result, bool cached);
+	/*
+	 * Report a file's result: just computed, or from the cache. False, for one from the cache
+	 * only, and before anything was reported: it is none of this operation's, read the file.
+	 */
+	bool (*file_result)(void *accumulator, const struct walk_entry *entry,
+	        const struct file_meta *meta, const void *result, size_t len, bool cached);
 
 	/* A directory and all below it are done: fold `mine` into `parents` (NULL for a root). By
 	 * one thread at a time for each directory, but several children may fold into one parent at

@@ -188,7 +188,7 @@ static int refuse_failed(struct transform_thread *t, const struct walk_entry *en
 }
 
 static int transform_end_file(void *accumulator, const struct walk_entry *entry,
-        const struct file_meta *meta, bool whole, void *result)
+        const struct file_meta *meta, bool whole, struct buf *result)
 {
 	struct transform_thread *t = accumulator;
 	(void)result;
@@ -233,7 +233,7 @@ static bool transform_finish(void *self, void *accumulator, struct json *json)
 
 const struct op op_transform = {
         .name = "transform",
-        .needs = OP_CONTENT | OP_WRITES,
+        .content = {OP_WHOLE},
         .types = 1u << FILE_REGULAR,
         .dir_size = MIRROR_DIR_SIZE,
         .enter = transform_enter,

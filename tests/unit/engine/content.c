@@ -1,10 +1,13 @@
 /* The content pipeline over a real walk: every byte once to every operation, or an error. */
 #include "engine/content.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "memory_cache.h"
@@ -20,6 +23,8 @@ struct seen {
 };
 
 static struct seen first, second;
+static unsigned padding; /* of the result */
+static bool not_mine;    /* what comes from the cache */
 static int begin_answer = 1, chunk_answer, end_answer;
 static void (*during)(void); /* once, when the first chunk is there */
 static char dir[128], path[160];
@@ -60,7 +65,7 @@ static int chunk(void *self, const void *bytes, size_t len)
 }
 
 static int end(void *self, const struct walk_entry *entry, const struct file_meta *meta, bool whole,
-        void *result)
+        struct buf *result)
 {
 	struct seen *seen = self;
 	(void)meta;
@@ -70,14 +75,13 @@ static int end(void *self, const struct walk_entry *entry, const struct file_met
 		walk_error(entry, "first", 0, "does not like it");
 		return end_answer;
 	}
-	memcpy(result, &seen->sum, sizeof seen->sum);
+	if (result) {
+		buf_add(result, &seen->sum, sizeof seen->sum);
+		for (unsigned i = 0; i < padding; i++) {
+			buf_add_char(result, 'x');
+		}
+	}
 	return 0;
-}
-
-static size_t result_size(const struct spec *spec)
-{
-	(void)spec;
-	return sizeof first.sum;
 }
 
 static const char *first_name(const struct spec *spec)
@@ -92,39 +96,100 @@ static const char *second_name(const struct spec *spec)
 	return "second:1";
 }
 
-static void file_result(void *self, const struct walk_entry *entry, const struct file_meta *meta,
-        const void *result, bool cached)
+static bool file_result(void *self, const struct walk_entry *entry, const struct file_meta *meta,
+        const void *result, size_t len, bool cached)
 {
 	struct seen *seen = self;
 	(void)entry;
 	(void)meta;
+	if (cached && not_mine) {
+		return false;
+	}
+	is_int(len, sizeof seen->last, "a result as long as it was");
 	seen->results++;
 	seen->cached += cached;
 	memcpy(&seen->last, result, sizeof seen->last);
+	return true;
 }
 
 static const struct op op_first = {.name = "first",
-        .needs = OP_CONTENT,
+        .content = {OP_WHOLE},
         .begin_file = begin,
         .chunk = chunk,
         .end_file = end,
         .cache_name = first_name,
-        .result_size = result_size,
         .file_result = file_result};
 static const struct op op_second = {.name = "second",
-        .needs = OP_CONTENT,
+        .content = {OP_WHOLE},
         .begin_file = begin,
         .chunk = chunk,
         .end_file = end,
         .cache_name = second_name,
-        .result_size = result_size,
         .file_result = file_result};
 /* Its results cannot be cached. */
 static const struct op op_writer = {.name = "writer",
-        .needs = OP_CONTENT,
+        .content = {OP_WHOLE},
         .begin_file = begin,
         .chunk = chunk,
         .end_file = end};
+
+#define HEAD 4096
+
+/* The first bytes only. */
+static const struct op op_head = {.name = "head",
+        .content = {OP_HEAD, HEAD},
+        .begin_file = begin,
+        .chunk = chunk,
+        .end_file = end,
+        .cache_name = second_name,
+        .file_result = file_result};
+
+static unsigned char at_random[3][10]; /* the last bytes, the first, and those in the middle */
+static ssize_t got_random[4];          /* and of a read behind the end */
+
+static void read_random(void *self, struct content_reader *reader)
+{
+	struct seen *seen = self;
+	uint64_t last = reader->size < 10 ? 0 : reader->size - 10;
+	seen->chunks++;
+	got_random[0] = content_read_at(reader, at_random[0], 10, last);
+	got_random[1] = content_read_at(reader, at_random[1], 10, 0);
+	if (during) {
+		during();
+		during = NULL;
+	}
+	got_random[2] = content_read_at(reader, at_random[2], 10, reader->size / 2);
+	got_random[3] = content_read_at(reader, at_random[0] + 9, 10, reader->size + 5);
+	seen->bytes = reader->size;
+	seen->sum = 1;
+}
+
+static const struct op op_random = {.name = "random",
+        .content = {OP_RANDOM},
+        .begin_file = begin,
+        .random = read_random,
+        .end_file = end,
+        .cache_name = second_name,
+        .file_result = file_result};
+
+/* A tree that reads from the front only, and counts. */
+static uint64_t next_offset;
+static unsigned rewinds;
+
+static ssize_t read_on(struct fs_tree *tree, int file, void *bytes, size_t len, uint64_t offset)
+{
+	rewinds += offset != next_offset && offset != 0;
+	ssize_t got = fs_local.read(tree, file, bytes, len < 100000 ? len : 100000, offset);
+	next_offset = offset + (got > 0 ? (size_t)got : 0);
+	return got;
+}
+
+static struct backend front_only;
+static struct fs_tree front_only_tree = {
+        .backend = &front_only, .caps = FS_FRONT_ONLY, .fields = META_ALL};
+
+static const struct op *first_op = &op_first;
+static struct fs_tree *given_tree;
 
 /* --- A walk with nothing but the pipeline in it --- */
 
@@ -187,12 +252,12 @@ static struct walk_ledger run(const char *root, const struct op *b, struct cache
 	spec_init(&spec);
 	strlist_add(&spec.roots, root);
 	struct content_config config = {.spec = &spec,
-	        .op = {&op_first, b},
+	        .op = {first_op, b},
 	        .op_count = b ? 2 : 1,
 	        .cache = cache,
 	        .stop = &stop};
 	struct fs_trees *trees = NULL;
-	const struct fs_setting setting = {.roots = &spec.roots};
+	const struct fs_setting setting = {.roots = &spec.roots, .given = given_tree};
 	if (fs_trees_new(&setting, &trees, &err) != 0) {
 		printf("Bail out! no trees\n");
 		exit(1);
@@ -407,11 +472,25 @@ static void cached(void)
 	                stats.cache_hits == 1,
 	        "and not opened again, by another root either");
 	run(path, &op_second, &memory_cache);
-	ok(first.cached == 0 && second.results == 1, "two operations have values of their own");
+	ok(first.cached == 1 && first.begun == 0 && second.results == 1 && second.cached == 0,
+	        "beside another operation, too, which has a value of its own");
 	run(path, &op_second, &memory_cache);
 	ok(first.cached == 1 && second.cached == 1 && first.last == sum && second.last == sum &&
 	                stats.cache_hits == 2 && stats.files_read == 0,
-	        "in which each finds its result");
+	        "in which it finds its result");
+	first_op = &op_second;
+	run(path, NULL, &memory_cache);
+	ok(first.cached == 1 && stats.files_read == 0, "when it is alone as well");
+	first_op = &op_first;
+	unsigned before = memory_requests;
+	run(path, NULL, &memory_cache);
+	is_int(memory_requests, before + 1, "one operation asks once per directory");
+	not_mine = true;
+	run(path, NULL, &memory_cache);
+	not_mine = false;
+	ok(first.cached == 0 && first.results == 1 && first.last == sum && stats.files_read == 1 &&
+	                stats.cache_hits == 0,
+	        "a result that the operation does not know is read anew");
 	run(path, &op_writer, &memory_cache);
 	ok(first.cached == 1 && first.begun == 0 && second.bytes == 500000 && second.whole == 1 &&
 	                stats.files_read == 1,
@@ -426,8 +505,118 @@ static void cached(void)
 	age();
 	end_answer = -1;
 	run(path, &op_second, &memory_cache);
-	is_int(memory_puts, 0, "a result that is missing one part is not kept");
+	is_int(memory_puts, 1, "an operation that fails keeps nothing, the other its result");
 	end_answer = 0;
+	run(path, &op_second, &memory_cache);
+	ok(first.cached == 0 && first.results == 1 && second.cached == 1, "which is found again");
+}
+
+/* The first operation here, the second one `b`, over a file of that size. */
+static struct walk_ledger run_ops(const struct op *a, const struct op *b, uint64_t size)
+{
+	first_op = a;
+	write_file(size);
+	struct walk_ledger ledger = run(path, b, NULL);
+	first_op = &op_first;
+	return ledger;
+}
+
+static void only_heads(void)
+{
+	static const uint64_t cases[] = {0, 1, HEAD - 1, HEAD, HEAD + 1, 3000000};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		uint64_t head = cases[i] < HEAD ? cases[i] : HEAD;
+		struct walk_ledger ledger = run_ops(&op_head, NULL, cases[i]);
+		ok(first.bytes == head && first.whole == 1 && first.results == 1 &&
+		                ledger.reported == 1 && stats.bytes_read == head,
+		        "of %llu bytes, the head is read and no more",
+		        (unsigned long long)cases[i]);
+		run_ops(&op_head, &op_second, cases[i]);
+		ok(first.bytes == head && second.bytes == cases[i] && first.results == 1 &&
+		                second.results == 1 && stats.bytes_read == cases[i] &&
+		                stats.files_read == 1 && !second.out_of_order,
+		        "beside one that wants all, all is read, once");
+	}
+	during = append;
+	run_ops(&op_head, NULL, 1000000);
+	is_str(message, "read: changed while it was read",
+	        "a file that grows while a head is read");
+	ok(first.whole == 0 && first.results == 0, "has no result");
+	during = append;
+	struct walk_ledger ledger = run_ops(&op_head, &op_second, 1000000);
+	ok(errors == 1 && first.results == 0 && second.results == 0 && ledger.errors == 1,
+	        "nor one of an operation that wants all, and one error");
+
+	given_tree = NULL;
+	first_op = &op_head;
+	ledger = run("/proc/self/status", NULL, NULL);
+	ok(first.bytes > 100 && first.results == 1 && ledger.reported == 1,
+	        "a head says nothing about the size");
+	ledger = run("/proc/self/status", &op_second, NULL);
+	ok(first.results == 1 && second.results == 0 && ledger.errors == 1,
+	        "but a whole does, and that costs the head nothing");
+	first_op = &op_first;
+}
+
+static bool random_right(uint64_t size)
+{
+	bool right = got_random[0] == 10 && got_random[1] == 10 && got_random[3] == 0;
+	for (unsigned i = 0; i < 9; i++) {
+		right = right && at_random[0][i] == pattern(size - 10 + i) &&
+		        at_random[1][i] == pattern(i) && at_random[2][i] == pattern(size / 2 + i);
+	}
+	return right;
+}
+
+static void random_access(void)
+{
+	static const uint64_t cases[] = {20, 300000, 20000000};
+	for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
+		uint64_t size = cases[i / 2];
+		given_tree = i % 2 ? &front_only_tree : NULL;
+		rewinds = 0;
+		struct walk_ledger ledger = run_ops(&op_random, NULL, size);
+		ok(random_right(size) && first.whole == 1 && first.results == 1 &&
+		                ledger.reported == 1,
+		        "%llu bytes are read anywhere%s", (unsigned long long)size,
+		        i % 2 ? ", from a tree that cannot" : "");
+		ok(i % 2 ? stats.bytes_read == size && rewinds == 0 : stats.bytes_read == 30,
+		        "as few as can be");
+		run_ops(&op_random, &op_second, size);
+		ok(random_right(size) && second.bytes == size && !second.out_of_order &&
+		                second.results == 1 && first.results == 1 && rewinds == 0,
+		        "and in order, too");
+		during = append;
+		ledger = run_ops(&op_random, NULL, size);
+		ok(errors == 1 && ledger.errors == 1 && first.results == 0,
+		        "not when it changes meanwhile");
+	}
+	given_tree = NULL;
+	during = interrupt;
+	run_ops(&op_random, NULL, 1000);
+	ok(got_random[2] == -ECANCELED && first.ended == 1 && first.whole == 0 && errors == 0,
+	        "a stop ends it, without an error");
+	atomic_store(&stop, 0);
+}
+
+/* Asserted where that is on, an error where it is not: never reported, never kept. */
+static void too_long(void)
+{
+	write_file(10);
+	padding = OP_RESULT_MAX;
+	fflush(stdout);
+	pid_t child = fork();
+	if (child == 0) {
+		dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
+		run(path, NULL, &memory_cache);
+		_exit(first.results == 0 && errors == 1 && memory_puts == 0 ? 0 : 1);
+	}
+	int status;
+	waitpid(child, &status, 0);
+	ok((WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) ||
+	                (WIFEXITED(status) && WEXITSTATUS(status) == 0),
+	        "a result longer than 4096 bytes is refused");
+	padding = 0;
 }
 
 static int remove_one(const char *name, const struct stat *st, int type, struct FTW *at)
@@ -450,6 +639,12 @@ int main(void)
 	untrusted();
 	two_operations();
 	cached();
+	front_only = fs_local;
+	front_only.read = read_on;
+	only_heads();
+	random_access();
+	memory_clear();
+	too_long();
 	memory_clear();
 	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	return done();

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/seal.h"
 #include "memory_cache.h"
 #include "../tap.h"
 
@@ -39,7 +40,7 @@ static struct dir_results results;
 static void renew(const char *name)
 {
 	dir_results_thread_free(thread);
-	thread = dir_results_thread_new(&memory_cache, name, SIZE);
+	thread = dir_results_thread_new(&memory_cache, name);
 }
 
 static void enter(int handle)
@@ -75,22 +76,22 @@ static void add(const struct file_meta *meta)
 {
 	unsigned char result[SIZE];
 	result_of(meta->ino, result);
-	dir_results_add(thread, &results, meta, result);
+	dir_results_add(thread, &results, meta, result, sizeof result);
 }
 
 /* Found, and with the right result? A wrong one is never right. */
 static bool found(const struct file_meta *meta)
 {
-	unsigned char result[SIZE], wanted[SIZE];
+	unsigned char wanted[SIZE];
+	struct buf result = BUF_INIT;
 	result_of(meta->ino, wanted);
-	if (!dir_results_find(thread, &results, meta, result)) {
-		return false;
-	}
-	if (memcmp(result, wanted, SIZE) != 0) {
+	bool there = dir_results_find(thread, &results, meta, &result);
+	if (there && (result.len != SIZE || memcmp(result.data, wanted, SIZE) != 0)) {
 		printf("Bail out! a wrong result was found\n");
 		exit(1);
 	}
-	return true;
+	buf_release(&result);
+	return there;
 }
 
 /* What a run does with a file. */
@@ -308,22 +309,118 @@ static void huge_directory(void)
 	ok(hits > 800000 && hits <= DIR_RESULTS_PAGES * 16384u, "most of them are kept (%u)", hits);
 }
 
+/* A result of another length for each file: 0 to OP_RESULT_MAX bytes. */
+static size_t long_result(uint64_t ino, char *bytes)
+{
+	size_t len = ino * 4096 / 97 % (OP_RESULT_MAX + 1);
+	for (size_t i = 0; i < len; i++) {
+		bytes[i] = (char)(ino * 31 + i);
+	}
+	return ino == 1 ? 0 : ino == 2 ? OP_RESULT_MAX : len;
+}
+
+/* How many of the files [1, to) are found, each with its own bytes; those that are not, added. */
+static unsigned run_long(uint64_t to)
+{
+	char bytes[OP_RESULT_MAX] = {2, 2};
+	struct buf result = BUF_INIT;
+	unsigned hits = 0, wrong = 0;
+	enter(1);
+	for (uint64_t ino = 1; ino < to; ino++) {
+		struct file_meta meta = file(ino);
+		size_t len = long_result(ino, bytes);
+		if (dir_results_find(thread, &results, &meta, &result)) {
+			wrong += result.len != len || memcmp(result.data, bytes, len) != 0;
+			hits++;
+		} else {
+			dir_results_add(thread, &results, &meta, bytes, len);
+		}
+	}
+	leave();
+	buf_release(&result);
+	is_int(wrong, 0, "each of %llu files has its own result or none",
+	        (unsigned long long)to - 1);
+	return hits;
+}
+
+static void lengths(void)
+{
+	memory_clear();
+	is_int(run_long(101), 0, "results of 0 to 4096 bytes");
+	is_int(run_long(101), 100, "are all found again");
+	ok(memory_count == 1 && memory_puts == 1, "in one value");
+
+	/* Seals are right: what is wrong is the layout within. */
+	struct buf *value = &memory_values[0].value, copy = BUF_INIT;
+	const struct buf *key = &memory_values[0].key;
+	uint32_t kind;
+	unsigned believed = 0;
+	buf_add(&copy, value->data, value->len);
+	memcpy(&kind, copy.data + 4, sizeof kind);
+	for (size_t at = SEAL_SIZE; at < SEAL_SIZE + 8 + 100 * 48; at += 4) {
+		uint32_t word;
+		memcpy(value->data, copy.data, copy.len);
+		memcpy(&word, value->data + at, sizeof word);
+		word += 5000;
+		memcpy(value->data + at, &word, sizeof word);
+		seal_end(value, key->data, key->len);
+		bool header = at < SEAL_SIZE + 8;
+		bool end = (at - SEAL_SIZE - 8) % 48 == 44;
+		struct file_meta meta = file(50);
+		struct buf result = BUF_INIT;
+		enter(1);
+		believed += (header || end) && dir_results_find(thread, &results, &meta, &result);
+		leave();
+		buf_release(&result);
+	}
+	is_int(believed, 0, "a value whose header or ends are wrong has no result");
+	for (size_t len = SEAL_SIZE; len < copy.len; len += 997) {
+		value->len = SEAL_SIZE;
+		memcpy(value->data, copy.data, SEAL_SIZE);
+		buf_add(value, copy.data + SEAL_SIZE, len - SEAL_SIZE);
+		seal_end(value, key->data, key->len);
+		struct file_meta meta = file(2);
+		struct buf result = BUF_INIT;
+		enter(1);
+		believed += dir_results_find(thread, &results, &meta, &result);
+		leave();
+		buf_release(&result);
+	}
+	is_int(believed, 0, "nor has one that was cut and sealed again");
+	buf_clear(value);
+	seal_begin(value, kind - 1);
+	buf_add(value, copy.data + SEAL_SIZE, copy.len - SEAL_SIZE);
+	seal_end(value, key->data, key->len);
+	is_int(run_long(101), 0, "a value of the layout before this one is none");
+	is_int(run_long(101), 100, "and is replaced");
+	buf_release(&copy);
+
+	memory_clear();
+	run_long(20001);
+	ok(memory_largest <= 1 << 20 && memory_count > 32, "40 MB go to %u values of at most %zu",
+	        memory_count, memory_largest);
+	unsigned hits = run_long(20001);
+	ok(hits > 18000, "nearly all are found (%u)", hits);
+}
+
 #define CROWD 4
 
 static void *crowd(void *number)
 {
-	struct dir_results_thread *own = dir_results_thread_new(&memory_cache, "test:1", SIZE);
-	unsigned char result[SIZE], got[SIZE];
+	struct dir_results_thread *own = dir_results_thread_new(&memory_cache, "test:1");
+	unsigned char result[SIZE];
+	struct buf got = BUF_INIT;
 	unsigned long hits = 0;
 	for (uint64_t ino = 1 + (uint64_t)(uintptr_t)number; ino <= 20000; ino += CROWD) {
 		struct file_meta meta = file(ino);
 		result_of(ino, result);
-		if (dir_results_find(own, &results, &meta, got)) {
-			hits += memcmp(got, result, SIZE) == 0;
+		if (dir_results_find(own, &results, &meta, &got)) {
+			hits += got.len == SIZE && memcmp(got.data, result, SIZE) == 0;
 		} else {
-			dir_results_add(own, &results, &meta, result);
+			dir_results_add(own, &results, &meta, result, sizeof result);
 		}
 	}
+	buf_release(&got);
 	dir_results_thread_free(own);
 	return (void *)hits;
 }
@@ -354,6 +451,7 @@ int main(void)
 	damage();
 	merging();
 	huge_directory();
+	lengths();
 	memory_clear();
 	is_int(run_crowd(), 0, "threads share a directory");
 	is_int(run_crowd(), 20000, "and what they stored is found by all");

@@ -14,10 +14,10 @@ static struct op_thread op_thread = {.spec = &spec};
 static struct walk_entry entry;
 static const struct file_meta meta = {.have = META_ALL, .size = 3, .mtime = {86400, 0}};
 
-static void hex_of(const void *result, char hex[65])
+static void hex_of(const struct buf *result, char hex[65])
 {
 	struct buf out = BUF_INIT;
-	buf_add_hex(&out, result, op_hash.result_size(&spec));
+	buf_add_hex(&out, result->data, result->len);
 	memcpy(hex, out.data, out.len);
 	hex[out.len] = '\0';
 	buf_release(&out);
@@ -27,7 +27,7 @@ static void hex_of(const void *result, char hex[65])
 static const char *digest(void *hash, const char *bytes, size_t len, size_t step)
 {
 	static char hex[65];
-	unsigned char result[OP_RESULT_MAX];
+	struct buf result = {.max = OP_RESULT_MAX};
 	if (op_hash.begin_file(hash, &entry, &meta) != 1) {
 		return "not begun";
 	}
@@ -37,10 +37,11 @@ static const char *digest(void *hash, const char *bytes, size_t len, size_t step
 			return "not fed";
 		}
 	}
-	if (op_hash.end_file(hash, &entry, &meta, true, result) != 0) {
+	if (op_hash.end_file(hash, &entry, &meta, true, &result) != 0) {
 		return "not ended";
 	}
-	hex_of(result, hex);
+	hex_of(&result, hex);
+	buf_release(&result);
 	return hex;
 }
 
@@ -79,11 +80,11 @@ static void known_digests(void)
 		snprintf(whole, sizeof whole, "%s", digest(hash, bytes, len, len));
 		is_str(digest(hash, bytes, len, 1021), whole, "in odd pieces");
 		is_str(digest(hash, bytes, len, 262144), whole, "and in large ones");
-		unsigned char result[OP_RESULT_MAX] = {0}, nothing[OP_RESULT_MAX] = {0};
+		struct buf result = BUF_INIT;
 		op_hash.begin_file(hash, &entry, &meta);
 		op_hash.chunk(hash, bytes, 100);
-		is_int(op_hash.end_file(hash, &entry, &meta, false, result), 0, "broken off");
-		ok(memcmp(result, nothing, sizeof result) == 0, "it leaves no result");
+		is_int(op_hash.end_file(hash, &entry, &meta, false, &result), 0, "broken off");
+		ok(result.len == 0, "it leaves no result");
 		is_str(digest(hash, bytes, len, 999999), whole, "nor anything behind");
 		free(bytes);
 		op_hash.thread_end(hash);
@@ -97,7 +98,7 @@ static void reports(void)
 		struct walk_dir dir;
 		char room[sizeof(struct walk_dir) + 32];
 	} root = {.dir = {.name_len = 8}};
-	unsigned char result[OP_RESULT_MAX];
+	unsigned char result[16];
 	struct buf out = BUF_INIT, summary = BUF_INIT;
 	int fds[2];
 	memcpy(root.dir.data, "odd\nname", 9);
@@ -112,8 +113,11 @@ static void reports(void)
 	struct sink *sink = sink_new(fds[1], format_find("ndjson"), &options, false);
 	op_thread.sink = sink_thread_new(sink);
 	void *hash = op_hash.thread_begin(&op_thread), *other = op_hash.thread_begin(&op_thread);
-	op_hash.file_result(hash, &entry, &meta, result, false);
-	op_hash.file_result(other, &entry, &meta, result, true);
+	ok(op_hash.file_result(hash, &entry, &meta, result, sizeof result, false) &&
+	                op_hash.file_result(other, &entry, &meta, result, sizeof result, true),
+	        "results are reported");
+	ok(!op_hash.file_result(hash, &entry, &meta, result, sizeof result - 1, true),
+	        "but none of another length");
 	op_hash.merge(hash, other);
 	struct json json = json_writer(&summary);
 	op_hash.finish(NULL, hash, &json);

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "record/order.h"
 
 #define BUFFER_SIZE ((size_t)64 << 10)
 #define OLD_NS (100 * 1000000ULL)
@@ -154,7 +155,7 @@ static int compare_bytes(const char *a, size_t a_len, const char *b, size_t b_le
 static int compare_kept(const void *left, const void *right)
 {
 	const struct kept *a = left, *b = right;
-	int order = compare_bytes(a->path, a->path_len, b->path, b->path_len);
+	int order = path_order(a->path, a->path_len, b->path, b->path_len);
 	return order ? order : compare_bytes(a->bytes, a->len, b->bytes, b->len);
 }
 

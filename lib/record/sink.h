@@ -2,8 +2,8 @@
  * Where records go: per-thread buffers in front of one descriptor.
  *
  * Each thread formats into its own buffer; a full buffer is written whole under one lock, so
- * records never interleave. With `sort`, records are kept (in memory) and written in bytewise path
- * order at the end, progress excepted, which is written at once. Records of one thread keep their
+ * records never interleave. With `sort`, records are kept (in memory) and written in the order of
+ * their paths (record/order.h) at the end, progress excepted, which is written at once. Records of one thread keep their
  * order; between threads there is none.
  */
 #ifndef VEGA_RECORD_SINK_H

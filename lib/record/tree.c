@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "record/line.h"
+#include "record/order.h"
 #include "record/record_internal.h"
 
 #define TREE_LEVELS 64
@@ -26,20 +27,10 @@ struct tree {
 	struct node top; /* whose children are the roots */
 };
 
-/* Path order with '/' before every other byte: what is beneath a directory follows it at once. */
 static int compare_paths(const void *left, const void *right)
 {
 	const struct node *a = left, *b = right;
-	size_t i = 0, len = a->len < b->len ? a->len : b->len;
-	while (i < len && a->path[i] == b->path[i]) {
-		i++;
-	}
-	if (i == len) {
-		return (a->len > b->len) - (a->len < b->len);
-	}
-	int x = a->path[i] == '/' ? -1 : (unsigned char)a->path[i];
-	int y = b->path[i] == '/' ? -1 : (unsigned char)b->path[i];
-	return x - y;
+	return path_order(a->path, a->len, b->path, b->len);
 }
 
 static int compare_bytes(const void *left, const void *right)

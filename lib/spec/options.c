@@ -71,7 +71,9 @@ static const struct option_row common_rows[] = {
                 "make at most N calls to the file system a second: each listing, stat, open and "
                 "read is one (default: no limit)"},
         {"sort", 0, OPT_FLAG, FIELD(sort), 0, NULL, NULL, HOW,
-                "order the records by path (kept in memory until the end)"},
+                "order the records by path, each directory followed by all below it (kept in "
+                "memory "
+                "until the end)"},
 };
 
 const struct operation *const operations[] = {

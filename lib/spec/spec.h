@@ -67,7 +67,7 @@ struct spec {
 	/* How. */
 	struct option_number threads;  /* unset: see engine/team.h */
 	struct option_number max_iops; /* file-system calls a second; see fs/limited.h */
-	bool sort;                     /* records in bytewise path order */
+	bool sort;                     /* records in path order: record/order.h */
 
 	/* Of operations that write. */
 	char *out;

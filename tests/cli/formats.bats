@@ -122,10 +122,13 @@ setup() {
 	done
 }
 
-@test "--sort orders whole paths by their bytes" {
+@test "--sort orders whole paths by their bytes, and lets all below a directory follow it" {
 	mkdir -p t/a t/a-b t/a.c
 	touch t/a/x t/a-b/x t/a.c/x t/a0
 	expect 0 vega-walk find --sort t
-	find t | LC_ALL=C sort >sorted
-	same sorted "$out"
+	printf '%s\n' t t/a t/a/x t/a-b t/a-b/x t/a.c t/a.c/x t/a0 >wanted
+	same wanted "$out"
+	expect 0 vega-walk find --sort -0 t
+	find t -print0 | path_sort >wanted
+	same wanted "$out"
 }

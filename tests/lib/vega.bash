@@ -268,3 +268,8 @@ stop_redis() {
 	[[ ! ${redis_dir:-} ]] || "$TESTS/lib/redis" stop "$redis_dir"
 	redis_dir=
 }
+
+# path_sort [SORT OPTION]...: sorts NUL-terminated paths as --sort does, '/' before every other byte.
+path_sort() {
+	tr '\001-\057' '\002-\057\001' | LC_ALL=C sort -z "$@" | tr '\002-\057\001' '\001-\057'
+}

@@ -135,7 +135,8 @@ static void test_sorted(const char *format)
 	close(fd);
 }
 
-/* The order is that of the path's bytes, not of the formatted ones; and of whole paths. */
+/* The order is that of the path's bytes, not of the formatted ones; and of whole paths, with '/'
+ * first: a directory is followed by all that lies in it. */
 static void test_order(void)
 {
 	static const char *const paths[][2] = {
@@ -152,9 +153,9 @@ static void test_order(void)
 	char *text = content(fd, &len);
 	is_str(text,
 	        "path,type,size,allocated,mtime,mode,uid,gid,nlink,dev,ino\n"
-	        "a,f,,,,,,,,,\na-b,f,,,,,,,,,\na.,f,,,,,,,,,\n\"a/\"\"\",f,,,,,,,,,\n"
-	        "a/b,f,,,,,,,,,\n\xff,f,,,,,,,,,\n",
-	        "bytewise path order");
+	        "a,f,,,,,,,,,\n\"a/\"\"\",f,,,,,,,,,\na/b,f,,,,,,,,,\na-b,f,,,,,,,,,\n"
+	        "a.,f,,,,,,,,,\n\xff,f,,,,,,,,,\n",
+	        "path order");
 	free(text);
 	close(fd);
 }

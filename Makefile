@@ -31,7 +31,7 @@ op := claims codec filter find hash links mirror op output_name pending sha256 s
 cache := cache redis
 engine := check content dir_results expected file_copy growth plan progress publish receipt run summary team visit
 
-child := child deadline identity spool spool_sweep stream
+child := child deadline identity json_check spool spool_sweep stream
 job := job
 
 store := call list postgres postgres_admin postgres_array postgres_cancel postgres_claim postgres_connection postgres_finish \

@@ -10,19 +10,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "child/json_check.h"
 #include "child/spool.h"
 
 #define STREAM_LINE_MAX ((size_t)64 * 1024 * 1024) /* a summary with many directories is large */
 #define STREAM_PROGRESS_MAX ((size_t)64 * 1024)    /* it is stored again and again */
 
 struct stream {
-	struct spool *spool;   /* borrowed */
-	struct buf line;       /* the beginning of a line */
+	struct spool *spool; /* borrowed */
+	struct buf line;     /* the beginning of a line, */
+	size_t checked;      /* of which so many bytes went through */
+	struct json_check check;
 	struct buf progress;   /* the newest progress record, NUL-terminated; empty: none yet */
 	bool progress_is_new;  /* cleared by whoever passes it on */
 	char *summary;         /* NULL until it came */
 	bool complete;         /* its "complete" */
-	double entries;        /* of its ledger, for a log line */
+	uint64_t entries;      /* of its ledger, for a log line */
 	bool broken;           /* what comes is ignored from now on */
 	struct vega_error why; /* it is broken */
 };

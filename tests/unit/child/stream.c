@@ -1,5 +1,6 @@
 /* What a child says, line by line: records, progress, the summary, and everything else. */
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../tap.h"
@@ -111,6 +112,46 @@ static void test_clean(void)
 	buf_release(&out);
 }
 
+/* One summary with an array of `values` and one zeros, in blocks as from a pipe; *grown: the KiB of
+ * memory that it took. */
+static void say_zeros(size_t values, long *grown)
+{
+	static const char head[] =
+	        "{\"type\":\"summary\",\"complete\":true,\"ledger\":{\"entries\":7},\"x\":[0";
+	struct rusage before, after;
+	char block[65536];
+	for (size_t i = 0; i < sizeof block; i++) {
+		block[i] = i % 2 ? '0' : ',';
+	}
+	getrusage(RUSAGE_SELF, &before);
+	stream_add(&stream, head, sizeof head - 1);
+	for (size_t left = values * 2; left;) {
+		size_t part = left < sizeof block ? left : sizeof block;
+		stream_add(&stream, block, part);
+		left -= part;
+	}
+	stream_add(&stream, "]}", 2);
+	is_int(stream.checked, stream.line.len, "a line is checked as it comes");
+	stream_add(&stream, "\n", 1);
+	getrusage(RUSAGE_SELF, &after);
+	*grown = after.ru_maxrss - before.ru_maxrss;
+}
+
+static void test_many_values(void)
+{
+	long grown;
+	begin();
+	say_zeros(JSON_CHECK_VALUES - 1000, &grown);
+	ok(!stream.broken && stream.complete && stream.entries == 7,
+	        "a summary of 4 million values is read");
+	ok(grown < 64 * 1024, "a summary of 4 million values makes no tree (%ld KiB)", grown);
+	end();
+	begin();
+	say_zeros(JSON_CHECK_VALUES, &grown);
+	ok(stream.broken, "a summary of more values than a store should take is refused");
+	end();
+}
+
 int main(void)
 {
 	if (!mkdtemp(directory)) {
@@ -135,6 +176,12 @@ int main(void)
 	test_broken("{\"type\":\"summary\",\"complete\":true}\n"
 	            "{\"type\":\"summary\",\"complete\":true}\n",
 	        "more after its summary");
+	test_broken(
+	        "{\"type\":\"entry\",\"path\":\"\x1b[2J\"}\n", "a record with control characters");
+	test_broken("{\"type\":\"entry\",\"path\":\"a\rb\"}\n", "a record with control characters");
+	test_broken(
+	        "{\"type\":\"summary\",\"complete\":true,\"p\":\"\x1b[2J\"}\n", "cannot be read");
+	test_many_values();
 	test_long_lines();
 	test_clean();
 	ok(rmdir(directory) == 0, "no file was left");

@@ -22,7 +22,7 @@ spec := argv check find hash json_read json_write operation options paths perm r
 
 record := csv files format json line ndjson render scan schema sink table text tree value
 
-fs := local limited backend mount medium output output_dir output_root output_sync stage stage_visit
+fs := local limited backend mount medium output output_dir output_root output_sync stage stage_discard stage_publish stage_visit
 
 walk := deque dir entries items ledger path predicate queue roots threads walk wanted work
 

@@ -1,5 +1,5 @@
 /* The visit of a stage: depth first, without recursion, by descriptors; no link is followed, and a
- * directory that was moved meanwhile ends it. */
+ * directory that was moved, or is not ours, ends it. */
 #include "fs/stage_internal.h"
 
 #include <dirent.h>
@@ -27,7 +27,8 @@ struct level {
 
 struct tree {
 	const struct stage_visit *visit;
-	int dir; /* at hand */
+	int dir;     /* at hand */
+	uid_t owner; /* of all directories */
 	struct buf path;
 	struct level *levels;
 	size_t depth, room;
@@ -98,6 +99,12 @@ static int descend(struct tree *tree, int dir, size_t path)
 		return error;
 	}
 	CHECK(tree->depth < tree->room);
+	if (tree->depth == 0) {
+		tree->owner = st.st_uid;
+	} else if (st.st_uid != tree->owner) {
+		close(dir);
+		return -EPERM;
+	}
 	struct level *level = &tree->levels[tree->depth++];
 	*level = (struct level){.path = path, .dev = st.st_dev, .ino = st.st_ino};
 	if (tree->dir >= 0) {

@@ -97,7 +97,8 @@ any_file() { # DIRECTORY
 # In a job's stage it can be there although no output was in its place before.
 @test "an output in the staging directory with the same time but another size is an error" {
 	id=019b7a00-0000-7000-8000-000000000000
-	mkdir -p in out/.vega-stage.$id.1
+	mkdir -p in out
+	mkdir -m 700 out/.vega-stage.$id.1
 	printf 12345 >in/a
 	printf 1234 | zstd -q >out/.vega-stage.$id.1/a.zst
 	touch -d 2020-01-01 in/a out/.vega-stage.$id.1/a.zst

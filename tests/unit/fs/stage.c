@@ -445,6 +445,138 @@ static void test_zombie(void)
 	output_root_close(root);
 }
 
+#define STRANGER 65534
+
+static char *in_stage(const char *relative)
+{
+	static char path[1200];
+	snprintf(path, sizeof path, "%s/%s", stage_at(&first), relative);
+	return path;
+}
+
+/* Somebody who may write to the output directory has made the stage before its job runs. */
+static void test_planted(void)
+{
+	static const struct {
+		mode_t mode;
+		uid_t owner;
+		const char *name;
+	} cases[] = {{0777, 0, "open to all"}, {0750, 0, "open to a group"},
+	        {0700, STRANGER, "another's"}, {0777, STRANGER, "another's, open to all"}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct output_root *root = fresh(), *staged = NULL;
+		is_int(put(root, "victim", "before"), 0, "a file that is there");
+		mkdir(stage_at(&first), 0777);
+		close(creat(in_stage("victim"), 0666));
+		close(creat(in_stage("new"), 0666));
+		chmod(stage_at(&first), cases[i].mode);
+		if (cases[i].owner && chown(stage_at(&first), cases[i].owner, 0) != 0) {
+			ok(geteuid() != 0 && !getenv("CI"), "%s # SKIP only root", cases[i].name);
+			output_root_close(root);
+			continue;
+		}
+		is_int(stage_create(root, &first, &staged), -EPERM,
+		        "a stage that is %s is not taken", cases[i].name);
+		ok(!staged, "and not opened");
+		is_int(publish(root, &first, true), -EPERM, "nor published");
+		is_str(content("victim"), "before", "so nothing is replaced");
+		is_str(content("new"), NULL, "and nothing appears");
+		is_int(entries_in("out"), 2, "nor is anything left of the question");
+		output_root_close(root);
+	}
+}
+
+/* Only regular files of the stage's owner with one name appear. */
+static void test_strange_files(void)
+{
+	static const char *const names[] = {"good", "sub/good", NULL};
+	struct output_root *root = fresh();
+	ok(stage_files(root, &first, names), "two files are staged");
+	ok(symlink("/etc/passwd", in_stage("link")) == 0, "a symbolic link");
+	ok(mkfifo(in_stage("fifo"), 0600) == 0, "a FIFO");
+	close(creat(at("kept"), 0600));
+	ok(link(at("kept"), in_stage("two")) == 0, "a file with a second name");
+	close(creat(in_stage("theirs"), 0600));
+	bool root_user = chown(in_stage("theirs"), STRANGER, STRANGER) == 0;
+	is_int(publish(root, &first, true), 0, "publish");
+	is_str(content("good"), "good", "the first is there");
+	is_str(content("sub/good"), "sub/good", "and so is the second");
+	struct stat st;
+	ok(lstat(at("out/link"), &st) != 0, "the link is not");
+	ok(lstat(at("out/fifo"), &st) != 0, "nor is the FIFO");
+	ok(lstat(at("out/two"), &st) != 0, "nor the file with two names");
+	ok(strstr(refusals, "|link|EPERM;") && strstr(refusals, "|fifo|EPERM;") &&
+	                strstr(refusals, "|two|EMLINK;"),
+	        "and each is named: %s", refusals);
+	if (root_user) {
+		ok(lstat(at("out/theirs"), &st) != 0 && strstr(refusals, "|theirs|EPERM;"),
+		        "nor another's file");
+	}
+	is_int(stage_discard(root, &first), 0, "discard");
+	ok(!is_there(&first), "removes them");
+	output_root_close(root);
+}
+
+/* Publishing was killed between the two steps that it takes where a rename may replace. */
+static void test_half_named(void)
+{
+	static const char *const names[] = {"x", NULL};
+	struct output_root *root = fresh();
+	ok(stage_files(root, &first, names), "a file is staged");
+	ok(link(in_stage("x"), at("out/x")) == 0, "and has its name already");
+	is_int(publish(root, &first, false), 0, "publish");
+	is_str(refusals, "", "refuses nothing");
+	is_int(entries_of(&first), 0, "and takes the other name away");
+	is_str(content("x"), "x", "the file is there");
+	output_root_close(root);
+}
+
+/* A directory of somebody else that was moved into a stage is not emptied with it. */
+static void test_discard_foreign(void)
+{
+	static const char *const names[] = {"a/x", NULL};
+	struct output_root *root = fresh();
+	ok(stage_files(root, &first, names), "a stage");
+	mkdir(in_stage("theirs"), 0777);
+	close(creat(in_stage("theirs/precious"), 0666));
+	if (chown(in_stage("theirs"), STRANGER, STRANGER) != 0) {
+		ok(geteuid() != 0 && !getenv("CI"), "foreign # SKIP only root");
+		output_root_close(root);
+		return;
+	}
+	is_int(stage_discard(root, &first), -EPERM, "discard");
+	is_int(access(in_stage("theirs/precious"), F_OK), 0, "leaves what is another's");
+	is_int(publish(root, &first, false), -EPERM, "which is not published either");
+	is_int(chown(in_stage("theirs"), 0, 0), 0, "when it is ours");
+	is_int(stage_discard(root, &first), 0, "discard");
+	ok(!is_there(&first), "removes all");
+	ok(stage_files(root, &first, names), "a stage again");
+	ok(chown(in_stage("a"), STRANGER, STRANGER) == 0 &&
+	                chown(stage_at(&first), STRANGER, STRANGER) == 0,
+	        "of another user throughout");
+	is_int(stage_discard(root, &first), 0, "may be removed by root");
+	ok(!is_there(&first), "and is gone");
+	output_root_close(root);
+}
+
+/* A number from a row that somebody wrote. */
+static void test_many_leases(void)
+{
+	static const char *const names[] = {"x", NULL};
+	const struct stage last = {"01a20955-da8b-750b-9fb5-e54c84ad3c00", UINT64_MAX};
+	struct output_root *root = fresh();
+	ok(stage_files(root, &first, names) && stage_files(root, &second, names) &&
+	                stage_files(root, &other, names) && stage_files(root, &last, names),
+	        "stages");
+	mkdir(at("out/.vega-stage.01a20955-da8b-750b-9fb5-e54c84ad3c00.01"), 0700);
+	is_int(stage_count(root, &last), 3, "all of a job are counted");
+	is_int(stage_discard(root, &last), 0, "discarding 2^64 leases");
+	ok(!is_there(&first) && !is_there(&second) && !is_there(&last), "removes three");
+	ok(is_there(&other), "and none of another job");
+	is_int(entries_in("out"), 2, "nor what only looks like one");
+	output_root_close(root);
+}
+
 static unsigned open_fds(void)
 {
 	unsigned count = 0;
@@ -478,6 +610,11 @@ int main(void)
 	test_discard();
 	test_moved();
 	test_zombie();
+	test_planted();
+	test_strange_files();
+	test_half_named();
+	test_discard_foreign();
+	test_many_leases();
 	is_int(open_fds(), before, "no descriptor leaked");
 	ok(remove_all(top), "nothing is left behind");
 	return done();

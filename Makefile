@@ -24,12 +24,12 @@ record := csv files format json line ndjson render scan schema sink table text t
 
 fs := local limited backend mount medium output output_dir output_root output_sync stage stage_discard stage_publish stage_visit
 
-walk := deque dir entries items ledger path predicate queue roots threads walk wanted work
+walk := deque dir entries items ledger part path predicate queue roots threads walk wanted work
 
 op := claims codec filter find hash links mirror op output_name pending sha256 summarize summary summary_json summary_partial tables transform uncharged unfinished
 
 cache := cache redis
-engine := check content dir_results expected file_copy growth plan progress publish receipt run summary team visit
+engine := check content dir_results expected file_copy growth outcome partial places plan progress publish receipt run team visit
 
 child := child deadline identity json_check spool spool_sweep stream
 job := job
@@ -165,6 +165,14 @@ $(CONTRACTS): $(B)/%: $(B)/%.o $(call seen_objects,store)
 	$(if $(V),,$(call say,LD))
 	$(Q)$(LINK)
 
+# --- Properties: tests/property/NAME.c holds them against random cases. SEEDS=N for more, SEED=N for the first ---
+
+PROPERTIES := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/property/*.c)))
+
+$(PROPERTIES): $(B)/%: $(B)/%.o $(call seen_objects,engine)
+	$(if $(V),,$(call say,LD))
+	$(Q)$(LINK)
+
 # --- Tests. TESTS="FILE…" narrows a suite; NAME="NAME…" narrows a FILE, to a regular expression if it is .bats
 
 test_env_tsan = OMP_TOOL_LIBRARIES=$(abspath $(shell $(CC) -print-resource-dir)/../../libarcher.so)
@@ -173,6 +181,9 @@ RUN_TESTS = $(Q)$(test_env_$(PROFILE)) VEGA_BUILD=$(abspath $(B)) tests/lib/run-
 
 unit: $(UNIT_TESTS) ## build and run the unit tests
 	$(RUN_TESTS) $(or $(TESTS),$(UNIT_TESTS))
+
+property: $(PROPERTIES) ## hold what must be true against random cases
+	$(RUN_TESTS) $(or $(TESTS),$(PROPERTIES))
 
 contract: $(CONTRACTS) ## run the contract suites against every store
 	$(RUN_TESTS) $(or $(TESTS),$(CONTRACTS))
@@ -185,9 +196,9 @@ cli: all ## test the commands
 	$(RUN_TESTS) $(or $(TESTS),$(CLI_TESTS))
 
 # Many tests wait for a lease, a clock or a server more than they work: so more of them than processors.
-suites: all $(UNIT_TESTS) $(CONTRACTS) ## unit, contract and cli at once
+suites: all $(UNIT_TESTS) $(CONTRACTS) $(PROPERTIES) ## unit, contract, property and cli at once
 	$(RUN_TESTS) -j $$(($$(nproc) * 2)) \
-		$(patsubst %.c,$(B)/%,$(call slow_first,$(CLI_TESTS) $(CONTRACT_SOURCES) $(UNIT_SOURCES)))
+		$(PROPERTIES) $(patsubst %.c,$(B)/%,$(call slow_first,$(CLI_TESTS) $(CONTRACT_SOURCES) $(UNIT_SOURCES)))
 
 # --- The gauntlet: hostile trees. TRAPS="NAME…" names some of them ------------------------------------------
 
@@ -366,4 +377,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all asan bench bench-store bench-walk check check-docs check-faults check-install check-model check-planted clean cli contract deps docs faults faults-part fuzz fuzzers gauntlet gauntlet-part help install lint quickstart suites test-deps uninstall unit FORCE
+.PHONY: all asan bench bench-store bench-walk check check-docs check-faults check-install check-model check-planted clean cli contract deps docs faults faults-part fuzz fuzzers gauntlet gauntlet-part help install lint property quickstart suites test-deps uninstall unit FORCE

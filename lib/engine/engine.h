@@ -69,6 +69,16 @@ struct engine_config {
  */
 int run_spec(const struct spec *spec, const struct engine_config *config, struct vega_error *err);
 
+/*
+ * Run one part of a walk that is split (walk/walk.h); its records go where all go, and no summary.
+ * config->now must be the same for all parts. 0, VEGA_PARTIAL and VEGA_INTERRUPTED as run_spec(),
+ * with the partial result (engine/partial.h) in `partial`, which is emptied first. Any other code:
+ * there is none; VEGA_USAGE, too, for an operation that cannot be split.
+ */
+struct walk_part;
+int run_part(const struct spec *spec, const struct engine_config *config,
+        const struct walk_part *part, struct buf *partial, struct vega_error *err);
+
 /* All checks of run_spec() that come before the walk, for vega-submit: regexes compile, roots can
  * be opened, the output directory is usable. */
 int engine_check(const struct spec *spec, const struct strlist *allowed, struct vega_error *err);

@@ -5,9 +5,9 @@
 
 #include "base/clock.h"
 #include "base/killpoint.h"
+#include "engine/partial.h"
 #include "engine/team.h"
 #include "fs/limited.h"
-#include "record/render.h"
 
 static void choose_ops(struct run *run)
 {
@@ -63,6 +63,7 @@ static struct walk_config walk_settings(struct run *run)
 	        .spec = run->spec,
 	        .trees = run->trees,
 	        .allowed = run->config->allowed,
+	        .part = run->part,
 	        .slow_entries = run->content.op_count > 0,
 	        .slice = limited_slice(run->spec),
 	        .threads = team_within(run, team_most(run->spec)),
@@ -97,7 +98,8 @@ static int open_ops(struct run *run, struct vega_error *err)
 	const struct op_output output = {.allowed = run->config->allowed,
 	        .stage = run->config->stage,
 	        .quota = quota_of(run),
-	        .now = run->config->now.sec ? run->config->now : vega_now()};
+	        .now = run->now,
+	        .part = run->part != NULL};
 	int code = 0;
 	for (unsigned i = 0; i < run->op_count && !code; i++) {
 		if (run->op[i]->open) {
@@ -118,29 +120,51 @@ static void settle(struct run *run)
 	}
 }
 
-static int fail_partial(const struct run *run, uint64_t errors, struct vega_error *err)
+/* Folds all accumulators into the first thread's. */
+static void run_outcome(struct run *run, bool complete, struct outcome *outcome)
 {
-	struct buf text = BUF_INIT;
-	record_add_faults(&text, errors, run_unwritten(run));
-	int code = buf_cstr(&text) ? vega_fail(err, VEGA_PARTIAL, "%s", text.data)
-	                           : vega_fail_nomem(err);
-	buf_release(&text);
-	return code;
+	struct run_thread *first = run_thread_at(run, 0);
+	*outcome = (struct outcome){.spec = run->spec,
+	        .op_count = run->op_count,
+	        .complete = complete,
+	        .has_receipt = run->receipt,
+	        .elapsed_ns = monotonic_ns() - run->started_ns};
+	walk_ledger(run->walk, &outcome->ledger);
+	for (unsigned i = 0; i < walk_thread_count(run->walk); i++) {
+		const struct run_thread *t = run_thread_at(run, i);
+		outcome->receipt += t->receipt.sum;
+		outcome->unwritten += t->unwritten;
+		if (t->content) {
+			content_stats_add(t->content, &outcome->content);
+		}
+		for (unsigned op = 0; op < run->op_count && i > 0; op++) {
+			if (run->op[op]->merge) {
+				run->op[op]->merge(first->accumulator[op], t->accumulator[op]);
+			}
+		}
+	}
+	for (unsigned op = 0; op < run->op_count; op++) {
+		outcome->op[op] = run->op[op];
+		outcome->operation[op] = run->operation[op];
+		outcome->self[op] = run->self[op];
+		outcome->accumulator[op] = first->accumulator[op];
+	}
 }
 
 /* The walk is over: the outcome, with the summary written. */
 static int conclude(struct run *run, bool complete, struct vega_error *err)
 {
-	struct walk_ledger ledger;
-	struct buf summary = BUF_INIT;
+	struct outcome outcome;
+	struct buf summary = BUF_INIT, *out = run->partial ? run->partial : &summary;
 	settle(run);
 	if (run->config->progress_end) {
 		run->config->progress_end(run->config->context);
 	}
-	walk_ledger(run->walk, &ledger);
-	bool whole = run_summarize(run, complete, &summary);
+	run_outcome(run, complete, &outcome);
+	bool whole = run->partial ? partial_pack(&outcome, run->walk, run->part, run->now, out)
+	                          : outcome_json(&outcome, out);
 	KILL_POINT(summary);
-	if (summary.failed) {
+	if (out->failed) {
 		buf_release(&summary);
 		sink_finish(run->sink, NULL, 0, NULL);
 		run->sink = NULL;
@@ -148,8 +172,8 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 	}
 	/* A picture of nothing would read like an answer. */
 	bool picture = run->config->format->picture;
-	int code = sink_finish(
-	        run->sink, picture && ledger.no_root ? NULL : summary.data, summary.len, err);
+	bool silent = run->partial || (picture && outcome.ledger.no_root);
+	int code = sink_finish(run->sink, silent ? NULL : summary.data, summary.len, err);
 	run->sink = NULL;
 	buf_release(&summary);
 	if (code && err->sys == EINTR) {
@@ -161,18 +185,10 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 	if (!whole) {
 		return vega_fail_nomem(err);
 	}
-	if (!complete) {
-		return vega_fail(err, VEGA_INTERRUPTED, "stopped; the result is not complete");
-	}
-	if (ledger.no_root) {
-		const char *why = run->first_error.len ? buf_cstr(&run->first_error) : NULL;
-		return vega_fail(err, VEGA_FATAL, "nothing could be read%s%s", why ? ": " : "",
-		        why ? why : "");
-	}
-	if (ledger.errors) {
-		return fail_partial(run, ledger.errors, err);
-	}
-	return 0;
+	/* The parts together say whether anything could be read. */
+	outcome.ledger.no_root = outcome.ledger.no_root && !run->partial;
+	return outcome_code(
+	        &outcome, run->first_error.len ? buf_cstr(&run->first_error) : NULL, err);
 }
 
 static int walk_and_conclude(
@@ -223,11 +239,16 @@ static void tell(void *context, const char *text)
 	run_message(context, text);
 }
 
-int run_spec(const struct spec *spec, const struct engine_config *config, struct vega_error *err)
+/* partial: of a part, where its result goes. */
+static int run_any(const struct spec *spec, const struct engine_config *config,
+        const struct walk_part *part, struct buf *partial, struct vega_error *err)
 {
 	struct run run = {
 	        .spec = spec,
 	        .config = config,
+	        .part = part,
+	        .partial = partial,
+	        .now = config->now.sec ? config->now : vega_now(),
 	        .message_lock = PTHREAD_MUTEX_INITIALIZER,
 	        .started_ns = monotonic_ns(),
 	        .content = {.spec = spec, .stop = config->stop, .breathe = run_breathe},
@@ -235,7 +256,7 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 	                                                         : INT64_MAX,
 	                .stop = config->stop},
 	};
-	run.receipt = config->format->whole_summary;
+	run.receipt = part || config->format->whole_summary;
 	const struct fs_setting setting = {.roots = &spec->roots,
 	        .given = config->tree,
 	        .max_iops = spec->max_iops.set ? spec->max_iops.value : 0,
@@ -276,4 +297,19 @@ int run_spec(const struct spec *spec, const struct engine_config *config, struct
 		}
 	}
 	return code;
+}
+
+int run_spec(const struct spec *spec, const struct engine_config *config, struct vega_error *err)
+{
+	return run_any(spec, config, NULL, NULL, err);
+}
+
+int run_part(const struct spec *spec, const struct engine_config *config,
+        const struct walk_part *part, struct buf *partial, struct vega_error *err)
+{
+	int code = partial_check(spec, err);
+	if (!code && !config->now.sec) {
+		code = vega_fail(err, VEGA_USAGE, "a part of a walk needs the time of the whole");
+	}
+	return code ? code : run_any(spec, config, part, partial, err);
 }

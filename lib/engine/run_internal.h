@@ -1,4 +1,4 @@
-/* What the files of a run share: progress.c, visit.c, plan.c, summary.c, check.c and run.c. */
+/* What the files of a run share: progress.c, visit.c, plan.c, check.c and run.c. */
 #ifndef VEGA_ENGINE_RUN_INTERNAL_H
 #define VEGA_ENGINE_RUN_INTERNAL_H
 
@@ -8,9 +8,8 @@
 #include "engine/content.h"
 #include "engine/engine.h"
 #include "engine/growth.h"
+#include "engine/outcome.h"
 #include "engine/receipt.h"
-
-#define OPS_MAX CONTENT_OPS_MAX
 
 struct run {
 	const struct spec *spec;
@@ -23,6 +22,9 @@ struct run {
 	unsigned content_index[CONTENT_OPS_MAX]; /* which of op[] content.op[i] is */
 	struct content_config content;
 	struct cache *cache;
+	const struct walk_part *part; /* NULL: the whole walk */
+	struct buf *partial;          /* where a part's result goes */
+	struct vega_time now;
 	struct quota quota;
 	atomic_bool memory_ended; /* of what is limited */
 	struct sink *sink;        /* NULL during the planning pass */
@@ -73,14 +75,5 @@ static inline struct run_thread *run_thread_at(const struct run *run, unsigned i
 
 /* plan.c: the pass before the walk, where an operation asks for one. */
 int run_plan(struct run *run, const struct walk_config *settings, struct vega_error *err);
-
-/* summary.c */
-
-/* Folds all accumulators into the first thread's, and writes the summary object; false when an
- * operation's part is not whole. */
-bool run_summarize(struct run *run, bool complete, struct buf *out);
-
-/* Errors of operations that write. */
-uint64_t run_unwritten(const struct run *run);
 
 #endif

@@ -217,32 +217,51 @@ static void refuse_root(struct walk_thread *t, const char *path, int errnum)
 	walk_unread(t, &error);
 }
 
+struct walk_dir *item_new_root(struct walk_thread *t, uint32_t root)
+{
+	const char *path = t->walk->spec->roots.items[root];
+	struct walk_dir *dir = dir_new(t, NULL, path, strlen(path));
+	if (dir) {
+		dir->root = root;
+		dir->tree = fs_tree_at(t->walk->config.trees, root);
+	}
+	return dir;
+}
+
+int item_open_root(struct walk_thread *t, struct walk_dir *dir, struct file_meta *meta, char **name)
+{
+	int handle = dir->tree->backend->open_root(
+	        dir->tree, walk_dir_name(dir), t->walk->allowed, meta, name);
+	if (handle < 0) {
+		dir->needed = 0;
+		return handle;
+	}
+	atomic_fetch_add(&dir->needed, 1); /* a root's handle stays open until the last drop */
+	dir_set_handle(t, dir, handle);
+	dir->is_file_root = *name != NULL;
+	if (!*name) {
+		dir_identify(dir, meta);
+	}
+	return handle;
+}
+
 void item_run_root(struct walk_thread *t, size_t index)
 {
 	struct walk *walk = t->walk;
 	const char *path = walk->roots.items[index];
-	struct walk_dir *dir = dir_new(t, NULL, path, strlen(path));
+	struct walk_dir *dir = item_new_root(t, walk->root_index[index]);
 	if (!dir) {
 		refuse_root(t, path, ENOMEM);
 		return;
 	}
 	struct file_meta meta;
 	char *name = NULL;
-	dir->root = walk->root_index[index];
-	dir->tree = fs_tree_at(walk->config.trees, dir->root);
-	int handle = dir->tree->backend->open_root(dir->tree, path, walk->allowed, &meta, &name);
+	int handle = item_open_root(t, dir, &meta, &name);
 	if (handle < 0) {
 		refuse_root(t, path, -handle);
 		atomic_fetch_add_explicit(&walk->unopened_roots, 1, memory_order_relaxed);
-		dir->needed = 0;
 		walk_dir_drop(t, dir);
 		return;
-	}
-	atomic_fetch_add(&dir->needed, 1); /* a root's handle stays open until the last drop */
-	dir_set_handle(t, dir, handle);
-	dir->is_file_root = name != NULL;
-	if (!name) {
-		dir_identify(dir, &meta);
 	}
 	t->entry = (struct walk_entry){
 	        .thread = t,

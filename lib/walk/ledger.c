@@ -61,6 +61,7 @@ void walk_ledger(const struct walk *walk, struct walk_ledger *out)
 		out->errors += atomic_load_explicit(&t->tallies.errors, memory_order_relaxed);
 		out->directories_waiting += deque_len(&t->deque);
 	}
-	out->no_root = walk->roots.count > 0 && atomic_load_explicit(&walk->unopened_roots,
-	                                                memory_order_relaxed) == walk->roots.count;
+	out->roots = walk->roots.count;
+	out->unopened_roots = atomic_load_explicit(&walk->unopened_roots, memory_order_relaxed);
+	out->no_root = out->roots > 0 && out->unopened_roots == out->roots;
 }

@@ -58,6 +58,9 @@ int walk_new(const struct walk_config *config, struct walk **out, struct vega_er
 	int code = predicates_new(walk->spec, &walk->predicates, err);
 	code = code ? code : build_ignore(walk, err);
 	code = code ? code : walk_choose_roots(walk, err);
+	if (!code && config->part) {
+		code = part_new(walk, err);
+	}
 	if (code) {
 		walk_free(walk);
 		return code;
@@ -82,6 +85,9 @@ int walk_run(struct walk *walk, bool *complete, struct vega_error *err)
 	atomic_store(&walk->outstanding, walk->roots.count);
 	if (threads_begin(walk) != 0) {
 		return vega_fail_nomem(err);
+	}
+	if (walk->part) {
+		part_begin(&walk->threads[0]);
 	}
 	threads_run(&walk->threads[0]);
 	*complete = !walk_stopping(walk);
@@ -137,6 +143,8 @@ void walk_free(struct walk *walk)
 	}
 	free(walk->threads);
 	free(walk->root_index);
+	free(walk->root_chosen);
+	part_free(walk->part);
 	strlist_release(&walk->roots);
 	predicates_free(walk->predicates);
 	ignore_free(walk->ignore);

@@ -108,10 +108,33 @@ struct walk_visitor {
 
 #define WALK_LOOK_MS 20
 
+/* A directory below a root: "" for the root itself, else "a/b". */
+struct walk_place {
+	uint32_t root; /* index in spec.roots */
+	const char *path;
+};
+
+/*
+ * One part of a walk that is split. It lists the directories in `begin` and all below them, but
+ * for those in `cut`, whose entry it shows and which it does not enter. A part that begins at a
+ * root shows the root's entry, too; the entry of any other beginning was shown by the part that
+ * was cut there. Depth, paths, predicates and exclusions count from the root, as ever.
+ *
+ * The parts make up the walk when each beginning is a root that is walked or a cut that was met
+ * (walk_part_met), and each of these is the beginning of one part. Directories that were cut, that
+ * a part begins at, and those above the latter have is_shared set; their leave() is called in
+ * several parts.
+ */
+struct walk_part {
+	const struct walk_place *begin, *cut;
+	size_t begin_count, cut_count;
+};
+
 struct walk_config {
 	const struct spec *spec;
 	const struct fs_trees *trees;  /* of the spec's roots */
 	const struct strlist *allowed; /* roots must lie beneath one of these; NULL: anywhere */
+	const struct walk_part *part;  /* NULL: the whole walk */
 	unsigned want;                 /* meta_fields that the operations need */
 	bool slow_entries; /* the visitor reads content: share the entries of one directory early */
 	unsigned slice;    /* entries stat'ed between two breaths; 0: as many as is best */
@@ -134,7 +157,8 @@ struct walk_config {
 struct walk_ledger {
 	uint64_t entries, reported, filtered, errors;
 	uint64_t directories_waiting;
-	bool no_root; /* not one root could be opened */
+	uint64_t roots, unopened_roots; /* begun, and those of them that could not be opened */
+	bool no_root;                   /* not one root could be opened */
 };
 
 struct walk; /* one run */
@@ -157,6 +181,12 @@ void walk_dir_drop(struct walk_thread *thread, struct walk_dir *dir);
 
 /* Those of the roots given that are walked: without the ones that lie in others. */
 const struct strlist *walk_roots(const struct walk *walk);
+
+/* Of a part: how many roots the whole walk has, and is this one of them? After the run, was the
+ * walk cut there? Not where the directory is left out, or is none. */
+size_t walk_roots_chosen(const struct walk *walk);
+bool walk_root_chosen(const struct walk *walk, uint32_t root);
+bool walk_part_met(const struct walk *walk, size_t cut);
 
 /* The first thread, for walk_dir_drop() after the run. */
 struct walk_thread *walk_first_thread(struct walk *walk);

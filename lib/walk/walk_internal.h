@@ -71,8 +71,12 @@ struct walk {
 	struct predicates *predicates;
 	struct ignore *ignore;
 	const struct strlist *allowed;
-	struct strlist roots; /* without those that lie within another */
+	struct strlist roots; /* without those that lie within another; of a part, those that it
+	                         begins at */
 	unsigned *root_index; /* of each in spec.roots */
+	struct part *part;    /* NULL: the whole walk */
+	bool *root_chosen;    /* of a part: does the whole walk have it, of each of spec.roots? */
+	size_t roots_chosen;  /* and how many it has */
 	unsigned want;
 	bool filters;                /* anything but "every entry" */
 	struct walk_thread *threads; /* room for config.threads */
@@ -143,6 +147,18 @@ static inline uint64_t entries_so_far(const struct walk_thread *t)
 {
 	return atomic_load_explicit(&t->tallies.entries, memory_order_relaxed);
 }
+
+/* part.c */
+
+/* Leaves those of walk->roots that the part begins at. */
+int part_new(struct walk *walk, struct vega_error *err);
+void part_free(struct part *part);
+
+/* Queue the other beginnings, each below its chain of directories. Before the team is formed. */
+void part_begin(struct walk_thread *t);
+
+/* Is the part cut at entry->self? It is let go of then. */
+bool part_cuts(struct walk_thread *t, const struct walk_entry *entry);
 
 /* path.c */
 
@@ -256,6 +272,13 @@ static inline bool walk_stopping(const struct walk *walk)
 
 void item_run(struct walk_thread *t, void *item);
 void item_run_root(struct walk_thread *t, size_t index);
+
+/* A root's directory, not yet opened; NULL: no memory. */
+struct walk_dir *item_new_root(struct walk_thread *t, uint32_t root);
+
+/* Open it, as open_root() of its tree does: its handle, which it holds, or -errno. */
+int item_open_root(
+        struct walk_thread *t, struct walk_dir *dir, struct file_meta *meta, char **name);
 
 /* After a stop: let go of an item without doing it. */
 void item_discard(struct walk_thread *t, void *item);

@@ -24,7 +24,7 @@ record := csv files format json line ndjson render scan schema sink table text t
 
 fs := local limited backend mount medium output output_dir output_root output_sync stage stage_discard stage_publish stage_visit
 
-walk := deque dir entries items ledger part path predicate queue roots threads walk wanted work
+walk := deque dir entries inbox items ledger part path predicate queue roots threads walk wanted work
 
 op := claims codec filter find hash links mirror op output_name pending sha256 summarize summary summary_json summary_partial tables transform uncharged unfinished
 

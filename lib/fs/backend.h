@@ -61,6 +61,25 @@ struct fs_cursor {
 	size_t at, filled;
 };
 
+/* Entries of one directory that came later: the tree's memory, until page_free(). */
+struct fs_page {
+	struct fs_entry *entry; /* the walker's to change meanwhile */
+	struct file_meta *meta;
+	unsigned count;
+	bool end;  /* nothing follows */
+	int error; /* -errno: behind these entries, the listing failed, and ends; or 0 */
+};
+
+/* Where a page is wanted. */
+struct fs_sink {
+	/* By any thread, which holds no lock that a slot of the tree takes. */
+	void (*deliver)(struct fs_sink *sink, struct fs_page *page);
+};
+
+enum fs_caps {
+	FS_ASYNC = 1, /* whole directories are listed by list_start() */
+};
+
 struct backend;
 
 enum fs_caps {
@@ -134,6 +153,20 @@ struct backend {
 	 */
 	int (*list)(
 	        struct fs_tree *tree, int dir, struct fs_cursor *cursor, struct fs_batch *batch);
+
+	/*
+	 * With FS_ASYNC, how the walk lists directories, so that many listings are under way while
+	 * no thread of its waits for one (list() remains, for a look at the first entries): ask for
+	 * the next page of a directory, of which no other is asked for. 0: the page is delivered to
+	 * the sink, once, from any thread, maybe before this returns. -EBUSY: others that were
+	 * asked for are as many as the tree takes at once; when one has come there is room. Or
+	 * another -errno. The handle stays open until the page has come.
+	 */
+	int (*list_start)(struct fs_tree *tree, int dir, struct fs_sink *sink);
+
+	/* The walk is stopping: all pages that are asked for are delivered soon, however empty. */
+	void (*list_cancel)(struct fs_tree *tree);
+	void (*page_free)(struct fs_tree *tree, struct fs_page *page);
 
 	/*
 	 * Of the entries [from, to) but those with FS_SKIP_STAT: fill what `want` says (fields of

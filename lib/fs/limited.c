@@ -136,6 +136,24 @@ static int limited_list(
 	return behind->backend->list(behind, dir, cursor, batch);
 }
 
+static int limited_list_start(struct fs_tree *tree, int dir, struct fs_sink *sink)
+{
+	struct fs_tree *behind = wait_for(tree, 1);
+	return behind->backend->list_start(behind, dir, sink);
+}
+
+static void limited_list_cancel(struct fs_tree *tree)
+{
+	struct fs_tree *behind = limited(tree)->behind;
+	behind->backend->list_cancel(behind);
+}
+
+static void limited_page_free(struct fs_tree *tree, struct fs_page *page)
+{
+	struct fs_tree *behind = limited(tree)->behind;
+	behind->backend->page_free(behind, page);
+}
+
 static void limited_stat(struct fs_tree *tree, int dir, struct fs_entry *entry,
         struct file_meta *meta, unsigned from, unsigned to, unsigned want)
 {
@@ -192,6 +210,9 @@ static const struct backend fs_limited = {
         .open_dir = limited_open_dir,
         .open_parent = limited_open_parent,
         .list = limited_list,
+        .list_start = limited_list_start,
+        .list_cancel = limited_list_cancel,
+        .page_free = limited_page_free,
         .stat = limited_stat,
         .open_file = limited_open_file,
         .read = limited_read,

@@ -54,6 +54,20 @@ bool deque_push(struct deque *d, void *const *items, size_t count)
 	return pushed;
 }
 
+bool deque_push_oldest(struct deque *d, void *item)
+{
+	pthread_mutex_lock(&d->lock);
+	size_t len = atomic_load_explicit(&d->len, memory_order_relaxed);
+	bool pushed = grow(d, len, 1);
+	if (pushed) {
+		d->head = (d->head - 1) & (d->cap - 1);
+		d->items[d->head] = item;
+		atomic_store_explicit(&d->len, len + 1, memory_order_seq_cst);
+	}
+	pthread_mutex_unlock(&d->lock);
+	return pushed;
+}
+
 void *deque_pop(struct deque *d)
 {
 	void *item = NULL;

@@ -25,6 +25,9 @@ void deque_release(struct deque *d);
 /* All of them or, without memory, none (false). The last one pushed is popped first. */
 bool deque_push(struct deque *d, void *const *items, size_t count);
 
+/* The same for one item, as the oldest. */
+bool deque_push_oldest(struct deque *d, void *item);
+
 /* The youngest, or NULL. */
 void *deque_pop(struct deque *d);
 

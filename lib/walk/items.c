@@ -13,19 +13,26 @@
 /* Entries whose content is read travel in small parcels, so that no thread sits on many of them. */
 #define SLOW_CHUNK 16u
 
+/* Entries whose directory cannot be opened again. */
+static void lose(struct walk_thread *t, struct walk_dir *dir, const struct fs_entry *entry,
+        unsigned count, int errnum)
+{
+	for (unsigned i = 0; i < count; i++) {
+		t->entry = (struct walk_entry){.thread = t,
+		        .dir = dir,
+		        .name = entry[i].name,
+		        .name_len = entry[i].name_len};
+		walk_error(&t->entry, "open", errnum, NULL);
+		tally_add(&t->tallies.entries, 1);
+		tally_add(&t->tallies.errors, 1);
+	}
+}
+
 static void run_chunk(struct walk_thread *t, struct chunk *chunk)
 {
 	int handle = dir_pin(t, chunk->dir);
 	if (handle < 0) {
-		for (unsigned i = 0; i < chunk->count; i++) {
-			t->entry = (struct walk_entry){.thread = t,
-			        .dir = chunk->dir,
-			        .name = chunk->entry[i].name,
-			        .name_len = chunk->entry[i].name_len};
-			walk_error(&t->entry, "open", -handle, NULL);
-			tally_add(&t->tallies.entries, 1);
-			tally_add(&t->tallies.errors, 1);
-		}
+		lose(t, chunk->dir, chunk->entry, chunk->count, -handle);
 	} else {
 		walk_process(t, chunk->dir, handle, chunk->entry, chunk->meta, chunk->count);
 		dir_unpin(chunk->dir);
@@ -61,18 +68,23 @@ static bool put_off(struct walk_thread *t, size_t queued)
 	       (walk->serial && walk->config.threads > 1 && entries_so_far(t) >= TEAM_ENTRIES);
 }
 
-/* One read's worth of slow entries becomes parcels. What cannot be queued is done here. */
-static void parcel_out(struct walk_thread *t, struct walk_dir *dir, int handle)
+static bool shares_slow(const struct walk *walk)
 {
-	struct fs_batch *batch = t->listing.batch;
-	for (unsigned at = 0; at < batch->count; at += SLOW_CHUNK) {
-		unsigned rest = batch->count - at;
+	return walk->config.slow_entries && walk->config.threads > 1;
+}
+
+/* One read's worth of slow entries becomes parcels. What cannot be queued is done here. */
+static void parcel_out(struct walk_thread *t, struct walk_dir *dir, int handle,
+        struct fs_entry *entry, struct file_meta *meta, unsigned all)
+{
+	for (unsigned at = 0; at < all; at += SLOW_CHUNK) {
+		unsigned rest = all - at;
 		unsigned count = rest < SLOW_CHUNK ? rest : SLOW_CHUNK;
-		if (!queue_chunk(t, dir, batch->entry + at, batch->meta + at, count)) {
-			walk_process(t, dir, handle, batch->entry + at, batch->meta + at, count);
+		if (!queue_chunk(t, dir, entry + at, meta + at, count)) {
+			walk_process(t, dir, handle, entry + at, meta + at, count);
 		}
 	}
-	t->listing.parcelled += batch->count;
+	t->listing.parcelled += all;
 	queue_offer(t);
 }
 
@@ -98,7 +110,7 @@ static bool run_ahead(struct walk_thread *t, struct walk_dir *dir)
 static bool list(struct walk_thread *t, struct walk_dir *dir, int handle)
 {
 	struct walk *walk = t->walk;
-	bool slow = walk->config.slow_entries && walk->config.threads > 1;
+	bool slow = shares_slow(walk);
 	uint64_t serial = t->last_serial; /* counts the directories that this listing queues */
 	for (;;) {
 		int error = dir->tree->backend->list(
@@ -111,7 +123,8 @@ static bool list(struct walk_thread *t, struct walk_dir *dir, int handle)
 			return false;
 		}
 		if (slow) {
-			parcel_out(t, dir, handle);
+			struct fs_batch *batch = t->listing.batch;
+			parcel_out(t, dir, handle, batch->entry, batch->meta, batch->count);
 		} else if (!run_ahead(t, dir)) {
 			walk_process(t, dir, handle, t->listing.batch->entry,
 			        t->listing.batch->meta, t->listing.batch->count);
@@ -132,7 +145,7 @@ static bool requeue(struct walk_thread *t, struct walk_dir *dir)
 {
 	struct walk *walk = t->walk;
 	void *item = item_tagged(dir, ITEM_RESUME);
-	bool slow = walk->config.slow_entries && walk->config.threads > 1;
+	bool slow = shares_slow(walk);
 	queue_added(t, 1);
 	bool shared = slow && deque_len(&t->deque) <= BACKLOG;
 	if (shared ? deque_push(&t->deque, &item, 1) : suspend(&t->listing, dir)) {
@@ -143,18 +156,125 @@ static bool requeue(struct walk_thread *t, struct walk_dir *dir)
 	return false;
 }
 
+/* The listing of an open directory is over. */
+static void end_listing(struct walk_thread *t, struct walk_dir *dir)
+{
+	dir_drop_anchor(t);
+	t->anchor = dir;
+	if (!atomic_load_explicit(&t->walk->tight, memory_order_relaxed)) {
+		dir_drop_anchor(t);
+	}
+}
+
+static void end_pages(struct walk_thread *t, struct walk_dir *dir)
+{
+	inbox_end(&t->walk->inbox);
+	dir_unpin(dir);
+	dir_unneed(t, dir);
+	walk_dir_drop(t, dir);
+}
+
+/* Ask for a page of a directory that is pinned for its listing and has room; it may be gone then.
+ */
+static void ask_page(struct walk_thread *t, struct walk_dir *dir, int handle)
+{
+	int error = inbox_ask(t, dir, handle);
+	if (error == -EBUSY) {
+		inbox_end(&t->walk->inbox);
+		if (inbox_wait(t, item_tagged(dir, ITEM_RESUME), false)) {
+			return;
+		}
+		atomic_fetch_add(&t->walk->inbox.listings, 1);
+		error = -ENOMEM;
+	}
+	if (error) {
+		walk_unlisted(t, dir, "list", -error);
+		end_pages(t, dir);
+	}
+}
+
+/* The next page is asked for, unless so many directories are queued that it is better put off. */
+static void next_page(struct walk_thread *t, struct walk_dir *dir)
+{
+	struct walk *walk = t->walk;
+	if (deque_len(&t->deque) + deque_len(&walk->inbox.waiting) > BACKLOG) {
+		inbox_end(&walk->inbox);
+		if (inbox_wait(t, item_tagged(dir, ITEM_RESUME), true)) {
+			return;
+		}
+		atomic_fetch_add(&walk->inbox.listings, 1);
+	}
+	int handle = dir_pin(t, dir); /* once more than its listing does */
+	CHECK(handle >= 0);
+	dir_unpin(dir);
+	ask_page(t, dir, handle);
+}
+
+/* The next page is on its way while this one is looked at, maybe before the first by others. */
+static void run_page(struct walk_thread *t, void *item)
+{
+	struct walk_dir *dir;
+	struct fs_page *page = inbox_open(item, &dir);
+	struct fs_tree *tree = dir->tree;
+	bool end = page->end || page->error;
+	if (!end) {
+		next_page(t, dir);
+	}
+	int handle = dir_pin(t, dir);
+	if (handle < 0) {
+		lose(t, dir, page->entry, page->count, -handle);
+	} else if (shares_slow(t->walk)) {
+		parcel_out(t, dir, handle, page->entry, page->meta, page->count);
+		dir_unpin(dir);
+	} else {
+		walk_process(t, dir, handle, page->entry, page->meta, page->count);
+		dir_unpin(dir);
+	}
+	if (page->error) {
+		walk_unlisted(t, dir, "list", -page->error);
+	}
+	tree->backend->page_free(tree, page);
+	if (end) {
+		end_pages(t, dir);
+	}
+	dir_unneed(t, dir);
+	walk_dir_drop(t, dir);
+}
+
+/* Of a tree whose listings come later: is there no room for one more, so that it waits? */
+static bool must_wait(struct walk_thread *t, void *item, const struct walk_dir *dir)
+{
+	struct inbox *inbox = &t->walk->inbox;
+	if (!(dir->tree->caps & FS_ASYNC) || inbox_begin(inbox)) {
+		return false;
+	}
+	if (inbox_wait(t, item, false)) {
+		return true;
+	}
+	atomic_fetch_add(&inbox->listings, 1); /* one too many is better than none */
+	return false;
+}
+
 static void run_dir(struct walk_thread *t, struct walk_dir *dir, bool resume)
 {
+	bool async = dir->tree->caps & FS_ASYNC;
 	int handle = dir_pin(t, dir);
 	if (resume) {
-		dir_unpin(dir); /* requeue()'s */
+		dir_unpin(dir); /* that of whoever put it off */
 	} else if (handle >= 0 && t->walk->config.visitor->enter) {
 		t->walk->config.visitor->enter(t->context, dir, handle);
 	}
 	if (handle < 0) {
 		walk_unlisted(t, dir, "open", -handle);
+		if (async) {
+			inbox_end(&t->walk->inbox);
+		}
 		dir_unneed(t, dir);
 		walk_dir_drop(t, dir);
+		return;
+	}
+	if (async) {
+		ask_page(t, dir, handle);
 		return;
 	}
 	while (list(t, dir, handle)) {
@@ -163,26 +283,35 @@ static void run_dir(struct walk_thread *t, struct walk_dir *dir, bool resume)
 		}
 	}
 	t->listing.cursor.at = t->listing.cursor.filled = 0;
-	dir_drop_anchor(t);
-	t->anchor = dir;
-	if (!atomic_load_explicit(&t->walk->tight, memory_order_relaxed)) {
-		dir_drop_anchor(t);
-	}
+	end_listing(t, dir);
 }
 
 static void open_and_run(struct walk_thread *t, struct walk_dir *dir)
 {
+	if (must_wait(t, dir, dir)) {
+		return;
+	}
 	int error = dir_open(t, dir);
 	dir_unneed(t, dir->parent);
 	if (error == 0) {
 		run_dir(t, dir, false);
 		return;
 	}
+	if (dir->tree->caps & FS_ASYNC) {
+		inbox_end(&t->walk->inbox);
+	}
 	if (error != -EXDEV) {
 		walk_unlisted(t, dir, "open", -error);
 	}
 	dir_unneed(t, dir);
 	walk_dir_drop(t, dir);
+}
+
+static void resume(struct walk_thread *t, struct walk_dir *dir)
+{
+	if (!must_wait(t, item_tagged(dir, ITEM_RESUME), dir)) {
+		run_dir(t, dir, true);
+	}
 }
 
 /* The last component, as find -name sees a root: without trailing slashes, "/" for "/". */
@@ -286,6 +415,10 @@ void item_run_root(struct walk_thread *t, size_t index)
 	walk->config.visitor->breathe(t->context);
 	free(name);
 	if (enter) {
+		/* A root is never one too many. */
+		if (dir->tree->caps & FS_ASYNC) {
+			atomic_fetch_add(&walk->inbox.listings, 1);
+		}
 		run_dir(t, dir, false);
 	} else {
 		dir_unneed(t, dir);
@@ -300,7 +433,10 @@ void item_run(struct walk_thread *t, void *item)
 		run_chunk(t, item_untagged(item));
 		break;
 	case ITEM_RESUME:
-		run_dir(t, item_untagged(item), true);
+		resume(t, item_untagged(item));
+		break;
+	case ITEM_PAGE:
+		run_page(t, item_untagged(item));
 		break;
 	default:
 		open_and_run(t, item);
@@ -309,16 +445,25 @@ void item_run(struct walk_thread *t, void *item)
 
 void item_discard(struct walk_thread *t, void *item)
 {
-	if (item_kind(item) == ITEM_CHUNK) {
-		struct chunk *chunk = item_untagged(item);
-		dir_unneed(t, chunk->dir);
-		walk_dir_drop(t, chunk->dir);
-		free(chunk);
-	} else if (item_kind(item) == ITEM_RESUME) {
-		dir_unpin(item_untagged(item));
-		dir_unneed(t, item_untagged(item));
-		walk_dir_drop(t, item_untagged(item));
-	} else {
-		queue_abandon(t, item);
+	struct walk_dir *dir = item_untagged(item);
+	struct fs_page *page;
+	switch (item_kind(item)) {
+	case ITEM_CHUNK:
+		dir = ((struct chunk *)(void *)dir)->dir;
+		free(item_untagged(item));
+		break;
+	case ITEM_PAGE:
+		page = inbox_open(item_untagged(item), &dir);
+		dir->tree->backend->page_free(dir->tree, page);
+		end_pages(t, dir);
+		break;
+	case ITEM_RESUME:
+		dir_unpin(dir);
+		break;
+	default:
+		queue_abandon(t, dir);
+		return;
 	}
+	dir_unneed(t, dir);
+	walk_dir_drop(t, dir);
 }

@@ -8,6 +8,12 @@
 static void drain(struct walk *walk)
 {
 	struct walk_thread *first = &walk->threads[0];
+	void *late;
+	inbox_cancel(walk);
+	while ((late = inbox_take(walk)) || (late = deque_pop(&walk->inbox.waiting))) {
+		item_discard(first, late);
+	}
+	inbox_settle(&walk->inbox);
 	for (unsigned i = 0; i < walk_thread_count(walk); i++) {
 		struct walk_thread *t = &walk->threads[i];
 		void *item;
@@ -55,6 +61,7 @@ int walk_new(const struct walk_config *config, struct walk **out, struct vega_er
 	pthread_mutex_init(&walk->park_lock, NULL);
 	pthread_mutex_init(&walk->reopen_lock, NULL);
 	pthread_cond_init(&walk->park, NULL);
+	inbox_init(&walk->inbox);
 	int code = predicates_new(walk->spec, &walk->predicates, err);
 	code = code ? code : build_ignore(walk, err);
 	code = code ? code : walk_choose_roots(walk, err);
@@ -141,6 +148,7 @@ void walk_free(struct walk *walk)
 		predicate_scratch_free(t->scratch);
 		path_cache_release(&t->paths);
 	}
+	inbox_release(&walk->inbox);
 	free(walk->threads);
 	free(walk->root_index);
 	free(walk->root_chosen);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "base/buf.h"
+#include "base/check.h"
 #include "base/ignore.h"
 #include "walk/deque.h"
 #include "walk/predicate.h"
@@ -65,6 +66,19 @@ struct walk_thread {
 	void *children[FS_BATCH];
 };
 
+struct page_request;
+
+/* Listings whose pages come later: see inbox.c. */
+struct inbox {
+	pthread_mutex_t lock;
+	struct page_request *first, **last; /* whose pages have come, under the lock */
+	atomic_size_t came;                 /* so many; changed under the lock */
+	atomic_size_t asked;                /* pages that have not come */
+	atomic_size_t delivering;           /* threads of trees in here */
+	atomic_size_t listings, most;
+	struct deque waiting; /* items for which there is no room: directories, opened or not */
+};
+
 struct walk {
 	struct walk_config config;
 	const struct spec *spec;
@@ -90,6 +104,7 @@ struct walk {
 	                                      thread has in `finished` */
 	_Alignas(WALK_PADDING) atomic_size_t next_root;
 	atomic_size_t unopened_roots;
+	_Alignas(WALK_PADDING) struct inbox inbox;
 	_Alignas(WALK_PADDING) atomic_uint_fast64_t look_ns; /* when threads_wanted() asks again */
 	_Alignas(WALK_PADDING) atomic_uint idle;
 	atomic_bool waking; /* a parked thread was signalled, and has not yet come */
@@ -175,8 +190,9 @@ const char *walk_whole_path(const struct walk_entry *entry, size_t *len);
  * What a queued item is, in the low bits of its pointer.
  *  ITEM_DIR: a directory to open and list.    ITEM_RESUME: an open one, whose listing goes on.
  *  ITEM_CHUNK: entries of one directory that were listed already.
+ *  ITEM_PAGE: the same, as they came later; never in a deque, but in the inbox.
  */
-enum item_kind { ITEM_DIR = 0, ITEM_RESUME = 1, ITEM_CHUNK = 2, ITEM_KINDS = 3 };
+enum item_kind { ITEM_DIR = 0, ITEM_RESUME = 1, ITEM_CHUNK = 2, ITEM_PAGE = 3, ITEM_KINDS = 3 };
 
 static inline void *item_tagged(void *item, enum item_kind kind)
 {
@@ -237,6 +253,49 @@ bool queue_chunk(struct walk_thread *t, struct walk_dir *dir, const struct fs_en
 
 /* A directory that will not be opened: it and what it holds on to are let go. */
 void queue_abandon(struct walk_thread *t, struct walk_dir *dir);
+
+/* inbox.c */
+
+int inbox_init(struct inbox *inbox);
+void inbox_release(struct inbox *inbox);
+
+/* Room for one more listing; false: there is none. It is given back by inbox_end(). */
+bool inbox_begin(struct inbox *inbox);
+void inbox_end(struct inbox *inbox);
+
+/*
+ * Ask for the next page of an open, pinned directory that has room. 0: the page will come, and by
+ * then the directory may be gone. -EBUSY: it is to wait; or another -errno.
+ */
+int inbox_ask(struct walk_thread *t, struct walk_dir *dir, int handle);
+
+/* Keep a directory's item (ITEM_DIR or ITEM_RESUME) until there is room, or, `last`, for none of
+ * the others; false: no memory. */
+bool inbox_wait(struct walk_thread *t, void *item, bool last);
+void *inbox_next_waiting(struct inbox *inbox); /* NULL: none, or there is no room */
+
+/* An ITEM_PAGE, or NULL. */
+void *inbox_take(struct walk *walk);
+
+/* What is in the (untagged) item, which is freed. The directory has been referenced and needed. */
+struct fs_page *inbox_open(void *item, struct walk_dir **dir);
+
+static inline bool inbox_filled(const struct inbox *inbox)
+{
+	return atomic_load(&inbox->came) > 0;
+}
+
+/* Will there be more? */
+static inline bool inbox_expects(const struct inbox *inbox)
+{
+	return atomic_load(&inbox->listings) > 0;
+}
+
+/* After a stop, with no other thread: all pages asked for have come. */
+void inbox_cancel(struct walk *walk);
+
+/* At the end: no tree's thread is in here any more. */
+void inbox_settle(struct inbox *inbox);
 
 /* entries.c */
 

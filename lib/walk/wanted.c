@@ -9,7 +9,8 @@ static bool threads_worth_it(struct walk_thread *t)
 	if (walk->config.threads == 1) {
 		return false;
 	}
-	size_t waiting = deque_len(&t->deque) + t->listing.suspended_count;
+	size_t waiting =
+	        deque_len(&t->deque) + t->listing.suspended_count + atomic_load(&walk->inbox.came);
 	if (walk->config.slow_entries) { /* one may take minutes: two are enough */
 		return (waiting > 0 && t->listing.parcelled > 1) ||
 		       atomic_load(&walk->next_root) < walk->roots.count;

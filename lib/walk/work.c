@@ -69,6 +69,12 @@ static bool anything_to_steal(const struct walk *walk)
 	return false;
 }
 
+/* Is there anything that this thread could do? */
+static bool anything_to_do(const struct walk_thread *t)
+{
+	return inbox_filled(&t->walk->inbox) || (may_steal(t) && anything_to_steal(t->walk));
+}
+
 /* Wait for work: NULL when the walk is over. A push after `idle` rose sees it and
  * signals, unless somebody is on the way. */
 static void *steal_or_park(struct walk_thread *t)
@@ -78,15 +84,16 @@ static void *steal_or_park(struct walk_thread *t)
 	walk->config.visitor->idle(t->context);
 	queue_settle(t);
 	for (;;) {
-		void *item = may_steal(t) ? steal(t) : NULL;
+		void *item = inbox_take(walk);
+		item = item || !may_steal(t) ? item : steal(t);
 		if (item) {
 			return item;
 		}
 		pthread_mutex_lock(&walk->park_lock);
 		atomic_fetch_add_explicit(&walk->idle, 1, memory_order_seq_cst);
 		atomic_store(&walk->waking, false); /* it may have been for nobody */
-		while (may_steal(t) && !anything_to_steal(walk) &&
-		        atomic_load(&walk->outstanding) > 0 && !walk_stopping(walk)) {
+		while (may_steal(t) && !anything_to_do(t) && atomic_load(&walk->outstanding) > 0 &&
+		        !walk_stopping(walk)) {
 			/* The deadline is for `stop`, which a signal handler sets and nobody
 			 * signals. */
 			struct timespec until;
@@ -111,7 +118,9 @@ unsigned walk_work(struct walk_thread *t)
 	struct walk *walk = t->walk;
 	while (!walk_stopping(walk)) {
 		size_t root;
-		void *item = deque_pop(&t->deque);
+		void *item = inbox_take(walk);
+		item = item ? item : deque_pop(&t->deque);
+		item = item ? item : inbox_next_waiting(&walk->inbox);
 		if (!item && t->listing.suspended_count > 0) {
 			item = item_tagged(
 			        t->listing.suspended[--t->listing.suspended_count], ITEM_RESUME);
@@ -120,7 +129,8 @@ unsigned walk_work(struct walk_thread *t)
 			item_run_root(t, root);
 		} else {
 			if (!item) {
-				item = walk->serial ? NULL : steal_or_park(t);
+				bool last = walk->serial && !inbox_expects(&walk->inbox);
+				item = last ? NULL : steal_or_park(t);
 			}
 			if (!item) {
 				return 0;

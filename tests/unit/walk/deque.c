@@ -40,6 +40,20 @@ static void test_ends(void)
 	deque_release(&d);
 }
 
+static void test_oldest(void)
+{
+	struct deque d;
+	void *out[1];
+	bool pushed = deque_init(&d) == 0;
+	for (uintptr_t i = 0; i < 100; i++) {
+		pushed = pushed && deque_push_oldest(&d, number(i));
+	}
+	ok(pushed && deque_pop(&d) == number(0), "the first pushed as the oldest is the youngest");
+	is_int(deque_steal(&d, out, 1), 1, "the last one can be stolen");
+	ok(out[0] == number(99), "and is the oldest");
+	deque_release(&d);
+}
+
 /* A ring that is full and begins anywhere keeps its order when it grows. */
 static void test_growth(void)
 {
@@ -113,6 +127,7 @@ static void test_thieves(void)
 int main(void)
 {
 	test_ends();
+	test_oldest();
 	test_growth();
 	test_thieves();
 	return done();

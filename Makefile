@@ -20,7 +20,7 @@ base := arena buf check error escape fd format glob ignore json killpoint networ
 
 spec := argv check find hash json_read json_write operation options paths perm range summarize transform
 
-record := csv files format json line ndjson render scan schema sink table text tree value
+record := csv files flat format json line ndjson render scan schema sink sorter table text tree value
 
 fs := local limited backend mount medium output output_dir output_root output_sync stage stage_discard stage_publish stage_visit
 

@@ -37,9 +37,9 @@ static int wait_for(int fd, short events, int wait_ms)
 }
 
 /* How much to write in one call: lines that together fit into PIPE_BUF, else one. */
-static size_t whole_lines(const char *from, size_t len, char end)
+static size_t whole_lines(const char *from, size_t len, int end)
 {
-	if (len <= PIPE_BUF) {
+	if (len <= PIPE_BUF || end == FD_NO_END) {
 		return len;
 	}
 	const char *last = memrchr(from, end, PIPE_BUF);
@@ -47,7 +47,7 @@ static size_t whole_lines(const char *from, size_t len, char end)
 	return last ? (size_t)(last - from) + 1 : len;
 }
 
-int fd_write_until(int fd, const void *bytes, size_t len, char end, const atomic_int *stop)
+int fd_write_until(int fd, const void *bytes, size_t len, int end, const atomic_int *stop)
 {
 	const char *from = bytes;
 	uint64_t stopped = 0; /* since when nothing was taken after a stop */

@@ -18,9 +18,10 @@ int fd_write_all(int fd, const void *bytes, size_t len);
  * The same to a pipe that does not block, but -EINTR when `stop` (may be NULL: as above) has become
  * non-zero and the reader then takes nothing for a second. What it has by then are whole lines,
  * each ended by `end`: a write of PIPE_BUF bytes is not divided (only a line that is longer may be
- * cut).
+ * cut). `end` FD_NO_END: the bytes are not lines, and are written as they can be.
  */
-int fd_write_until(int fd, const void *bytes, size_t len, char end, const atomic_int *stop);
+#define FD_NO_END (-1)
+int fd_write_until(int fd, const void *bytes, size_t len, int end, const atomic_int *stop);
 
 /* The pipe on fd, opened once more so that writing to it does not block, for its other writers
  * neither. -errno; -EINVAL: it is no pipe. */

@@ -1,8 +1,10 @@
 /*
- * Formats: how records and the summary become bytes. One file a format, one table (formats[]).
+ * Formats: how records and the summary become bytes. One file per format, one table (formats[]).
  *
- * Every slot is a pure function of its arguments that adds to `out`; any thread may call it at any
- * time. A format never writes; the sink (record/sink.h) does.
+ * Formats of lines turn each record into bytes at once: their slots are pure functions of their
+ * arguments that add to `out`; any thread may call them at any time. Formats of blocks put many
+ * records together first, and have a builder per thread (struct block_format). A format never
+ * writes; the sink (record/sink.h) does.
  */
 #ifndef VEGA_RECORD_FORMAT_H
 #define VEGA_RECORD_FORMAT_H
@@ -25,6 +27,45 @@ struct format_options {
 	const struct record_schema *const *schemas, *only;
 };
 
+/* A block that was written: what the footer is made from. */
+struct format_block {
+	uint64_t offset; /* of its first byte, in the output */
+	uint64_t len;
+	const void *note; /* what end_block() noted of it */
+	size_t note_len;
+};
+
+/*
+ * The output is: begin(), then blocks of all threads, each in one piece, in the order in which they
+ * were finished, then the footer. A run that fails or has no summary has no footer: by that its
+ * output can be told from a whole one. Errors are records of RECORD_ERROR; progress never comes.
+ */
+struct block_format {
+	/* The sink ends a block that has so many bytes or more. */
+	size_t block_size;
+
+	/* A builder, used by one thread at a time. NULL: no memory. */
+	void *(*open)(const struct format_options *options);
+
+	/* Adds a record to the builder's block; *size: about how many bytes the block has now, 0
+	 * when it is still empty. False: no memory; the builder is not used again, but for close().
+	 */
+	bool (*add)(void *builder, const struct record *record, size_t *size);
+
+	/* Ends the block, which is not empty: adds its bytes to `out`, and to `note` what the
+	 * footer needs to know of it. The builder's next block is empty. A buffer that fails ends
+	 * the run. */
+	void (*end_block)(void *builder, struct buf *out, struct buf *note);
+
+	/* After the last block, which ended at `offset`: the footer; json as for format.summary. A
+	 * pure function; blocks are in the order of their offsets. */
+	void (*footer)(struct buf *out, const struct format_options *options,
+	        const struct format_block *blocks, size_t count, uint64_t offset, const char *json,
+	        size_t len);
+
+	void (*close)(void *builder);
+};
+
 struct format {
 	const char *name;
 	const char *help;
@@ -40,6 +81,9 @@ struct format {
 
 	/* Before the first record (csv's header). NULL: nothing. */
 	void (*begin)(struct buf *out, const struct format_options *options);
+
+	/* A format of blocks: then record and summary are NULL. */
+	const struct block_format *blocks;
 
 	/* One record. NULL: this format prints no records (json). */
 	void (*record)(

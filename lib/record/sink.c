@@ -1,4 +1,4 @@
-/* The buffers in front of the output, and with --sort, the records kept until the end. */
+/* The buffers in front of the output: lines or blocks per thread, written under one lock. */
 #include "record/sink.h"
 
 #include <errno.h>
@@ -7,41 +7,26 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/arena.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/fd.h"
-#include "record/order.h"
+#include "record/flat.h"
+#include "record/sorter.h"
 
 #define BUFFER_SIZE ((size_t)64 << 10)
 #define OLD_NS (100 * 1000000ULL)
 #define CACHE_LINE 64
 
-/* With `sort`: one formatted record. Both pointers lead into the thread's arena, the path often
- * into the bytes. */
-struct kept {
-	const char *path;
-	const char *bytes;
-	uint32_t path_len;
-	uint32_t len;
-};
-
-#define RUN_RECORDS 16384
-
-/* Kept records, sorted once the run is full: the merge at the end then has short work. */
-struct run {
-	struct run *next;
-	size_t count;
-	struct kept records[RUN_RECORDS];
-};
-
 struct sink_thread {
 	_Alignas(CACHE_LINE) struct sink *sink;
 	struct sink_thread *next;
-	struct buf buf;    /* whole records; with `sort`: the record being formatted */
-	struct buf path;   /* scratch: the path of the record being kept */
-	uint64_t oldest;   /* when the first record of buf came, ns */
-	struct run *runs;  /* the newest first; only that one may be short of full */
-	struct arena kept; /* paths and bytes of the records in runs */
+	struct buf buf;  /* whole records; with `sort`: the record that is being kept */
+	uint64_t oldest; /* when the first record of buf came, ns */
+	struct sorter sorter;
+
+	/* Formats of blocks. */
+	void *builder;
+	bool begun; /* its block is not empty */
 };
 
 struct sink {
@@ -55,6 +40,11 @@ struct sink {
 	atomic_int error;     /* the first errno */
 	pthread_mutex_t lock; /* writes, and the list of threads */
 	struct sink_thread *threads;
+
+	/* By the lock. */
+	uint64_t written;            /* bytes */
+	struct format_block *blocks; /* all that were written; each note is allocated */
+	size_t block_count, block_cap;
 };
 
 static void set_error(struct sink *sink, int errnum)
@@ -73,24 +63,97 @@ void sink_limit(struct sink *sink, struct quota *quota)
 	sink->quota = quota;
 }
 
-/* Writes and empties buf; after a failure it only empties it. */
-static void write_out(struct sink *sink, struct buf *buf)
+/* Under the lock. False when it failed now or before. */
+static bool write_locked(struct sink *sink, const struct buf *buf)
+{
+	int end = sink->format->blocks ? FD_NO_END : sink->options->null ? '\0' : '\n';
+	int status = sink_error(sink)
+	                     ? -EIO
+	                     : fd_write_until(sink->out, buf->data, buf->len, end, sink->stop);
+	if (status < 0) {
+		set_error(sink, -status);
+	} else {
+		sink->written += buf->len;
+	}
+	return status == 0;
+}
+
+/* May the bytes be written? Takes them off the quota. */
+static bool is_allowed(struct sink *sink, const struct buf *buf)
 {
 	if (buf->len && !quota_take(sink->quota, (int64_t)buf->len)) {
 		set_error(sink, EDQUOT);
 	}
-	if (buf->len && !sink_error(sink)) {
+	return buf->len && !sink_error(sink);
+}
+
+/* Writes and empties buf; after a failure it only empties it. */
+static void write_out(struct sink *sink, struct buf *buf)
+{
+	if (is_allowed(sink, buf)) {
 		pthread_mutex_lock(&sink->lock);
-		char end = sink->options->null ? '\0' : '\n';
-		int status = sink_error(sink) ? 0
-		                              : fd_write_until(sink->out, buf->data, buf->len, end,
-		                                        sink->stop);
-		if (status < 0) {
-			set_error(sink, -status);
-		}
+		write_locked(sink, buf);
 		pthread_mutex_unlock(&sink->lock);
 	}
 	buf_clear(buf);
+}
+
+/* Notes, under the lock, that a block of `len` bytes ends at sink->written. Takes the note. */
+static bool note_block(struct sink *sink, uint64_t len, struct buf *note)
+{
+	if (sink->block_count == sink->block_cap) {
+		size_t cap = sink->block_cap ? 2 * sink->block_cap : 64;
+		struct format_block *blocks = reallocarray(sink->blocks, cap, sizeof *blocks);
+		if (!blocks) {
+			return false;
+		}
+		sink->blocks = blocks;
+		sink->block_cap = cap;
+	}
+	CHECK(sink->written >= len);
+	size_t note_len = note->len;
+	char *bytes = buf_detach(note);
+	if (!bytes) {
+		return false;
+	}
+	sink->blocks[sink->block_count++] = (struct format_block){
+	        .offset = sink->written - len, .len = len, .note = bytes, .note_len = note_len};
+	return true;
+}
+
+/* Writes the thread's block, all of it before any other's. */
+static void end_block(struct sink_thread *thread)
+{
+	struct sink *sink = thread->sink;
+	struct buf note = BUF_INIT, *block = &thread->buf;
+	thread->begun = false;
+	buf_clear(block);
+	sink->format->blocks->end_block(thread->builder, block, &note);
+	if (block->failed || note.failed) {
+		set_error(sink, ENOMEM);
+	} else if (is_allowed(sink, block)) {
+		pthread_mutex_lock(&sink->lock);
+		if (write_locked(sink, block) && !note_block(sink, block->len, &note)) {
+			set_error(sink, ENOMEM);
+		}
+		pthread_mutex_unlock(&sink->lock);
+	}
+	buf_release(&note);
+	buf_clear(block);
+}
+
+static void build(struct sink_thread *thread, const struct record *record)
+{
+	struct sink *sink = thread->sink;
+	size_t size = 0;
+	if (!sink->format->blocks->add(thread->builder, record, &size)) {
+		set_error(sink, ENOMEM);
+		return;
+	}
+	thread->begun = size > 0;
+	if (size >= sink->format->blocks->block_size) {
+		end_block(thread);
+	}
 }
 
 struct sink *sink_new(
@@ -124,6 +187,16 @@ void sink_stop_on(struct sink *sink, const atomic_int *stop)
 	}
 }
 
+static void free_thread(struct sink_thread *thread)
+{
+	if (thread->builder) {
+		thread->sink->format->blocks->close(thread->builder);
+	}
+	sorter_release(&thread->sorter);
+	buf_release(&thread->buf);
+	free(thread);
+}
+
 struct sink_thread *sink_thread_new(struct sink *sink)
 {
 	struct sink_thread *thread = aligned_alloc(CACHE_LINE, sizeof *thread);
@@ -132,8 +205,13 @@ struct sink_thread *sink_thread_new(struct sink *sink)
 	}
 	*thread = (struct sink_thread){.sink = sink};
 	/* Twice the size: a record that passes the mark still fits without a copy. */
-	if (!buf_reserve(&thread->buf, 2 * BUFFER_SIZE)) {
-		free(thread);
+	bool ready = buf_reserve(&thread->buf, 2 * BUFFER_SIZE);
+	if (ready && sink->format->blocks) {
+		thread->builder = sink->format->blocks->open(sink->options);
+		ready = thread->builder;
+	}
+	if (!ready) {
+		free_thread(thread);
 		return NULL;
 	}
 	pthread_mutex_lock(&sink->lock);
@@ -143,157 +221,18 @@ struct sink_thread *sink_thread_new(struct sink *sink)
 	return thread;
 }
 
-/* --- Kept records ------------------------------------------------------------------------- */
-
-static int compare_bytes(const char *a, size_t a_len, const char *b, size_t b_len)
+static void keep(struct sink_thread *thread, const struct record *record)
 {
-	int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
-	return order ? order : (a_len > b_len) - (a_len < b_len);
+	if (!sorter_keep(&thread->sorter, record, &thread->buf)) {
+		set_error(thread->sink, ENOMEM);
+	}
+	buf_clear(&thread->buf);
 }
 
-/* By path; records of one path by their bytes, so that the order never depends on threads. */
-static int compare_kept(const void *left, const void *right)
-{
-	const struct kept *a = left, *b = right;
-	int order = path_order(a->path, a->path_len, b->path, b->path_len);
-	return order ? order : compare_bytes(a->bytes, a->len, b->bytes, b->len);
-}
-
-static void sort_run(struct run *run)
-{
-	qsort(run->records, run->count, sizeof run->records[0], compare_kept);
-}
-
-static struct run *run_with_room(struct sink_thread *thread)
-{
-	struct run *run = thread->runs;
-	if (!run || run->count == RUN_RECORDS) {
-		if (run) {
-			sort_run(run);
-		}
-		run = malloc(sizeof *run);
-		if (!run) {
-			return NULL;
-		}
-		run->next = thread->runs;
-		run->count = 0;
-		thread->runs = run;
-	}
-	return run;
-}
-
-static bool keep(struct sink_thread *thread, const struct record *record)
-{
-	struct buf *buf = &thread->buf, *path = &thread->path;
-	buf_clear(path);
-	buf_add(path, record->dir, record->dir_len);
-	buf_add(path, record->name, record->name_len);
-	struct run *run = run_with_room(thread);
-	char *bytes = run ? arena_alloc(&thread->kept, buf->len) : NULL;
-	if (!bytes || path->failed) {
-		return false;
-	}
-	memcpy(bytes, buf->data, buf->len);
-	/* In most formats the path stands in the record as it is: one copy serves both. */
-	const char *key = path->len ? memmem(bytes, buf->len, path->data, path->len) : bytes;
-	if (!key) {
-		key = arena_copy(&thread->kept, path->data, path->len);
-	}
-	if (!key) {
-		return false;
-	}
-	run->records[run->count++] = (struct kept){
-	        .path = key,
-	        .bytes = bytes,
-	        .path_len = (uint32_t)path->len,
-	        .len = (uint32_t)buf->len,
-	};
-	return true;
-}
-
-/* Where the merge stands in one run. */
-struct cursor {
-	const struct kept *at, *end;
-};
-
-/* Restore the heap below `index`: no cursor stands after its children. */
-static void sift_down(struct cursor *heap, size_t count, size_t index)
-{
-	struct cursor moving = heap[index];
-	for (size_t child; (child = 2 * index + 1) < count; index = child) {
-		if (child + 1 < count && compare_kept(heap[child + 1].at, heap[child].at) < 0) {
-			child++;
-		}
-		if (compare_kept(moving.at, heap[child].at) <= 0) {
-			break;
-		}
-		heap[index] = heap[child];
-	}
-	heap[index] = moving;
-}
-
-static void merge_out(struct sink *sink, struct cursor *heap, size_t count)
-{
-	struct buf out = BUF_INIT;
-	for (size_t i = count / 2; i-- > 0;) {
-		sift_down(heap, count, i);
-	}
-	while (count && !sink_error(sink)) {
-		buf_add(&out, heap[0].at->bytes, heap[0].at->len);
-		if (out.failed) {
-			set_error(sink, ENOMEM);
-		} else if (out.len >= BUFFER_SIZE) {
-			write_out(sink, &out);
-		}
-		if (++heap[0].at == heap[0].end) {
-			heap[0] = heap[--count];
-		}
-		if (count) {
-			sift_down(heap, count, 0);
-		}
-	}
-	write_out(sink, &out);
-	buf_release(&out);
-}
-
-static void write_kept(struct sink *sink)
-{
-	size_t count = 0;
-	for (struct sink_thread *thread = sink->threads; thread; thread = thread->next) {
-		for (struct run *run = thread->runs; run; run = run->next) {
-			count++;
-		}
-	}
-	if (count == 0 || sink_error(sink)) {
-		return;
-	}
-	struct cursor *heap = calloc(count, sizeof *heap);
-	if (!heap) {
-		set_error(sink, ENOMEM);
-		return;
-	}
-	count = 0;
-	for (struct sink_thread *thread = sink->threads; thread; thread = thread->next) {
-		for (struct run *run = thread->runs; run; run = run->next) {
-			if (run == thread->runs) {
-				sort_run(run);
-			}
-			heap[count++] = (struct cursor){run->records, run->records + run->count};
-		}
-	}
-	merge_out(sink, heap, count);
-	free(heap);
-}
-
-/* --- Records ------------------------------------------------------------------------------ */
-
-void sink_record(struct sink_thread *thread, const struct record *record)
+static void add_line(struct sink_thread *thread, const struct record *record)
 {
 	struct sink *sink = thread->sink;
 	struct buf *buf = &thread->buf;
-	if (!sink->format->record || sink_error(sink)) {
-		return;
-	}
 	size_t before = buf->len;
 	sink->format->record(buf, sink->options, record);
 	if (buf->failed) {
@@ -304,10 +243,7 @@ void sink_record(struct sink_thread *thread, const struct record *record)
 	} else if (buf->len == before) {
 		return;
 	} else if (sink->sort && record->type != RECORD_PROGRESS) {
-		if (!keep(thread, record)) {
-			set_error(sink, ENOMEM);
-		}
-		buf_clear(buf);
+		keep(thread, record);
 	} else if (record->type == RECORD_PROGRESS) {
 		quota_take(sink->quota, (int64_t)before - (int64_t)buf->len);
 		write_out(sink, buf);
@@ -318,8 +254,42 @@ void sink_record(struct sink_thread *thread, const struct record *record)
 	}
 }
 
+static void add_to_block(struct sink_thread *thread, const struct record *record)
+{
+	if (record->type == RECORD_PROGRESS) {
+		return;
+	}
+	if (!thread->sink->sort) {
+		build(thread, record);
+		return;
+	}
+	record_flatten(&thread->buf, record);
+	if (thread->buf.failed) {
+		thread->buf.failed = false;
+		set_error(thread->sink, ENOMEM);
+		return;
+	}
+	keep(thread, record);
+}
+
+void sink_record(struct sink_thread *thread, const struct record *record)
+{
+	const struct format *format = thread->sink->format;
+	if (sink_error(thread->sink)) {
+		return;
+	}
+	if (format->record) {
+		add_line(thread, record);
+	} else if (format->blocks) {
+		add_to_block(thread, record);
+	}
+}
+
 void sink_flush(struct sink_thread *thread)
 {
+	if (thread->sink->format->blocks) {
+		return; /* one that is ended early would be small */
+	}
 	write_out(thread->sink, &thread->buf);
 }
 
@@ -331,27 +301,81 @@ void sink_flush_old(struct sink_thread *thread)
 	}
 }
 
-static void free_threads(struct sink *sink)
+static void free_all(struct sink *sink)
 {
 	while (sink->threads) {
 		struct sink_thread *thread = sink->threads;
 		sink->threads = thread->next;
-		while (thread->runs) {
-			struct run *next = thread->runs->next;
-			free(thread->runs);
-			thread->runs = next;
+		free_thread(thread);
+	}
+	for (size_t i = 0; i < sink->block_count; i++) {
+		free((void *)(uintptr_t)sink->blocks[i].note);
+	}
+	free(sink->blocks);
+	pthread_mutex_destroy(&sink->lock);
+	free(sink);
+}
+
+/* Of the merge, which writes as the first thread. */
+static bool write_kept(void *context, const struct kept *kept)
+{
+	struct sink_thread *first = context;
+	struct sink *sink = first->sink;
+	if (sink->format->blocks) {
+		struct flat_record flat;
+		record_unflatten(kept->bytes, kept->len, &flat);
+		build(first, &flat.record);
+	} else {
+		buf_add(&first->buf, kept->bytes, kept->len);
+		if (first->buf.failed) {
+			first->buf.failed = false;
+			set_error(sink, ENOMEM);
+		} else if (first->buf.len >= BUFFER_SIZE) {
+			write_out(sink, &first->buf);
 		}
-		arena_release(&thread->kept);
-		buf_release(&thread->path);
-		buf_release(&thread->buf);
-		free(thread);
+	}
+	return !sink_error(sink);
+}
+
+static void merge_out(struct sink *sink)
+{
+	size_t count = 0;
+	for (struct sink_thread *thread = sink->threads; thread; thread = thread->next) {
+		count++;
+	}
+	struct sorter **sorters = calloc(count ? count : 1, sizeof *sorters);
+	count = 0;
+	for (struct sink_thread *thread = sink->threads; sorters && thread; thread = thread->next) {
+		sorters[count++] = &thread->sorter;
+	}
+	if (!sorters || !sorter_merge(sorters, count, write_kept, sink->threads)) {
+		set_error(sink, ENOMEM);
+	}
+	free(sorters);
+}
+
+/* What threads still have: records, or a block each. */
+static void write_rest(struct sink *sink)
+{
+	for (struct sink_thread *thread = sink->threads; thread; thread = thread->next) {
+		if (thread->begun && !sink_error(sink)) {
+			end_block(thread);
+		} else if (!sink->format->blocks) {
+			write_out(sink, &thread->buf);
+		}
 	}
 }
 
 static void write_summary(struct sink *sink, const char *json, size_t len)
 {
 	struct buf out = BUF_INIT;
-	sink->format->summary(&out, sink->options, json, len);
+	const struct format *format = sink->format;
+	if (format->blocks) {
+		format->blocks->footer(&out, sink->options, sink->blocks, sink->block_count,
+		        sink->written, json, len);
+	} else if (format->summary) {
+		format->summary(&out, sink->options, json, len);
+	}
 	if (out.failed) {
 		set_error(sink, ENOMEM);
 	}
@@ -372,19 +396,17 @@ static int failure(const struct sink *sink, struct vega_error *err)
 
 int sink_finish(struct sink *sink, const char *json, size_t len, struct vega_error *err)
 {
-	for (struct sink_thread *thread = sink->threads; thread; thread = thread->next) {
-		sink_flush(thread);
+	if (sink->sort && !sink_error(sink)) {
+		merge_out(sink);
 	}
-	write_kept(sink);
-	if (json && sink->format->summary && !sink_error(sink)) {
+	write_rest(sink);
+	if (json && !sink_error(sink)) {
 		write_summary(sink, json, len);
 	}
 	int status = failure(sink, err);
-	free_threads(sink);
 	if (sink->out != sink->fd) {
 		close(sink->out);
 	}
-	pthread_mutex_destroy(&sink->lock);
-	free(sink);
+	free_all(sink);
 	return status;
 }

@@ -3,8 +3,8 @@
  *
  * Each thread formats into its own buffer; a full buffer is written whole under one lock, so
  * records never interleave. With `sort`, records are kept (in memory) and written in the order of
- * their paths (record/order.h) at the end, progress excepted, which is written at once. Records of one thread keep their
- * order; between threads there is none.
+ * their paths (record/order.h) at the end, progress excepted, which is written at once. Records of
+ * one thread keep their order; between threads there is none.
  */
 #ifndef VEGA_RECORD_SINK_H
 #define VEGA_RECORD_SINK_H
@@ -43,7 +43,7 @@ void sink_record(struct sink_thread *thread, const struct record *record);
  * directories. */
 void sink_flush_old(struct sink_thread *thread);
 
-/* Write what is buffered, however young: call before a wait. */
+/* Write what is buffered, however young: call before a wait. Blocks stay until they are full. */
 void sink_flush(struct sink_thread *thread);
 
 /* Has writing failed (0, or the errno, EPIPE among them)? Checked by walks so that `| head` ends

@@ -10,20 +10,31 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Negative, 0 or positive, as memcmp. */
-static inline int path_order(const char *a, size_t a_len, const char *b, size_t b_len)
+/* How many bytes are the same in both. */
+static inline size_t path_common(const char *a, const char *b, size_t len)
 {
-	size_t len = a_len < b_len ? a_len : b_len, at = 0;
+	size_t at = 0;
 	for (uint64_t x, y; at + sizeof x <= len; at += sizeof x) {
 		memcpy(&x, a + at, sizeof x);
 		memcpy(&y, b + at, sizeof y);
 		if (x != y) {
-			break;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+			return at + (size_t)__builtin_ctzll(x ^ y) / 8;
+#else
+			return at + (size_t)__builtin_clzll(x ^ y) / 8;
+#endif
 		}
 	}
 	while (at < len && a[at] == b[at]) {
 		at++;
 	}
+	return at;
+}
+
+/* Negative, 0 or positive, as memcmp. */
+static inline int path_order(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	size_t len = a_len < b_len ? a_len : b_len, at = path_common(a, b, len);
 	if (at == len) {
 		return (a_len > b_len) - (a_len < b_len);
 	}

@@ -52,6 +52,22 @@ static struct sorter_run *run_with_room(struct sorter *sorter)
 	return run;
 }
 
+/* In most formats the path stands in the record as it is, last before its end in text: one copy
+ * serves both. NULL: it is not there. */
+static const char *find_path(const char *bytes, size_t len, const struct buf *path)
+{
+	if (path->len == 0) {
+		return bytes;
+	}
+	if (len > path->len) {
+		const char *last = bytes + len - 1 - path->len;
+		if (memcmp(last, path->data, path->len) == 0) {
+			return last;
+		}
+	}
+	return memmem(bytes, len, path->data, path->len);
+}
+
 bool sorter_keep(struct sorter *sorter, const struct record *record, const struct buf *bytes)
 {
 	struct buf *path = &sorter->path;
@@ -64,8 +80,7 @@ bool sorter_keep(struct sorter *sorter, const struct record *record, const struc
 		return false;
 	}
 	memcpy(copy, bytes->data, bytes->len);
-	/* In most formats the path stands in the record as it is: one copy serves both. */
-	const char *key = path->len ? memmem(copy, bytes->len, path->data, path->len) : copy;
+	const char *key = find_path(copy, bytes->len, path);
 	if (!key) {
 		key = arena_copy(&sorter->arena, path->data, path->len);
 	}

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "base/fd.h"
 #include "base/notify.h"
@@ -194,6 +195,8 @@ int main(int argc, char **argv)
 	const size_t count = sizeof tables / sizeof *tables;
 	int status = 0, signal_seen = 0;
 	cmd_begin("vega-run");
+	/* Processes of the same user, jobs' commands among them, cannot look into this one. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	signal(SIGPIPE, SIG_IGN);
 	fd_raise_limit();
 	int code = option_parse(

@@ -156,6 +156,13 @@ static void follow_parent(void)
 	}
 }
 
+/* Processes of the same user, a job's command among them, cannot take our pipes or read our
+ * environment, which has the cache's password. Between execve() and here they can. */
+static void hide_from_commands(void)
+{
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 static int read_spec(struct spec *spec, const struct arguments *args, struct vega_error *err)
 {
 	uint64_t fd = args->spec_fd.value;
@@ -355,6 +362,7 @@ int main(int argc, char **argv)
 	int status = 0;
 	if (!cmd_common(&args.common, &help, tables, count, &status)) {
 		if (!code && args.spec_fd.set) {
+			hide_from_commands();
 			follow_parent();
 			spec_release(&spec);
 			spec_init(&spec);

@@ -201,7 +201,7 @@ as_daemon() {
 	start vega-run --lease 1s --root "$PWD" --commands --run-as-submitter=map
 	eventually 20 test -s out/began
 	walk=$(pgrep -P "$pid" vega-walk)
-	[[ $(stat -c %U "/proc/$walk") == nobody ]]
+	[[ $(ps -o user= -p "$walk") == nobody ]]
 	kill -KILL "$pid"
 	eventually 10 gone "$walk"
 	eventually 10 gone "$(<out/began)"

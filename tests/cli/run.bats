@@ -235,6 +235,29 @@ stopped_between_writes() { # PID
 	run ! grep -E 'hidden|VEGA_STORE|jobs\.db' out/file
 }
 
+@test "a command of a job can look neither into its vega-walk nor into the worker" {
+	open_to_all
+	mkdir -m 777 out
+	mkdir in
+	echo x >in/file
+	install -d -m 700 -o "$(as_nobody id -u)" state
+	export XDG_STATE_HOME=$PWD/state
+	cat >spy <<-'END'
+		cat >/dev/null
+		worker=$(sed 's/.*) //' "/proc/$PPID/stat" | cut -d ' ' -f 2)
+		for pid in "$PPID" "$worker"; do
+			cat "/proc/$pid/comm"
+			tr '\0' '\n' <"/proc/$pid/environ"
+			ls "/proc/$pid/fd"
+			perl -e '$fd = syscall(438, syscall(434, $ARGV[0] + 0, 0), 1, 0); print $fd < 0 ? "refused\n" : "taken\n"' "$pid"
+		done 2>/dev/null
+	END
+	id=$(as_nobody vega-submit transform --out out in -- sh "$PWD/spy")
+	VEGA_CACHE=unix:/hidden expect 0 as_nobody vega-run --drain
+	[[ $(as_nobody vega-status -F json "$id" | jq -r .state) == COMPLETED ]]
+	[[ $(<out/file) == $'vega-walk\nrefused\nvega-run\nrefused' ]]
+}
+
 @test "a shared store's jobs run commands only with --commands" {
 	start_postgres
 	mkdir in

@@ -63,7 +63,7 @@ COMMANDS := vega-walk vega-submit vega-run vega-status vega-cancel vega-admin
 # Debian's packages: what the build needs, and what the tests need besides.
 BUILD_DEPS := gcc libc6-dev pkg-config libpq-dev libhiredis-dev libcjson-dev libsqlite3-dev libpcre2-dev \
 	libxxhash-dev libssl-dev libzstd-dev zlib1g-dev
-TEST_DEPS := bats clang clang-format libomp-dev shellcheck mandoc postgresql-15 redis-server redis-tools \
+TEST_DEPS := acl bats clang clang-format libomp-dev shellcheck mandoc postgresql-15 redis-server redis-tools \
 	sqlite3 jq zstd xxhash strace procps git zsh fish systemd
 
 # ThreadSanitizer understands libomp, but not libgomp; libFuzzer is clang's.

@@ -201,6 +201,14 @@ struct backend {
 	/* Of an open file or directory, now. */
 	int (*stat_handle)(struct fs_tree *tree, int handle, struct file_meta *meta);
 
+	/*
+	 * What the owning group may do with an open file or directory (0 to 7), where an access
+	 * control list says so, and 7 where there is none: the group bits of the mode are then the
+	 * most that anybody in the list may. 0 when it cannot be asked. The slot is NULL where
+	 * there are no such lists.
+	 */
+	unsigned (*group_rights)(struct fs_tree *tree, int handle);
+
 	void (*close)(struct fs_tree *tree, int handle);
 };
 

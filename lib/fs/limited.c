@@ -194,6 +194,12 @@ static int limited_stat_handle(struct fs_tree *tree, int handle, struct file_met
 	return behind->backend->stat_handle(behind, handle, meta);
 }
 
+static unsigned limited_group_rights(struct fs_tree *tree, int handle)
+{
+	struct fs_tree *behind = wait_for(tree, 1);
+	return behind->backend->group_rights ? behind->backend->group_rights(behind, handle) : 7;
+}
+
 static void limited_close(struct fs_tree *tree, int handle)
 {
 	struct fs_tree *behind = limited(tree)->behind;
@@ -218,6 +224,7 @@ static const struct backend fs_limited = {
         .read = limited_read,
         .identity = limited_identity,
         .stat_handle = limited_stat_handle,
+        .group_rights = limited_group_rights,
         .close = limited_close,
 };
 

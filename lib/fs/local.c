@@ -2,9 +2,13 @@
 #include "fs/backend.h"
 
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/limits.h>
 #include <linux/openat2.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)
@@ -330,6 +335,27 @@ static int local_identity(struct fs_tree *tree, int dir, uint64_t id[2])
 	return -ENOTSUP;
 }
 
+/* As the kernel passes lists to and from attributes, little endian (linux/posix_acl_xattr.h). */
+static unsigned local_group_rights(struct fs_tree *tree, int handle)
+{
+	(void)tree;
+	unsigned char list[XATTR_SIZE_MAX];
+	ssize_t size = fgetxattr(handle, "system.posix_acl_access", list, sizeof list);
+	if (size < 0) {
+		return errno == ENODATA || errno == ENOTSUP ? 7 : 0;
+	}
+	const size_t entry = sizeof(struct posix_acl_xattr_entry);
+	for (size_t at = sizeof(struct posix_acl_xattr_header); at + entry <= (size_t)size;
+	        at += entry) {
+		struct posix_acl_xattr_entry found;
+		memcpy(&found, list + at, entry);
+		if (le16toh(found.e_tag) == ACL_GROUP_OBJ) {
+			return le16toh(found.e_perm) & 7u;
+		}
+	}
+	return 0;
+}
+
 static void local_close(struct fs_tree *tree, int handle)
 {
 	(void)tree;
@@ -393,5 +419,6 @@ const struct backend fs_local = {
         .read = local_read,
         .identity = local_identity,
         .stat_handle = local_stat_handle,
+        .group_rights = local_group_rights,
         .close = local_close,
 };

@@ -96,11 +96,38 @@ static struct mirrored *mirrored_of(const struct mirror_thread *t, const struct 
 	return (struct mirrored *)(void *)((char *)walk_dir_data(dir) + t->thread->dir_offset);
 }
 
+/* The mode that an output gets: what a list of rights gives to others must not become the owning
+ * group's, which the group bits would say. */
+static mode_t plain_mode(struct fs_tree *tree, int handle, mode_t mode)
+{
+	unsigned group = tree->backend->group_rights && (mode & 070)
+	                         ? tree->backend->group_rights(tree, handle)
+	                         : 7;
+	return mode & ~(mode_t)((7 & ~group) << 3);
+}
+
+/* Of an input file, as it was opened; without a group's rights when it is not there any more. */
+static mode_t plain_mode_of(const struct walk_entry *entry, const struct file_meta *meta)
+{
+	struct fs_tree *tree = entry->dir->tree;
+	if (!tree->backend->group_rights || !(meta->mode & 070)) {
+		return meta->mode;
+	}
+	struct file_meta again;
+	int file = tree->backend->open_file(tree, entry->dir_handle, entry->name, &again);
+	bool same = file >= 0 && again.ino == meta->ino && again.dev == meta->dev;
+	mode_t mode = same ? plain_mode(tree, file, meta->mode) : meta->mode & ~(mode_t)070;
+	if (file >= 0) {
+		tree->backend->close(tree, file);
+	}
+	return mode;
+}
+
 void mirror_enter(const struct walk_dir *dir, int dir_handle, void *mine)
 {
 	struct file_meta meta;
 	if (dir->tree->backend->stat_handle(dir->tree, dir_handle, &meta) == 0) {
-		((struct mirrored *)mine)->mode = meta.mode;
+		((struct mirrored *)mine)->mode = plain_mode(dir->tree, dir_handle, meta.mode);
 	}
 }
 
@@ -572,7 +599,9 @@ int mirror_seal(struct mirror_thread *t, const struct walk_entry *entry,
         const struct file_meta *meta, uint64_t bytes)
 {
 	CHECK(t->file.fd >= 0);
-	int error = output_seal(&t->file, meta);
+	struct file_meta sealed = *meta;
+	sealed.mode = plain_mode_of(entry, meta);
+	int error = output_seal(&t->file, &sealed);
 	error = error ? error : hand_over(t, meta, bytes);
 	return error ? refuse_output(t, entry, -error, NULL) : 0;
 }

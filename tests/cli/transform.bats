@@ -175,6 +175,27 @@ directories() {
 	find out -mindepth 1 -type d ! -name '.vega*' -printf '%m %P\n' | sort | same wanted -
 }
 
+# The group bits of a mode with a list are the most that anybody in it may.
+@test "an access control list gives its rights to nobody else" {
+	need setfacl
+	mkdir -p in/closed in/open
+	for name in in/closed/f in/open/f; do
+		file $name 10
+	done
+	chmod 600 in/closed/f
+	setfacl -m u:daemon:rw,g::---,m::rw in/closed/f
+	setfacl -m u:daemon:rwx,g::---,m::rwx in/closed
+	setfacl -m u:daemon:rw,g::r--,m::rw in/open/f
+	chmod 751 in/open
+	[[ $(stat -c %a in/closed/f in/closed in/open/f | xargs) == "660 775 664" ]]
+	for option in "" "--max-iops 1000"; do
+		# shellcheck disable=SC2086
+		expect 0 vega-walk transform --to gzip --out out $option in
+		[[ $(stat -c %a out/closed/f.gz out/closed out/open/f.gz out/open | xargs) == "600 705 644 751" ]]
+		rm -r out
+	done
+}
+
 @test "failed writes are counted apart from failed reads" {
 	mkdir in
 	touch in/{1,2,3}

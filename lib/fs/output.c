@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -18,6 +19,7 @@
 #include "fs/output_internal.h"
 
 #define TEMPORARY_TRIES 64
+#define UNGUESSED_TRIES 8 /* two random numbers of 64 bits are not the same */
 
 int output_stat(struct output_root *root, const char *relative, struct file_meta *meta)
 {
@@ -78,6 +80,18 @@ static int link_unnamed(int fd, int dir, const char *name)
 	return linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
 }
 
+/* Somebody may have taken all that can be known beforehand: the last ones are random. */
+static bool temporary_name(unsigned long long hash, unsigned try, char path[static 64])
+{
+	unsigned long long number = try;
+	if (try >= TEMPORARY_TRIES && getrandom(&number, sizeof number, 0) != sizeof number) {
+		return false;
+	}
+	snprintf(path, 64, try < TEMPORARY_TRIES ? ".vega-%016llx-%llu" : ".vega-%016llx-%016llx",
+	        hash, number);
+	return true;
+}
+
 /*
  * A temporary name for `name` in dir: of a new file (fd < 0), or a name for the unnamed file fd.
  * Returns the descriptor or -errno.
@@ -88,9 +102,11 @@ static int take_temporary(int dir, const char *name, int fd, char **temporary)
 	if (fd >= 0) {
 		flock(fd, LOCK_EX | LOCK_NB);
 	}
-	for (unsigned try = 0; try < TEMPORARY_TRIES; try++) {
+	for (unsigned try = 0; try < TEMPORARY_TRIES + UNGUESSED_TRIES; try++) {
 		char path[64];
-		snprintf(path, sizeof path, ".vega-%016llx-%u", hash, try);
+		if (!temporary_name(hash, try, path)) {
+			return -errno;
+		}
 		remove_leftover(dir, path);
 		int got = fd;
 		if (fd < 0) {

@@ -12,7 +12,8 @@
  * A process that is killed leaves nothing behind, except where a temporary name is needed: without
  * O_TMPFILE, and for the instant in which one file replaces another. That is ".vega-HASH-N", HASH
  * being of the final name, and locked (flock) by its writer; whoever needs a temporary name for the
- * same file next removes those that nobody holds.
+ * same file next removes those that nobody holds. Where 64 of them are taken, N is random, and that
+ * is not found again.
  */
 #ifndef VEGA_FS_OUTPUT_H
 #define VEGA_FS_OUTPUT_H

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "base/fd.h"
 #include "../tap.h"
@@ -430,6 +431,34 @@ static void test_leftover(void)
 	output_root_close(root);
 }
 
+/* Somebody has taken all temporary names of a file that can be known beforehand, and holds them. */
+static void test_taken(bool unnamed)
+{
+	struct output_root *root = root_at("taken");
+	int held[64];
+	unsigned planted = 0;
+	no_tmpfile = !unnamed;
+	is_int(put(root, "wanted", "before", false), 0, "a file that is there");
+	for (int i = 0; i < 64; i++) {
+		char path[128];
+		snprintf(path, sizeof path, "taken/.vega-%016llx-%d",
+		        (unsigned long long)XXH3_64bits("wanted", 6), i);
+		held[i] = open(at(path), O_CREAT | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+		planted += held[i] >= 0 && flock(held[i], LOCK_EX) == 0;
+	}
+	is_int(planted, 64, "names are planted");
+	is_int(put(root, "wanted", "after", true), 0, "the file is replaced, %s",
+	        unnamed ? "by an unnamed one" : "by one with a temporary name");
+	is_str(content("taken/wanted"), "after", "its content is the new one");
+	is_int(entries_in("taken"), 65, "no other name is there");
+	for (int i = 0; i < 64; i++) {
+		close(held[i]);
+	}
+	no_tmpfile = false;
+	output_root_close(root);
+	remove_tree(AT_FDCWD, at("taken"));
+}
+
 /* Many threads, one tree: the directories are made by whoever comes first, each name once. */
 #define RACERS 8
 #define RACE_FILES 64
@@ -641,6 +670,8 @@ int main(void)
 	test_links("links2", "outside2");
 	no_openat2 = false;
 	test_leftover();
+	test_taken(true);
+	test_taken(false);
 	test_race("race");
 	no_tmpfile = true;
 	test_race("race-temporary");

@@ -9,12 +9,37 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/fd.h"
 #include "../tap.h"
+
+/* As where a file system keeps no owners, and no modes. */
+static bool no_owners, no_modes;
+
+static int disguise(int result, struct stat *st)
+{
+	if (result == 0 && no_owners) {
+		st->st_uid = 1234;
+	}
+	if (result == 0 && no_modes) {
+		st->st_mode |= 0755;
+	}
+	return result;
+}
+
+int fstat(int fd, struct stat *st)
+{
+	return disguise((int)syscall(SYS_newfstatat, fd, "", st, AT_EMPTY_PATH), st);
+}
+
+int fstatat(int dir, const char *path, struct stat *st, int flags)
+{
+	return disguise((int)syscall(SYS_newfstatat, dir, path, st, flags), st);
+}
 
 #define MANY 300 /* files, in 30 directories */
 
@@ -486,6 +511,28 @@ static void test_planted(void)
 	}
 }
 
+/* A share that maps all users to one; FAT. */
+static void test_no_owners(void)
+{
+	static const char *const names[] = {"x", "a/y", NULL};
+	for (int i = 1; i < 4; i++) {
+		struct output_root *root = fresh();
+		no_owners = i & 1;
+		no_modes = i & 2;
+		ok(stage_files(root, &first, names), "a stage without %s",
+		        i == 1   ? "owners"
+		        : i == 2 ? "modes"
+		                 : "either");
+		is_int(publish(root, &first, false), 0, "is published");
+		is_str(refusals, "", "whole");
+		is_str(content("a/y"), "a/y", "with what is in it");
+		is_int(stage_discard(root, &first), 0, "and discarded");
+		no_owners = no_modes = false;
+		is_int(entries_in("out"), 2, "leaving nothing else");
+		output_root_close(root);
+	}
+}
+
 /* Only regular files of the stage's owner with one name appear. */
 static void test_strange_files(void)
 {
@@ -611,6 +658,7 @@ int main(void)
 	test_moved();
 	test_zombie();
 	test_planted();
+	test_no_owners();
 	test_strange_files();
 	test_half_named();
 	test_discard_foreign();

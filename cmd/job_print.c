@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/json.h"
 #include "child/spool.h"
 #include "record/render.h"
 #include "spec/operation.h"
@@ -68,7 +69,8 @@ int job_print_result(const struct job *job, bool picture, struct vega_error *err
 		};
 		render_summary(&out, &options, job->summary, len);
 	} else {
-		buf_add(&out, job->summary, len);
+		struct json json = json_writer(&out);
+		json_raw(&json, job->summary, len);
 		buf_add_char(&out, '\n');
 	}
 	return print_buf(&out, err);

@@ -8,27 +8,6 @@
 
 #include "base/json.h"
 
-/* Formatting characters that show nothing, reorder what is shown, or break the line. */
-static bool invisible(uint32_t code)
-{
-	static const struct {
-		uint32_t first, last;
-	} ranges[] = {
-	        {0x061c, 0x061c},
-	        {0x200b, 0x200f},
-	        {0x2028, 0x202e},
-	        {0x2060, 0x2069},
-	        {0xfeff, 0xfeff},
-	        {0xe0000, 0xe007f},
-	};
-	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
-		if (code >= ranges[i].first && code <= ranges[i].last) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static void add_octal(struct buf *out, const char *bytes, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
@@ -68,7 +47,7 @@ void escape_terminal(struct buf *out, const char *bytes, size_t len)
 		if (step <= 1) {
 			add_special(out, bytes[i]);
 			step = 1;
-		} else if (code < 0xa0 || invisible(code)) {
+		} else if (utf8_hidden(code)) {
 			add_octal(out, bytes + i, step);
 		} else {
 			buf_add(out, bytes + i, step);

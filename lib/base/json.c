@@ -91,6 +91,29 @@ size_t utf8_decode(const char *bytes, size_t len, uint32_t *code)
 	return need;
 }
 
+bool utf8_hidden(uint32_t code)
+{
+	static const struct {
+		uint32_t first, last;
+	} ranges[] = {
+	        {0x061c, 0x061c},
+	        {0x200b, 0x200f},
+	        {0x2028, 0x202e},
+	        {0x2060, 0x2069},
+	        {0xfeff, 0xfeff},
+	        {0xe0000, 0xe007f},
+	};
+	if (code < ' ' || (code >= 0x7f && code < 0xa0)) {
+		return true;
+	}
+	for (size_t i = 0; code >= ranges[0].first && i < sizeof ranges / sizeof *ranges; i++) {
+		if (code >= ranges[i].first && code <= ranges[i].last) {
+			return true;
+		}
+	}
+	return false;
+}
+
 bool utf8_valid(const char *bytes, size_t len)
 {
 	for (size_t i = 0; i < len;) {
@@ -117,9 +140,9 @@ static const bool plain[256] = {
         [']' ... '~'] = true,
 };
 
-static void add_escaped(struct buf *out, unsigned char c)
+static void add_escaped(struct buf *out, uint32_t code)
 {
-	switch (c) {
+	switch (code) {
 	case '"':
 		buf_add(out, "\\\"", 2);
 		break;
@@ -136,7 +159,11 @@ static void add_escaped(struct buf *out, unsigned char c)
 		buf_add(out, "\\r", 2);
 		break;
 	default:
-		buf_printf(out, "\\u%04x", c);
+		if (code > UINT16_MAX) { /* a surrogate pair */
+			buf_printf(out, "\\u%04x", 0xd7c0 + (code >> 10));
+			code = 0xdc00 | (code & 0x3ff);
+		}
+		buf_printf(out, "\\u%04x", code);
 	}
 }
 
@@ -159,8 +186,8 @@ void json_text(struct json *j, const char *bytes, size_t len)
 		if (step == 0 || code == 0) {
 			buf_add(j->out, "\xef\xbf\xbd", 3);
 			i++;
-		} else if (code < 0xa0) { /* C1 controls too: a terminal may obey them */
-			add_escaped(j->out, (unsigned char)code);
+		} else if (code < 0x7f || utf8_hidden(code)) { /* a terminal may obey it */
+			add_escaped(j->out, code);
 			i += step;
 		} else {
 			buf_add(j->out, bytes + i, step);
@@ -206,10 +233,34 @@ void json_null(struct json *j)
 	json_raw(j, "null", 4);
 }
 
+/* Outside of strings JSON is ASCII and white space, so escapes land where they may stand. */
 void json_raw(struct json *j, const char *value, size_t len)
 {
 	separate(j);
-	buf_add(j->out, value, len);
+	for (size_t i = 0; i < len;) {
+		size_t run = i;
+		while (run < len && value[run] >= ' ' && value[run] < 0x7f) {
+			run++;
+		}
+		buf_add(j->out, value + i, run - i);
+		i = run;
+		if (i == len) {
+			break;
+		}
+		uint32_t code = 0;
+		size_t step = utf8_decode(value + i, len - i, &code);
+		if (step == 0 || code == 0) {
+			buf_add(j->out, "\xef\xbf\xbd", 3);
+			i++;
+			continue;
+		}
+		if (utf8_hidden(code) && code != '\t' && code != '\n' && code != '\r') {
+			add_escaped(j->out, code);
+		} else {
+			buf_add(j->out, value + i, step);
+		}
+		i += step;
+	}
 }
 
 void json_time(struct json *j, int64_t seconds, uint32_t nanoseconds)

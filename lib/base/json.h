@@ -30,7 +30,8 @@ void json_array_end(struct json *j);
 
 void json_key(struct json *j, const char *key);
 
-/* Bytes as a string: what is not valid UTF-8, and NUL, becomes U+FFFD. */
+/* Bytes as a string: what is not valid UTF-8, and NUL, becomes U+FFFD, and what utf8_hidden() knows
+ * is escaped, so that a terminal shows it. */
 void json_text(struct json *j, const char *bytes, size_t len);
 void json_str(struct json *j, const char *string);
 void json_u64(struct json *j, uint64_t value);
@@ -39,7 +40,8 @@ void json_u128(struct json *j, unsigned __int128 value);
 void json_bool(struct json *j, bool value);
 void json_null(struct json *j);
 
-/* len bytes that are already one JSON value. */
+/* len bytes that are already one JSON value, of whatever origin: what json_text() would escape in a
+ * string is escaped. */
 void json_raw(struct json *j, const char *value, size_t len);
 
 /* As format_time() writes it (base/parse.h). */
@@ -55,6 +57,10 @@ void json_member_str(struct json *j, const char *key, const char *value);
  * the lossy form and "KEY_b64" the bytes exactly, in base64.
  */
 void json_member_path(struct json *j, const char *key, const char *bytes, size_t len);
+
+/* Does a terminal obey it, or does it show nothing, reorder what is shown or break the line?
+ * Controls (C0, DEL, C1) and formatting characters. */
+bool utf8_hidden(uint32_t code);
 
 /* Are these bytes valid UTF-8 without NUL? (No overlong forms, no surrogates, at most U+10FFFF.) */
 bool utf8_valid(const char *bytes, size_t len);

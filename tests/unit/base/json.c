@@ -81,6 +81,29 @@ TEST(json_strings, "strings are escaped and always valid UTF-8")
 	is_str(text_of("\xc3\"", 2), "\"\xef\xbf\xbd\\\"\"", "a cut sequence hides no quote");
 }
 
+static const char *raw_of(const char *value)
+{
+	start();
+	json_raw(&j, value, strlen(value));
+	return buf_cstr(&out);
+}
+
+TEST(hidden_characters, "no character that a terminal obeys or hides is written as it is")
+{
+	is_str(text_of("\x7f\xc2\x80\xc2\x9b", 5), "\"\\u007f\\u0080\\u009b\"", "DEL and C1");
+	is_str(text_of("a\xe2\x80\xae\xe2\x81\xa6", 7), "\"a\\u202e\\u2066\"",
+	        "marks of direction");
+	is_str(text_of("\xe2\x80\x8b\xef\xbb\xbf\xe2\x80\xa8", 9), "\"\\u200b\\ufeff\\u2028\"",
+	        "blanks without width, and separators of lines");
+	is_str(text_of("\xf3\xa0\x81\x81", 4), "\"\\udb40\\udc41\"", "a tag is a pair");
+	is_str(text_of("\xc2\xa0\xd8\x9b\xe2\x82\xac", 7), "\"\xc2\xa0\xd8\x9b\xe2\x82\xac\"",
+	        "others stay");
+	is_str(raw_of("{\"a\xe2\x80\xae\":\n[\"\x1b\xc2\x9b\",\t1]}\r"),
+	        "{\"a\\u202e\":\n[\"\\u001b\\u009b\",\t1]}\r", "a value that is taken over");
+	is_str(raw_of("\"\xf3\xa0\x80\x8a\""), "\"\\udb40\\udc0a\"", "with a tag that ends in 0a");
+	is_str(raw_of("\"\xff\xc3\xa9\""), "\"\xef\xbf\xbd\xc3\xa9\"", "and its bad bytes");
+}
+
 TEST(utf8_sequences, "UTF-8 is valid as RFC 3629 says")
 {
 	static const struct {

@@ -77,14 +77,11 @@ struct fs_sink {
 };
 
 enum fs_caps {
-	FS_ASYNC = 1, /* whole directories are listed by list_start() */
+	FS_ASYNC = 1,      /* whole directories are listed by list_start() */
+	FS_FRONT_ONLY = 2, /* read() goes through a file once, from the front */
 };
 
 struct backend;
-
-enum fs_caps {
-	FS_FRONT_ONLY = 2, /* read() goes through a file once, from the front */
-};
 
 struct fs_tree {
 	const struct backend *backend;

@@ -346,13 +346,29 @@ static void read_file(struct reading *r)
 	CHECK(r->begun == 0 && r->fed == 0);
 }
 
+/* Is that another file than was held, or was it changed, as far as is remembered of it? */
+static bool differs(const struct file_meta *held, const struct file_meta *now)
+{
+	unsigned both = held->have & now->have;
+	return ((both & META_SIZE) && held->size != now->size) ||
+	       ((both & META_IDENTITY) && (held->dev != now->dev || held->ino != now->ino)) ||
+	       ((both & META_MTIME) && vega_time_compare(held->mtime, now->mtime) != 0) ||
+	       ((both & META_CTIME) && vega_time_compare(held->ctime, now->ctime) != 0);
+}
+
 static void read_entry(struct reading *r, uint32_t which)
 {
+	const struct content_thread *t = r->thread;
 	struct fs_tree *tree = r->entry->dir->tree;
 	r->file = tree->backend->open_file(tree, r->entry->dir_handle, r->entry->name, r->meta);
 	if (r->file < 0) {
 		bool other = r->file == -EINVAL;
 		report(r, "open", other ? 0 : -r->file, other ? "no longer a regular file" : NULL);
+		return;
+	}
+	if (t->config->round.kind && differs(r->entry->meta, r->meta)) {
+		report(r, "open", 0, "changed since it was seen");
+		tree->backend->close(tree, r->file);
 		return;
 	}
 	begin_file(r, which);

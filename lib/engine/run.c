@@ -9,19 +9,18 @@
 #include "engine/team.h"
 #include "fs/limited.h"
 
-static void choose_ops(struct run *run)
+void run_add_op(struct run *run, const struct op *op, const struct operation *operation)
 {
-	for (unsigned i = 0; ops[i]; i++) {
-		if (!(run->spec->operations & (1u << i)) || run->op_count == OPS_MAX) {
-			continue;
-		}
-		if (ops[i]->content.kind) {
-			run->content_index[run->content.op_count] = run->op_count;
-			run->content.op[run->content.op_count++] = ops[i];
-		}
-		run->operation[run->op_count] = operations[i];
-		run->op[run->op_count++] = ops[i];
+	if (run->op_count == OPS_MAX) {
+		return;
 	}
+	if (op->content.kind) {
+		run->content_index[run->content.op_count] = run->op_count;
+		run->content.op[run->content.op_count++] = op;
+	}
+	run->rounds = run->rounds || op->round;
+	run->operation[run->op_count] = operation;
+	run->op[run->op_count++] = op;
 }
 
 static unsigned team_within(const struct run *run, unsigned threads)
@@ -36,6 +35,11 @@ static struct team choose_size(const struct run *run)
 	struct team team = team_for(run->spec, run->trees);
 	team.most = run->config->memory_limited ? team.begin : team.most;
 	return team;
+}
+
+unsigned run_team(struct run *run)
+{
+	return team_within(run, choose_size(run).begin);
 }
 
 static unsigned choose_team(void *shared, unsigned now)
@@ -154,15 +158,15 @@ static void run_outcome(struct run *run, bool complete, struct outcome *outcome)
 /* The walk is over: the outcome, with the summary written. */
 static int conclude(struct run *run, bool complete, struct vega_error *err)
 {
-	struct outcome outcome;
-	struct buf summary = BUF_INIT, *out = run->partial ? run->partial : &summary;
+	struct walk_ledger ledger;
+	struct buf summary = BUF_INIT;
+	bool whole = run_rounds(run, &complete);
 	settle(run);
 	if (run->config->progress_end) {
 		run->config->progress_end(run->config->context);
 	}
-	run_outcome(run, complete, &outcome);
-	bool whole = run->partial ? partial_pack(&outcome, run->walk, run->part, run->now, out)
-	                          : outcome_json(&outcome, out);
+	walk_ledger(run->walk, &ledger);
+	whole = run_summarize(run, complete, &summary) && whole;
 	KILL_POINT(summary);
 	if (out->failed) {
 		buf_release(&summary);
@@ -239,11 +243,10 @@ static void tell(void *context, const char *text)
 	run_message(context, text);
 }
 
-/* partial: of a part, where its result goes. */
-static int run_any(const struct spec *spec, const struct engine_config *config,
-        const struct walk_part *part, struct buf *partial, struct vega_error *err)
+int run_begin(struct run *run, const struct spec *spec, const struct engine_config *config,
+        struct vega_error *err)
 {
-	struct run run = {
+	*run = (struct run){
 	        .spec = spec,
 	        .config = config,
 	        .part = part,
@@ -256,44 +259,43 @@ static int run_any(const struct spec *spec, const struct engine_config *config,
 	                                                         : INT64_MAX,
 	                .stop = config->stop},
 	};
-	run.receipt = part || config->format->whole_summary;
+	run->receipt = config->format->whole_summary;
 	const struct fs_setting setting = {.roots = &spec->roots,
 	        .given = config->tree,
 	        .max_iops = spec->max_iops.set ? spec->max_iops.value : 0,
 	        .stop = config->stop};
-	int code = fs_trees_new(&setting, &run.trees, err);
-	if (code) {
-		return code;
+	return fs_trees_new(&setting, &run->trees, err);
+}
+
+int run_ops(struct run *run, struct vega_error *err)
+{
+	if (run->config->verbose) {
+		struct team team = choose_size(run);
+		team_tell(run->spec, run->trees, &team, tell, run);
 	}
-	choose_ops(&run);
-	if (config->verbose) {
-		struct team team = choose_size(&run);
-		team_tell(spec, run.trees, &team, tell, &run);
+	int code = open_ops(run, err);
+	if (!code && run->content.op_count > 0) {
+		code = cache_open(run->config->cache_url, &run->cache, err);
 	}
-	code = open_ops(&run, err);
-	if (!code && run.content.op_count > 0) {
-		code = cache_open(config->cache_url, &run.cache, err);
-	}
-	if (run.cache) {
-		run.cache->warn = run_warn_cache;
-		run.cache->warn_context = &run;
-		run.content.cache = run.cache;
+	if (run->cache) {
+		run->cache->warn = run_warn_cache;
+		run->cache->warn_context = run;
+		run->content.cache = run->cache;
 	}
 	if (!code) {
-		struct walk_config settings = walk_settings(&run);
-		code = run_plan(&run, &settings, err);
-		code = code ? code : walk_and_conclude(&run, &settings, err);
-		code = judge_limits(&run, code, err);
+		struct walk_config settings = walk_settings(run);
+		code = run_plan(run, &settings, err);
+		code = code ? code : walk_and_conclude(run, &settings, err);
+		code = judge_limits(run, code, err);
 	}
-	walk_free(run.walk);
-	fs_trees_free(run.trees);
-	buf_release(&run.first_error);
-	if (run.cache) {
-		run.cache->backend->close(run.cache);
+	walk_free(run->walk);
+	buf_release(&run->first_error);
+	if (run->cache) {
+		run->cache->backend->close(run->cache);
 	}
-	for (unsigned i = 0; i < run.op_count; i++) {
-		if (run.op[i]->close) {
-			run.op[i]->close(run.self[i]);
+	for (unsigned i = 0; i < run->op_count; i++) {
+		if (run->op[i]->close) {
+			run->op[i]->close(run->self[i]);
 		}
 	}
 	return code;
@@ -301,15 +303,16 @@ static int run_any(const struct spec *spec, const struct engine_config *config,
 
 int run_spec(const struct spec *spec, const struct engine_config *config, struct vega_error *err)
 {
-	return run_any(spec, config, NULL, NULL, err);
-}
-
-int run_part(const struct spec *spec, const struct engine_config *config,
-        const struct walk_part *part, struct buf *partial, struct vega_error *err)
-{
-	int code = partial_check(spec, err);
-	if (!code && !config->now.sec) {
-		code = vega_fail(err, VEGA_USAGE, "a part of a walk needs the time of the whole");
+	struct run run;
+	int code = run_begin(&run, spec, config, err);
+	if (!code) {
+		for (unsigned i = 0; ops[i]; i++) {
+			if (spec->operations & (1u << i)) {
+				run_add_op(&run, ops[i], operations[i]);
+			}
+		}
+		code = run_ops(&run, err);
+		fs_trees_free(run.trees);
 	}
-	return code ? code : run_any(spec, config, part, partial, err);
+	return code;
 }

@@ -1,4 +1,5 @@
-/* What the files of a run share: progress.c, visit.c, plan.c, check.c and run.c. */
+/* What the files of a run share: progress.c, visit.c, plan.c, rounds.c, summary.c, check.c and
+ * run.c. */
 #ifndef VEGA_ENGINE_RUN_INTERNAL_H
 #define VEGA_ENGINE_RUN_INTERNAL_H
 
@@ -21,6 +22,11 @@ struct run {
 	unsigned op_count;
 	unsigned content_index[CONTENT_OPS_MAX]; /* which of op[] content.op[i] is */
 	struct content_config content;
+	bool rounds; /* some operation has them */
+	struct {
+		unsigned number, index; /* which one, counted over all; of which operation */
+		struct content_config content;
+	} round; /* changed between rounds only */
 	struct cache *cache;
 	const struct walk_part *part; /* NULL: the whole walk */
 	struct buf *partial;          /* where a part's result goes */
@@ -47,6 +53,7 @@ struct run_thread {
 	struct op_thread op_thread[OPS_MAX];
 	void *accumulator[OPS_MAX];
 	struct content_thread *content;
+	unsigned round; /* that it reads for; 0: the walk */
 	struct receipt receipt;
 	uint64_t unwritten; /* errors of operations that write */
 };
@@ -73,7 +80,31 @@ static inline struct run_thread *run_thread_at(const struct run *run, unsigned i
 	return walk_thread_context(walk_thread_at(run->walk, index));
 }
 
+/* rounds.c: after the walk. False: memory ended; a stop clears *complete. */
+bool run_rounds(struct run *run, bool *complete);
+
 /* plan.c: the pass before the walk, where an operation asks for one. */
 int run_plan(struct run *run, const struct walk_config *settings, struct vega_error *err);
+
+/* run.c */
+
+/* How many threads a team begins with. */
+unsigned run_team(struct run *run);
+
+/* run_spec() is run_begin(), run_add_op() for each of the spec's operations, and run_ops(), which
+ * frees all but run->trees. Operations are kept in the order in which they are added. */
+int run_begin(struct run *run, const struct spec *spec, const struct engine_config *config,
+        struct vega_error *err);
+void run_add_op(struct run *run, const struct op *op, const struct operation *operation);
+int run_ops(struct run *run, struct vega_error *err);
+
+/* summary.c */
+
+/* Folds all accumulators into the first thread's, and writes the summary object; false when an
+ * operation's part is not whole. */
+bool run_summarize(struct run *run, bool complete, struct buf *out);
+
+/* Errors of operations that write. */
+uint64_t run_unwritten(const struct run *run);
 
 #endif

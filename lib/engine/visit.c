@@ -84,6 +84,21 @@ static void on_enter(void *context, struct walk_dir *dir, int dir_handle)
 	}
 }
 
+/* Operations with rounds come last, when it is known what failed: that is not held. */
+static bool on_entry_last(struct run_thread *t, const struct walk_entry *entry)
+{
+	const struct run *run = t->run;
+	bool taken = false;
+	for (unsigned i = 0; i < run->op_count && !walk_entry_failed(entry); i++) {
+		const struct op *op = run->op[i];
+		if (op->round && op->entry && (op->types & (1u << entry->type))) {
+			op->entry(t->accumulator[i], entry);
+			taken = true;
+		}
+	}
+	return taken;
+}
+
 static bool on_entry(void *context, const struct walk_entry *entry)
 {
 	struct run_thread *t = context;
@@ -91,13 +106,16 @@ static bool on_entry(void *context, const struct walk_entry *entry)
 	bool taken = false;
 	for (unsigned i = 0; i < run->op_count; i++) {
 		const struct op *op = run->op[i];
-		if (op->entry && (op->types & (1u << entry->type))) {
+		if (op->entry && !op->round && (op->types & (1u << entry->type))) {
 			op->entry(t->accumulator[i], entry);
 			taken = true;
 		}
 	}
 	if (t->content && entry->type == FILE_REGULAR) {
 		taken = content_file(t->content, entry) || taken;
+	}
+	if (run->rounds) {
+		taken = on_entry_last(t, entry) || taken;
 	}
 	if (run->receipt && taken) {
 		receipt_entry(&t->receipt, entry);

@@ -10,6 +10,8 @@
  *                     each regular file, for operations with `content`
  *     batch_end()     after some of them
  *   leave()           when a directory and all below it are done, and every hold on it is dropped
+ *   round()           after the walk, again and again until it answers 0; each time begin_file() …
+ *                     for the entries that it gives
  *   settle()          once, then merge() for each thread but the first, finish(), thread_end() for
  *                     each thread, close()
  * An operation that writes and has plan() is given a walk of its own before that, with other
@@ -17,7 +19,7 @@
  *
  * Slots are called by any thread of the team, each with its own accumulator, but where they say
  * otherwise. merge() is associative and commutative. After a stop (a signal, an exceeded limit) the
- * rest of the walk is left out; settle() and what follows are called all the same.
+ * rest of the walk and all rounds are left out; settle() and what follows are called all the same.
  */
 #ifndef VEGA_OP_OP_H
 #define VEGA_OP_OP_H
@@ -100,7 +102,7 @@ struct op_output {
 struct op {
 	const char *name;
 	uint32_t types;            /* bits 1 << enum file_type: entries it takes */
-	struct op_content content; /* of regular files */
+	struct op_content content; /* of regular files, in the walk; rounds say what they want */
 	size_t dir_size;           /* bytes of zeroed state in each directory, at walk_dir_data() +
 	                              op_thread.dir_offset */
 
@@ -130,7 +132,8 @@ struct op {
 
 	/*
 	 * One entry whose metadata (and not content) matters. NULL for pure content operations. It
-	 * comes before the content of the file.
+	 * comes before the content of the file; but to an operation with rounds after it, and not
+	 * for a file that was reported as an error, so that nothing is held that failed.
 	 */
 	void (*entry)(void *accumulator, const struct walk_entry *entry);
 
@@ -152,7 +155,7 @@ struct op {
 	 * for OP_HEAD, that is after the head, whatever becomes of the file later. That as many
 	 * bytes came as its size says is only known of whole files. Otherwise complete it; 0, or
 	 * negative after walk_error(). A cacheable operation (one with cache_name) adds at most
-	 * OP_RESULT_MAX bytes to `result` (empty; NULL for the others), from which
+	 * OP_RESULT_MAX bytes to `result` (empty; NULL for the others, and in rounds), from which
 	 * file_result() reports: that, and nothing else, may be cached. Where its answer would be
 	 * longer, it calls walk_error().
 	 */
@@ -164,7 +167,8 @@ struct op {
 	        const struct file_meta *meta, bool whole, struct buf *result);
 
 	/* Cacheable operations: a name for kind, version and parameters ("hash:xxh128:1"): equal
-	 * names, equal results. NULL: what it makes of a file cannot be cached. */
+	 * names, equal results. NULL: what it makes of a file cannot be cached. Results of the walk
+	 * are cached, those of rounds are not. */
 	const char *(*cache_name)(const struct spec *spec);
 
 	/*
@@ -179,8 +183,25 @@ struct op {
 	 * once. NULL when dir_size is 0. */
 	void (*leave)(void *accumulator, struct walk_dir *dir, void *mine, void *parents);
 
-	/* After the walk, also one that was stopped, in the first thread, before any merge(): for
-	 * what was held back (hard links, files to publish). May be NULL. */
+	/*
+	 * After the walk, and after each round, in the first thread, while no other is at work:
+	 * which entries shall be gone over again, reading `content` of each, by all threads. 1; 0:
+	 * none (any more); or VEGA_NOMEM. What was held for the last round is let go of here, and
+	 * after a stop in settle(). NULL: no rounds.
+	 */
+	int (*round)(void *self, void *accumulator, struct walk_thread *first,
+	        struct op_content *content);
+
+	/* The next entry of this round; false: that was the last. By one thread at a time; `held`
+	 * is used until the round is over. NULL without round(). */
+	bool (*next)(void *self, struct walk_held *held);
+
+	/*
+	 * After the walk and all rounds, also those that were stopped, in the first thread, before
+	 * any merge(): for what was held back. May be NULL. Hard links are charged and outputs are
+	 * published here, and not in a round: neither reads anything again, charging takes a
+	 * fraction of the walk, and one batch of outputs is left at most.
+	 */
 	void (*settle)(void *self, void *accumulator, struct walk_thread *first);
 
 	/*

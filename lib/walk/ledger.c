@@ -19,6 +19,11 @@ void walk_error(const struct walk_entry *entry, const char *what, int errnum, co
 	report(t, &error);
 }
 
+bool walk_entry_failed(const struct walk_entry *entry)
+{
+	return entry->thread->entry_error;
+}
+
 void walk_late_error(struct walk_thread *t, const struct record *error)
 {
 	tally_add(&t->tallies.reported, (uint64_t)-1); /* the sum over the threads is what counts */

@@ -110,3 +110,18 @@ void threads_run(struct walk_thread *t)
 		}
 	}
 }
+
+void threads_each(struct walk *walk, unsigned wanted,
+        void (*work)(struct walk_thread *t, void *context), void *context)
+{
+	unsigned ready = walk_thread_count(walk);
+	while (ready < wanted && thread_init(walk, ready) == 0) {
+		ready++;
+	}
+	walk->serial = walk->serial && ready == 1;
+	atomic_store_explicit(&walk->thread_count, ready, memory_order_release);
+	unsigned others = ready < wanted ? ready - 1 : wanted - 1;
+	unsigned more = others ? possible_threads(others) : 0;
+#pragma omp parallel num_threads((int)more + 1)
+	work(&walk->threads[omp_get_thread_num()], context);
+}

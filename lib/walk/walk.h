@@ -76,6 +76,7 @@ struct walk_entry {
 	enum file_type type;
 	const struct file_meta *meta; /* the fields wanted, but those that the tree cannot know */
 	uint64_t ino;                 /* from the listing, even when nothing was stat'ed */
+	void *tag;                    /* in walk_again(): walk_held.tag; else NULL */
 };
 
 /* All slots: called by any thread of the team, each with its own `thread` context; none may block
@@ -179,6 +180,34 @@ int walk_run(struct walk *walk, bool *complete, struct vega_error *err);
 void walk_dir_hold(struct walk_dir *dir);
 void walk_dir_drop(struct walk_thread *thread, struct walk_dir *dir);
 
+/* A regular file that was shown and reported, and shall be shown again. */
+struct walk_held {
+	struct walk_dir *dir;  /* held by the visitor: walk_dir_hold() */
+	const char *name;      /* as walk_entry.name */
+	struct file_meta meta; /* as it was, the fields that are remembered */
+	void *tag;             /* the visitor's */
+};
+
+struct walk_again {
+	/* The next one; false: there is none, and it is not asked again. By any thread, one at a
+	 * time. The name is used until walk_again() returns. */
+	bool (*next)(void *context, struct walk_held *held);
+	void *context;
+
+	/* Show it, by any thread, with its own visitor context; `entry` has the meta of walk_held.
+	 * After walk_error() it counts as one error, and no longer as reported. */
+	void (*entry)(void *visitor_context, const struct walk_entry *entry);
+
+	unsigned threads; /* at most so many, of those that the walk may have */
+};
+
+/*
+ * After walk_run(), any number of times: show entries again, by all threads. Each is opened from
+ * its directory, which is reopened where it must be, and checked as in the walk. A directory that
+ * cannot be opened any more is an error of each of its entries. False when stopped.
+ */
+bool walk_again(struct walk *walk, const struct walk_again *again);
+
 /* Those of the roots given that are walked: without the ones that lie in others. */
 const struct strlist *walk_roots(const struct walk *walk);
 
@@ -225,6 +254,9 @@ const char *walk_entry_relative(const struct walk_entry *entry, size_t *len);
 
 /* Count an error against the entry that the visitor is being called for, and report it. */
 void walk_error(const struct walk_entry *entry, const char *what, int errnum, const char *message);
+
+/* Was walk_error() called for it? During the visitor's call. */
+bool walk_entry_failed(const struct walk_entry *entry);
 
 /* An entry that was reported has failed after all: count and report it (a RECORD_ERROR). Any thread
  * of the run, or, after it, the first. */

@@ -366,4 +366,9 @@ int threads_begin(struct walk *walk);
 /* Work with t until nothing is left, and with as many others as are wanted. */
 void threads_run(struct walk_thread *t);
 
+/* After threads_run(): work() by so many threads at once, or as many as there can be; the first of
+ * them is the caller. */
+void threads_each(struct walk *walk, unsigned wanted,
+        void (*work)(struct walk_thread *t, void *context), void *context);
+
 #endif

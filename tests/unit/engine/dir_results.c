@@ -330,7 +330,7 @@ static unsigned run_long(uint64_t to)
 		struct file_meta meta = file(ino);
 		size_t len = long_result(ino, bytes);
 		if (dir_results_find(thread, &results, &meta, &result)) {
-			wrong += result.len != len || memcmp(result.data, bytes, len) != 0;
+			wrong += result.len != len || (len && memcmp(result.data, bytes, len) != 0);
 			hits++;
 		} else {
 			dir_results_add(thread, &results, &meta, bytes, len);

@@ -32,12 +32,13 @@ cache := cache redis
 engine := check content dir_results expected file_copy growth plan progress publish receipt rounds run summary team visit
 
 child := child deadline identity json_check spool spool_sweep stream
-job := job
+job := job json text
 
-store := call list postgres postgres_admin postgres_array postgres_cancel postgres_claim postgres_connection postgres_finish \
-	postgres_read postgres_row postgres_submit postgres_wait request result_cache row rules sqlite sqlite_admin sqlite_claim \
-	sqlite_file sqlite_finish sqlite_read sqlite_schema sqlite_statement sqlite_submit sqlite_wait store
-worker := announce attempt claim common finish lease reach service start worker
+store := call job_retry job_source list postgres postgres_admin postgres_array postgres_cancel postgres_claim postgres_connection \
+	postgres_finish postgres_read postgres_row postgres_submit postgres_wait request result_cache row rules sqlite sqlite_admin \
+	sqlite_claim sqlite_file sqlite_finish sqlite_read sqlite_schema sqlite_statement sqlite_submit sqlite_wait stats store submit_spec
+
+worker := announce attempt claim common finish lease prune reach service start worker
 
 ROOMS := base record spec fs walk op cache engine child job store worker
 sees_base := base
@@ -126,10 +127,8 @@ $(B)/libvega.a: $(LIB_OBJECTS) Makefile # which lists them
 	$(if $(V),,$(call say,AR))
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
-$(B)/vega-submit: $(B)/cmd/submit_spec.o
-$(B)/vega-status: $(B)/cmd/job_list.o $(B)/cmd/job_print.o $(B)/cmd/job_retry.o $(B)/cmd/job_source.o $(B)/cmd/job_text.o \
-	$(B)/cmd/worker_list.o
-$(B)/vega-admin: $(B)/cmd/job_print.o $(B)/cmd/prune.o $(B)/cmd/stats.o
+$(B)/vega-status: $(B)/cmd/job_list.o $(B)/cmd/job_print.o $(B)/cmd/worker_list.o
+$(B)/vega-admin: $(B)/cmd/job_print.o $(B)/cmd/prune.o
 $(COMMANDS:%=$(B)/%): $(B)/vega-%: $(B)/cmd/vega-%.o $(B)/cmd/cmd.o $(B)/libvega.a
 	$(if $(V),,$(call say,LD))
 	$(Q)$(LINK)

@@ -1,3 +1,4 @@
+/* The list of jobs: columns on a terminal, tabs or JSON elsewhere; written piece by piece. */
 #include "job_list.h"
 
 #include <unistd.h>
@@ -5,8 +6,8 @@
 #include "base/escape.h"
 #include "base/fd.h"
 #include "cmd.h"
+#include "job/text.h"
 #include "job_print.h"
-#include "job_text.h"
 
 #define LIMIT_ON_TERMINAL 20
 #define CHUNK 65536 /* bytes, so that a long list is not kept in memory */

@@ -2,7 +2,7 @@
 #ifndef VEGA_CMD_JOB_LIST_H
 #define VEGA_CMD_JOB_LIST_H
 
-#include "job_source.h"
+#include "store/job_source.h"
 
 struct job_list_options {
 	struct store_filter filter; /* its limit is ours to set */

@@ -1,3 +1,4 @@
+/* What vega-status prints of one job: its summary, as JSON or as a picture, and its records. */
 #include "job_print.h"
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "child/spool.h"
+#include "job/text.h"
 #include "record/render.h"
 #include "spec/operation.h"
 
@@ -18,40 +20,10 @@ int print_buf(struct buf *out, struct vega_error *err)
 	              : 0;
 }
 
-int job_verdict(const struct job *job, struct vega_error *err)
-{
-	if (job->state == JOB_COMPLETED && job->exit_code == vega_exit_status(VEGA_PARTIAL)) {
-		if (job->error) {
-			return vega_fail(
-			        err, VEGA_PARTIAL, "job %s completed, but %s", job->id, job->error);
-		}
-		return vega_fail(err, VEGA_PARTIAL,
-		        "job %s completed, but not for every entry; --records names the others",
-		        job->id);
-	}
-	if (job->state == JOB_COMPLETED || !job_state_terminal(job->state)) {
-		return 0;
-	}
-	const char *why = job->state == JOB_FAILED ? job->error : NULL;
-	return vega_fail(err, VEGA_JOB_FAILED, "job %s %s%s%s", job->id,
-	        job->state == JOB_FAILED ? "failed" : "was cancelled", why ? ": " : "",
-	        why ? why : "");
-}
-
-static int need_result(const struct job *job, struct vega_error *err)
-{
-	if (!job_state_terminal(job->state)) {
-		return vega_fail(err, VEGA_NO,
-		        "job %s is %s and has no result yet; wait for it with --wait", job->id,
-		        job_state_name(job->state));
-	}
-	return job->state == JOB_COMPLETED ? 0 : job_verdict(job, err);
-}
-
 int job_print_result(const struct job *job, bool picture, struct vega_error *err)
 {
 	struct buf out = BUF_INIT;
-	int code = need_result(job, err);
+	int code = job_need_result(job, err);
 	if (code) {
 		return code;
 	}
@@ -115,7 +87,7 @@ static int print_inline(const struct job *job, struct vega_error *err)
 
 int job_print_records(const struct job *job, struct vega_error *err)
 {
-	int fd, code = need_result(job, err);
+	int fd, code = job_need_result(job, err);
 	if (code || !job->records_size) {
 		return code;
 	}

@@ -9,10 +9,6 @@
 /* Write a buffer and release it. err->sys is EPIPE when the reader went away. */
 int print_buf(struct buf *out, struct vega_error *err);
 
-/* What vega-walk would say of it: VEGA_JOB_FAILED with the reason when it is FAILED or CANCELLED,
- * VEGA_PARTIAL when it is COMPLETED and some entries could not be read. */
-int job_verdict(const struct job *job, struct vega_error *err);
-
 /* The summary: JSON on a line, or, when a person looks on, the picture. VEGA_NO: there is none yet.
  */
 int job_print_result(const struct job *job, bool picture, struct vega_error *err);

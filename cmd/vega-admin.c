@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "job_print.h"
 #include "prune.h"
 #include "spec/spec.h"
-#include "stats.h"
+#include "store/stats.h"
 
 #define MILLISECOND UINT64_C(1000000)
 #define TIMEOUT_MS 60000 /* a look at every job of a large store takes its time */
@@ -80,20 +81,28 @@ static int run_prune(const struct admin *admin, struct store *store, struct vega
 	struct strlist roots = {0};
 	bool shared = store->driver != &store_sqlite;
 	int code = spec_allowed_roots(&admin->root, getenv("VEGA_ROOTS"), &roots, err);
-	const struct prune_options options = {.older_ms = admin->older_than.value / MILLISECOND,
-	        .states = admin->state << JOB_COMPLETED,
-	        .queue = admin->queue,
-	        .label = admin->label,
+	const struct prune_request request = {
+	        .options = {.older_ms = admin->older_than.value / MILLISECOND,
+	                .states = admin->state << JOB_COMPLETED,
+	                .queue = admin->queue,
+	                .label = admin->label,
+	                .forgotten = &admin->forget_host,
+	                .batch = admin->batch.set ? (unsigned)admin->batch.value : BATCH,
+	                .dry_run = admin->dry_run},
 	        .spool = admin->spool,
-	        .forgotten = &admin->forget_host,
 	        .roots = &roots,
 	        .stages = roots.count || !shared,
-	        .batch = admin->batch.set ? (unsigned)admin->batch.value : BATCH,
-	        .dry_run = admin->dry_run,
 	        .json = admin->format != 0};
-	code = code ? code : prune(store, &options, err);
+	code = code ? code : prune(store, &request, err);
 	strlist_release(&roots);
 	return code;
+}
+
+static int print_stats(const struct admin *admin, struct store *store, struct vega_error *err)
+{
+	struct buf out = BUF_INIT;
+	int code = stats_report(store, (enum stats_format)admin->format, &out, err);
+	return code ? code : print_buf(&out, err);
 }
 
 /* What is here is removed, and not forgotten. */
@@ -157,8 +166,7 @@ static int run(const struct admin *admin, char **operands, size_t count,
 	if (code) {
 		return code;
 	}
-	code = action == PRUNE ? run_prune(admin, store, err)
-	                       : stats_print(store, (enum stats_format)admin->format, err);
+	code = action == PRUNE ? run_prune(admin, store, err) : print_stats(admin, store, err);
 	store->driver->close(store);
 	return code;
 }

@@ -9,11 +9,11 @@
 #include "base/fd.h"
 #include "base/signal.h"
 #include "cmd.h"
+#include "job/text.h"
 #include "job_list.h"
 #include "job_print.h"
-#include "job_retry.h"
-#include "job_source.h"
-#include "job_text.h"
+#include "store/job_retry.h"
+#include "store/job_source.h"
 #include "worker_list.h"
 
 #define MILLISECOND UINT64_C(1000000)
@@ -189,7 +189,8 @@ static int retry_jobs(const struct status *s, struct job_source *source, char **
 		struct buf out = BUF_INIT;
 		struct vega_error err;
 		int code = job_source_store(source, &err);
-		code = code ? code : job_retry(source->store, ids[i], s->force, retry, &err);
+		code = code ? code
+		            : job_retry(source->store, ids[i], cmd_user(), s->force, retry, &err);
 		if (code == 0) {
 			buf_printf(&out, "%s\n", retry);
 			code = print_buf(&out, &err);

@@ -13,10 +13,11 @@
 #include "base/parse.h"
 #include "base/uuid.h"
 #include "cmd.h"
+#include "engine/engine.h"
 #include "spec/spec.h"
 #include "store/request.h"
 #include "store/store.h"
-#include "submit_spec.h"
+#include "store/submit_spec.h"
 
 #define SECOND UINT64_C(1000000000)
 
@@ -235,6 +236,7 @@ static int print_specs(const struct strlist *texts, struct vega_error *err)
 static int read_batch(const struct submit *submit, const struct spec *spec, struct strlist *texts,
         struct vega_error *err)
 {
+	const struct submit_rules rules = {.roots = &submit->root, .check = engine_check};
 	struct buf json = BUF_INIT;
 	spec_to_json(spec, &json);
 	const char *text = buf_cstr(&json);
@@ -245,7 +247,7 @@ static int read_batch(const struct submit *submit, const struct spec *spec, stru
 	                             "operation, option of one, or ROOT beside it")
 	                   : 0;
 	buf_release(&json);
-	return code ? code : submit_read_batch(submit->batch, &submit->root, texts, err);
+	return code ? code : submit_read_batch(submit->batch, &rules, texts, err);
 }
 
 static int submit_all(const struct submit *submit, const struct store_request *pattern,
@@ -264,6 +266,7 @@ static int submit_all(const struct submit *submit, const struct store_request *p
 
 static int run(const struct submit *submit, struct spec *spec, struct vega_error *err)
 {
+	const struct submit_rules rules = {.roots = &submit->root, .check = engine_check};
 	struct store_request pattern = {.submitter = cmd_user()};
 	struct strlist texts = {0};
 	struct buf labels = BUF_INIT;
@@ -274,7 +277,7 @@ static int run(const struct submit *submit, struct spec *spec, struct vega_error
 	}
 	if (code == 0) {
 		code = submit->batch ? read_batch(submit, spec, &texts, err)
-		                     : submit_add_spec(spec, &submit->root, &texts, err);
+		                     : submit_add_spec(spec, &rules, &texts, err);
 	}
 	if (code == 0) {
 		code = submit->dry_run ? print_specs(&texts, err)

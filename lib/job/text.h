@@ -1,8 +1,9 @@
-/* How vega-status writes jobs for people. Nothing here reaches a terminal unescaped. */
-#ifndef VEGA_CMD_JOB_TEXT_H
-#define VEGA_CMD_JOB_TEXT_H
+/* Jobs as text for people. Nothing here reaches a terminal unescaped. */
+#ifndef VEGA_JOB_TEXT_H
+#define VEGA_JOB_TEXT_H
 
 #include "base/buf.h"
+#include "base/error.h"
 #include "job/job.h"
 
 /* What it does ("find,hash /data /srv"), how long ago it was submitted, and how long the attempt
@@ -23,5 +24,12 @@ void job_text_json(struct buf *out, const struct job *job);
 
 /* `text` cut to `width` columns. */
 void job_text_fit(struct buf *out, const char *text, size_t len, size_t width);
+
+/* What vega-walk would say of it: VEGA_JOB_FAILED with the reason when it is FAILED or CANCELLED,
+ * VEGA_PARTIAL when it is COMPLETED and some entries could not be read. */
+int job_verdict(const struct job *job, struct vega_error *err);
+
+/* 0 when it COMPLETED; VEGA_NO: it has not ended; else its verdict. */
+int job_need_result(const struct job *job, struct vega_error *err);
 
 #endif

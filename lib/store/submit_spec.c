@@ -1,15 +1,19 @@
-#include "submit_spec.h"
+/*
+ * From a specification, or a file of them, to the canonical JSON that a store keeps: paths made
+ * absolute and kept beneath the roots that are allowed, checked by the engine, and read back under
+ * the worker's limits.
+ */
+#include "store/submit_spec.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fd.h"
-#include "engine/engine.h"
 
-static int check_spec(struct spec *spec, const struct strlist *given, struct vega_error *err)
+static int check_spec(struct spec *spec, const struct submit_rules *rules, struct vega_error *err)
 {
 	struct strlist allowed = {0};
-	int code = spec_allowed_roots(given, getenv("VEGA_ROOTS"), &allowed, err);
+	int code = spec_allowed_roots(rules->roots, getenv("VEGA_ROOTS"), &allowed, err);
 	if (code == 0) {
 		code = spec_resolve_paths(spec, err);
 	}
@@ -17,7 +21,7 @@ static int check_spec(struct spec *spec, const struct strlist *given, struct veg
 		code = spec_check_beneath(spec, &allowed, err);
 	}
 	if (code == 0) {
-		code = engine_check(spec, allowed.count ? &allowed : NULL, err);
+		code = rules->check(spec, allowed.count ? &allowed : NULL, err);
 	}
 	strlist_release(&allowed);
 	return code;
@@ -37,11 +41,11 @@ static int write_spec(const struct spec *spec, struct buf *json, struct vega_err
 	return code;
 }
 
-int submit_add_spec(struct spec *spec, const struct strlist *roots, struct strlist *texts,
+int submit_add_spec(struct spec *spec, const struct submit_rules *rules, struct strlist *texts,
         struct vega_error *err)
 {
 	struct buf json = BUF_INIT;
-	int code = check_spec(spec, roots, err);
+	int code = check_spec(spec, rules, err);
 	code = code ? code : write_spec(spec, &json, err);
 	if (code == 0 && !strlist_add(texts, json.data)) {
 		code = vega_fail_nomem(err);
@@ -50,19 +54,19 @@ int submit_add_spec(struct spec *spec, const struct strlist *roots, struct strli
 	return code;
 }
 
-static int add_line(const char *line, size_t len, const struct strlist *roots,
+static int add_line(const char *line, size_t len, const struct submit_rules *rules,
         struct strlist *texts, struct vega_error *err)
 {
 	struct spec spec;
 	spec_init(&spec);
 	int code = len ? spec_parse_json(&spec, line, len, err)
 	               : vega_fail(err, VEGA_USAGE, "empty; a specification is wanted");
-	code = code ? code : submit_add_spec(&spec, roots, texts, err);
+	code = code ? code : submit_add_spec(&spec, rules, texts, err);
 	spec_release(&spec);
 	return code;
 }
 
-int submit_read_batch(const char *path, const struct strlist *roots, struct strlist *texts,
+int submit_read_batch(const char *path, const struct submit_rules *rules, struct strlist *texts,
         struct vega_error *err)
 {
 	struct buf file = BUF_INIT;
@@ -74,7 +78,7 @@ int submit_read_batch(const char *path, const struct strlist *roots, struct strl
 		const char *newline = memchr(line, '\n', (size_t)(end - line));
 		const char *stop = newline ? newline : end;
 		code = texts->count < SUBMIT_BATCH_MAX
-		               ? add_line(line, (size_t)(stop - line), roots, texts, &why)
+		               ? add_line(line, (size_t)(stop - line), rules, texts, &why)
 		               : vega_fail(&why, VEGA_USAGE,
 		                         "a batch has at most %d lines; split it",
 		                         SUBMIT_BATCH_MAX);

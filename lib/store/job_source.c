@@ -1,4 +1,6 @@
-#include "job_source.h"
+/* Jobs by their ids: from the cache of finished ones, else from the store; and waiting until one
+ * has ended. */
+#include "store/job_source.h"
 
 #include <poll.h>
 

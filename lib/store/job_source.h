@@ -1,6 +1,6 @@
 /* Where the commands get jobs from: the cache of finished ones, then the store. */
-#ifndef VEGA_CMD_JOB_SOURCE_H
-#define VEGA_CMD_JOB_SOURCE_H
+#ifndef VEGA_STORE_JOB_SOURCE_H
+#define VEGA_STORE_JOB_SOURCE_H
 
 #include <stdint.h>
 

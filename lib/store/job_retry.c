@@ -1,11 +1,11 @@
-#include "job_retry.h"
+/* One more try for a job that has ended: a new job, found again by its idempotency key. */
+#include "store/job_retry.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "cmd.h"
 
 #define LABEL "retry-of"
 
@@ -29,14 +29,14 @@ static const char *add_labels(const struct job *job, struct buf *out)
 }
 
 /* The key makes it one job of this submitter, however often it is asked for. */
-static int submit_again(struct store *store, const struct job *job, struct store_request *request,
-        struct vega_error *err)
+static int submit_again(struct store *store, const struct job *job, const char *user,
+        struct store_request *request, struct vega_error *err)
 {
 	char key[sizeof "retry:" + UUID_TEXT];
 	struct buf labels = BUF_INIT;
 	snprintf(key, sizeof key, "retry:%s", job->id);
 	*request = (struct store_request){.spec = job->spec,
-	        .submitter = cmd_user(),
+	        .submitter = user,
 	        .queue = job->queue,
 	        .priority = job->priority,
 	        .max_attempts = job->max_attempts,
@@ -66,8 +66,8 @@ static int refuse(const struct job *job, struct vega_error *err)
 	        job_state_name(job->state));
 }
 
-int job_retry(struct store *store, const char *id, bool force, char retry[UUID_TEXT],
-        struct vega_error *err)
+int job_retry(struct store *store, const char *id, const char *user, bool force,
+        char retry[UUID_TEXT], struct vega_error *err)
 {
 	struct store_request request = {.existed = true};
 	struct job job;
@@ -79,7 +79,7 @@ int job_retry(struct store *store, const char *id, bool force, char retry[UUID_T
 		}
 		bool again = to_be_tried(&job, force);
 		if (again) {
-			code = submit_again(store, &job, &request, err);
+			code = submit_again(store, &job, user, &request, err);
 		} else if (first) {
 			code = refuse(&job, err);
 		}

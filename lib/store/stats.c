@@ -1,11 +1,14 @@
-#include "stats.h"
+/*
+ * The numbers of a store as text, JSON or metrics. One table names each number in all three; a new
+ * one is a row of it, and for Prometheus a line of help.
+ */
+#include "store/stats.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/escape.h"
 #include "base/json.h"
-#include "job_print.h"
 
 /* Each number of a queue: how JSON names it, the heading of its column (NULL: text has none), and
  * its metric. */
@@ -106,8 +109,6 @@ static uint64_t value_of(const struct store_stats *stats, const struct number *n
 	return value;
 }
 
-/* --- text ------------------------------------------------------------------------------------- */
-
 static int width_of(const struct number *number)
 {
 	int least = number->milliseconds ? 9 : 7, heading = (int)strlen(number->heading);
@@ -154,8 +155,6 @@ static void add_text(struct buf *out, const struct report *report)
 	buf_add_str(out, " lost\n");
 }
 
-/* --- JSON ------------------------------------------------------------------------------------- */
-
 static void add_json(struct buf *out, const struct report *report)
 {
 	struct json json = json_writer(out);
@@ -179,8 +178,6 @@ static void add_json(struct buf *out, const struct report *report)
 	json_object_end(&json);
 	buf_add_char(out, '\n');
 }
-
-/* --- Prometheus' text format, 0.0.4 ----------------------------------------------------------- */
 
 static void add_label(struct buf *out, const char *text)
 {
@@ -234,7 +231,8 @@ static void add_prometheus(struct buf *out, const struct report *report)
 	        (unsigned long long)report->alive, (unsigned long long)report->lost);
 }
 
-int stats_print(struct store *store, enum stats_format format, struct vega_error *err)
+int stats_report(
+        struct store *store, enum stats_format format, struct buf *out, struct vega_error *err)
 {
 	static void (*const writers[])(struct buf * out, const struct report *report) = {
 	        [STATS_TEXT] = add_text,
@@ -242,15 +240,13 @@ int stats_print(struct store *store, enum stats_format format, struct vega_error
 	        [STATS_PROMETHEUS] = add_prometheus,
 	};
 	struct report report = {.count = 0};
-	struct buf out = BUF_INIT;
 	int code = store->driver->stats(store, add_queue, &report, err);
 	code = code ? code : store->driver->workers(store, add_worker, &report, err);
 	if (code == 0 && report.nomem) {
 		code = vega_fail_nomem(err);
 	}
 	if (code == 0) {
-		writers[format](&out, &report);
-		code = print_buf(&out, err);
+		writers[format](out, &report);
 	}
 	for (size_t q = 0; q < report.count; q++) {
 		free((char *)report.queues[q].queue);

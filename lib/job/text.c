@@ -1,4 +1,8 @@
-#include "job_text.h"
+/*
+ * Jobs as people read them: a line of a list, the progress, all members, and the verdict on a job
+ * that has ended. Text from a store passes escape_terminal() on its way.
+ */
+#include "job/text.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -304,4 +308,34 @@ void job_text_json(struct buf *out, const struct job *job)
 	struct json json = json_writer(out);
 	job_to_json(job, &json);
 	buf_add_char(out, '\n');
+}
+
+int job_verdict(const struct job *job, struct vega_error *err)
+{
+	if (job->state == JOB_COMPLETED && job->exit_code == vega_exit_status(VEGA_PARTIAL)) {
+		if (job->error) {
+			return vega_fail(
+			        err, VEGA_PARTIAL, "job %s completed, but %s", job->id, job->error);
+		}
+		return vega_fail(err, VEGA_PARTIAL,
+		        "job %s completed, but not for every entry; --records names the others",
+		        job->id);
+	}
+	if (job->state == JOB_COMPLETED || !job_state_terminal(job->state)) {
+		return 0;
+	}
+	const char *why = job->state == JOB_FAILED ? job->error : NULL;
+	return vega_fail(err, VEGA_JOB_FAILED, "job %s %s%s%s", job->id,
+	        job->state == JOB_FAILED ? "failed" : "was cancelled", why ? ": " : "",
+	        why ? why : "");
+}
+
+int job_need_result(const struct job *job, struct vega_error *err)
+{
+	if (!job_state_terminal(job->state)) {
+		return vega_fail(err, VEGA_NO,
+		        "job %s is %s and has no result yet; wait for it with --wait", job->id,
+		        job_state_name(job->state));
+	}
+	return job->state == JOB_COMPLETED ? 0 : job_verdict(job, err);
 }

@@ -7,6 +7,20 @@
 
 extern const char *cmd_name; /* "vega-walk" */
 
+/* Members of the rows of options that several commands have: `target` is the struct that they fill.
+ * A command adds the heading, and, but for --store, the help. */
+#define CMD_STORE(target) \
+	.name = "store", .type = OPT_TEXT, .offset = offsetof(target, store), .metavar = "URL", \
+	.help = "sqlite:PATH or postgresql://... (default: $VEGA_STORE, else " \
+	        "sqlite:$XDG_STATE_HOME/vega/jobs.db)"
+#define CMD_CACHE(target) \
+	.name = "cache", .type = OPT_TEXT, .offset = offsetof(target, cache), .metavar = "URL"
+#define CMD_ROOT(target) \
+	.name = "root", .type = OPT_LIST, .offset = offsetof(target, root), .metavar = "DIR"
+#define CMD_FORMAT(target) \
+	.name = "format", .letter = 'F', .type = OPT_CHOICE, .offset = offsetof(target, format), \
+	.metavar = "FORMAT"
+
 /* First thing in main: sets the name, and opens what is closed of descriptors 0-2 so that using it
  * fails: else the next file or socket would get the number, and messages would be written into it.
  */

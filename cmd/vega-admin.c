@@ -52,15 +52,13 @@ static const struct option_row rows[] = {
         {"forget-host", 0, OPT_LIST, FIELD(forget_host), PRUNE, "NAME", NULL, HOW,
                 "take spooled files on the host NAME for gone, and remove their jobs: it was "
                 "renamed or replaced; repeat for more"},
-        {"root", 0, OPT_LIST, FIELD(root), PRUNE, "DIR", NULL, HOW,
-                "look for stages of jobs beneath DIR only; repeat for more (default: "
-                "$VEGA_ROOTS, separated by colons, else anywhere; when the store is PostgreSQL, "
-                "else nowhere)"},
-        {"format", 'F', OPT_CHOICE, FIELD(format), 0, "FORMAT", format_names, GENERAL,
-                "text (default), json: an object, or for stats prometheus"},
-        {"store", 0, OPT_TEXT, FIELD(store), 0, "URL", NULL, GENERAL,
-                "sqlite:PATH or postgresql://... (default: $VEGA_STORE, else "
-                "sqlite:$XDG_STATE_HOME/vega/jobs.db)"},
+        {CMD_ROOT(struct admin), .groups = PRUNE, .heading = HOW,
+                .help = "look for stages of jobs beneath DIR only; repeat for more (default: "
+                        "$VEGA_ROOTS, separated by colons, else anywhere; when the store is "
+                        "PostgreSQL, else nowhere)"},
+        {CMD_FORMAT(struct admin), .choices = format_names, .heading = GENERAL,
+                .help = "text (default), json: an object, or for stats prometheus"},
+        {CMD_STORE(struct admin), .heading = GENERAL},
 };
 
 static const struct cmd_help help = {"vega-admin prune --older-than AGE [OPTION]...\n"

@@ -25,9 +25,7 @@ static const struct option_row rows[] = {
                 "wait until the jobs have really ended"},
         {"verbose", 'v', OPT_FLAG, FIELD(verbose), 0, NULL, NULL, CANCELLING,
                 "print each job's id and state"},
-        {"store", 0, OPT_TEXT, FIELD(store), 0, "URL", NULL, CANCELLING,
-                "sqlite:PATH or postgresql://... (default: $VEGA_STORE, else "
-                "sqlite:$XDG_STATE_HOME/vega/jobs.db)"},
+        {CMD_STORE(struct cancel), .heading = CANCELLING},
 };
 
 static const struct cmd_help help = {"vega-cancel [OPTION]... JOB...",

@@ -39,9 +39,10 @@ static const struct option_row rows[] = {
                 "ever)"},
         {"queue", 0, OPT_LIST, FIELD(queue), 0, "NAME", NULL, WORK,
                 "take jobs of the queue NAME only; repeat for more (default: any queue)"},
-        {"root", 0, OPT_LIST, FIELD(root), 0, "DIR", NULL, WORK,
-                "let jobs touch nothing outside DIR; repeat for more; needed when the store is "
-                "PostgreSQL (default: $VEGA_ROOTS, separated by colons, else anything)"},
+        {CMD_ROOT(struct run), .heading = WORK,
+                .help = "let jobs touch nothing outside DIR; repeat for more; needed when the "
+                        "store is PostgreSQL (default: $VEGA_ROOTS, separated by colons, else "
+                        "anything)"},
         {"commands", 0, OPT_FLAG, FIELD(commands), 0, NULL, NULL, WORK,
                 "run the commands that transform jobs bring: no --root binds these (default: "
                 "only when the store is SQLite)"},
@@ -53,9 +54,7 @@ static const struct option_row rows[] = {
         {"allow-worker-jobs", 0, OPT_FLAG, FIELD(allow_worker_jobs), 0, NULL, NULL, WORK,
                 "with --run-as-submitter, run jobs also as the worker's own user, who may read "
                 "what it knows of the store"},
-        {"store", 0, OPT_TEXT, FIELD(store), 0, "URL", NULL, WORK,
-                "sqlite:PATH or postgresql://... (default: $VEGA_STORE, else "
-                "sqlite:$XDG_STATE_HOME/vega/jobs.db)"},
+        {CMD_STORE(struct run), .heading = WORK},
         {"max-time", 0, OPT_DURATION, FIELD(max_time), 0, "DURATION", NULL, WORK,
                 "let no job run longer, whatever it was submitted with (default: no limit)"},
         {"max-memory", 0, OPT_SIZE, FIELD(max_memory), 0, "SIZE", NULL, WORK,
@@ -66,9 +65,9 @@ static const struct option_row rows[] = {
                 "run up to N jobs at a time (default: 1)"},
         {"lease", 0, OPT_DURATION, FIELD(lease), 0, "DURATION", NULL, HOW,
                 "how long a job stays ours without a sign of life (default: 20s)"},
-        {"cache", 0, OPT_TEXT, FIELD(cache), 0, "URL", NULL, HOW,
-                "redis://HOST or unix:PATH, for digests and finished results; none (default: "
-                "$VEGA_CACHE)"},
+        {CMD_CACHE(struct run), .heading = HOW,
+                .help = "redis://HOST or unix:PATH, for digests and finished results; none "
+                        "(default: $VEGA_CACHE)"},
         {"spool", 0, OPT_TEXT, FIELD(spool), 0, "DIR", NULL, HOW,
                 "keep record streams of more than 64 KiB in DIR (default: "
                 "$XDG_STATE_HOME/vega/results)"},

@@ -66,14 +66,12 @@ static const struct option_row rows[] = {
                 "at most N, the newest first; 0 for all (default: 20 on a terminal, else all)"},
         {"workers", 0, OPT_FLAG, FIELD(workers), 0, NULL, NULL, "Workers",
                 "list the workers instead, and when each was last seen"},
-        {"format", 'F', OPT_CHOICE, FIELD(format), 0, "FORMAT", format_names, HOW,
-                "text (default), or json: an object a line"},
-        {"store", 0, OPT_TEXT, FIELD(store), 0, "URL", NULL, HOW,
-                "sqlite:PATH or postgresql://... (default: $VEGA_STORE, else "
-                "sqlite:$XDG_STATE_HOME/vega/jobs.db)"},
-        {"cache", 0, OPT_TEXT, FIELD(cache), 0, "URL", NULL, HOW,
-                "look for finished jobs in redis://HOST or unix:PATH first; none (default: "
-                "$VEGA_CACHE)"},
+        {CMD_FORMAT(struct status), .choices = format_names, .heading = HOW,
+                .help = "text (default), or json: an object a line"},
+        {CMD_STORE(struct status), .heading = HOW},
+        {CMD_CACHE(struct status), .heading = HOW,
+                .help = "look for finished jobs in redis://HOST or unix:PATH first; none (default: "
+                        "$VEGA_CACHE)"},
 };
 
 static const struct cmd_help help = {"vega-status [OPTION]... [JOB]...",

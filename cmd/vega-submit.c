@@ -63,12 +63,10 @@ static const struct option_row rows[] = {
                 "submit a job for each line of FILE ('-': standard input), a specification as "
                 "--dry-run prints it; all or none; print an id for each; with "
                 "--idempotency-key KEY the job of line N has the key KEY/N"},
-        {"root", 0, OPT_LIST, FIELD(root), 0, "DIR", NULL, SUBMISSION,
-                "refuse roots and outputs that are not beneath DIR; repeat for alternatives "
-                "(default: $VEGA_ROOTS, separated by colons)"},
-        {"store", 0, OPT_TEXT, FIELD(store), 0, "URL", NULL, SUBMISSION,
-                "sqlite:PATH or postgresql://... (default: $VEGA_STORE, else "
-                "sqlite:$XDG_STATE_HOME/vega/jobs.db)"},
+        {CMD_ROOT(struct submit), .heading = SUBMISSION,
+                .help = "refuse roots and outputs that are not beneath DIR; repeat for "
+                        "alternatives (default: $VEGA_ROOTS, separated by colons)"},
+        {CMD_STORE(struct submit), .heading = SUBMISSION},
         {"dry-run", 0, OPT_FLAG, FIELD(dry_run), 0, NULL, NULL, SUBMISSION,
                 "check everything, print the specification as JSON, and store nothing"},
 };

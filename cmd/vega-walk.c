@@ -42,8 +42,9 @@ static const char *const format_names[] = {"text", "ndjson", "json", "csv", NULL
 #define OUTPUT "Output"
 
 static const struct option_row rows[] = {
-        {"format", 'F', OPT_CHOICE, FIELD(format), 0, "FORMAT", format_names, OUTPUT,
-                "text (default), ndjson (a record a line), json (the summary alone), or csv"},
+        {CMD_FORMAT(struct arguments), .choices = format_names, .heading = OUTPUT,
+                .help = "text (default), ndjson (a record a line), json (the summary alone), or "
+                        "csv"},
         {"null", '0', OPT_FLAG, FIELD(null), 0, NULL, NULL, OUTPUT,
                 "end each path with NUL instead of a newline, for xargs -0"},
         {"no-progress", 0, OPT_FLAG, FIELD(no_progress), 0, NULL, NULL, OUTPUT,
@@ -52,9 +53,9 @@ static const struct option_row rows[] = {
                 "say on standard error what each root lies on, and how many threads that makes"},
         {"files0-from", 0, OPT_TEXT, FIELD(files0_from), 0, "FILE", NULL, OUTPUT,
                 "read the roots, each ended by NUL, from FILE ('-': standard input)"},
-        {"cache", 0, OPT_TEXT, FIELD(cache), 0, "URL", NULL, OUTPUT,
-                "remember results of unchanged files in redis://HOST or unix:SOCKET (default: "
-                "$VEGA_CACHE)"},
+        {CMD_CACHE(struct arguments), .heading = OUTPUT,
+                .help = "remember results of unchanged files in redis://HOST or unix:SOCKET "
+                        "(default: $VEGA_CACHE)"},
         {"spec-fd", 0, OPT_NUMBER, FIELD(spec_fd), 0, "N", NULL, NULL, NULL},
         {"progress-every", 0, OPT_NUMBER, FIELD(progress_every), 0, "MS", NULL, NULL, NULL},
         {"max-memory", 0, OPT_NUMBER, FIELD(max_memory), 0, "BYTES", NULL, NULL, NULL},

@@ -192,7 +192,7 @@ static struct walk_dir *process_entry(
 		atomic_fetch_add_explicit(&entry->dir->needed, 1, memory_order_relaxed);
 	}
 	walk_visit(t, e->flags & ENTRY_MATCHED);
-	return walk->part && entry->self && part_cuts(t, entry) ? NULL : entry->self;
+	return entry->self && walk->part && part_cuts(t, entry) ? NULL : entry->self;
 }
 
 static void process_slice(struct walk_thread *t, struct walk_dir *dir, int handle,

@@ -210,7 +210,7 @@ static bool hash_finish(void *self, void *accumulator, struct json *json)
 
 const struct op op_hash = {
         .name = "hash",
-        .content = {OP_WHOLE},
+        .content = {.kind = OP_WHOLE},
         .types = 1u << FILE_REGULAR,
         .open = hash_open,
         .thread_begin = hash_thread_begin,

@@ -233,7 +233,7 @@ static bool transform_finish(void *self, void *accumulator, struct json *json)
 
 const struct op op_transform = {
         .name = "transform",
-        .content = {OP_WHOLE},
+        .content = {.kind = OP_WHOLE},
         .types = 1u << FILE_REGULAR,
         .dir_size = MIRROR_DIR_SIZE,
         .enter = transform_enter,

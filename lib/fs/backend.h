@@ -79,6 +79,20 @@ struct fs_sink {
 enum fs_caps {
 	FS_ASYNC = 1,      /* whole directories are listed by list_start() */
 	FS_FRONT_ONLY = 2, /* read() goes through a file once, from the front */
+
+	/*
+	 * A root is one stream: list() on its handle (that of open_root()) gives all that lies
+	 * below it, each with the path from there as its name (components joined by '/'; they may
+	 * be empty), its type, and in meta what is known. A directory that is named comes before
+	 * what lies in it, and what lies in it comes together. open_dir() asks nobody, and takes
+	 * names that the stream does not name. list() on what it opened (for --empty) is a plain
+	 * listing, or -ENOTSUP.
+	 */
+	FS_STREAM = 4,
+
+	/* The content of an entry can be read only between the list() that gave it and the next,
+	 * by the same thread. Such a batch is of one entry. */
+	FS_ONCE = 8,
 };
 
 struct backend;

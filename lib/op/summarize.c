@@ -196,7 +196,7 @@ static void add_other(struct summary *a, const struct walk_entry *entry)
 static bool is_mount_point(const struct summary *a, const struct walk_entry *entry)
 {
 	return a->self->spec->one_file_system && !entry->is_root &&
-	       entry->meta->dev != entry->dir->dev;
+	       (entry->meta->have & META_IDENTITY) && entry->meta->dev != entry->dir->dev;
 }
 
 static void summarize_entry(void *accumulator, const struct walk_entry *entry)

@@ -383,6 +383,7 @@ int dir_open(struct walk_thread *t, struct walk_dir *dir)
 	}
 	if (same_only) {
 		dir_identify(dir, &meta);
+		dir->dev = meta.have & META_IDENTITY ? dir->dev : parent->dev;
 		if (dir->dev != parent->dev) {
 			dir->tree->backend->close(dir->tree, handle);
 			return -EXDEV;

@@ -9,6 +9,9 @@
 /* How many entries are stat'ed together, and the least that are worth handing to an idle thread. */
 #define SLICE 64u
 
+/* Entries whose content is read travel in small parcels, so that no thread sits on many of them. */
+#define SLOW_CHUNK 16u
+
 enum entry_flags {
 	ENTRY_DROPPED = 1, /* excluded, and not entered */
 	ENTRY_MATCHED = 2, /* by what could be asked before stat */
@@ -195,12 +198,11 @@ static struct walk_dir *process_entry(
 	return entry->self && walk->part && part_cuts(t, entry) ? NULL : entry->self;
 }
 
-static void process_slice(struct walk_thread *t, struct walk_dir *dir, int handle,
+/* Before the entries of a slice: what is the same of all of them, and stat. */
+static void begin_slice(struct walk_thread *t, struct walk_dir *dir, int handle,
         struct fs_entry *entry, struct file_meta *meta, unsigned count)
 {
-	struct walk *walk = t->walk;
-	size_t children = 0;
-	unsigned want = walk->want & dir->tree->fields;
+	unsigned want = t->walk->want & dir->tree->fields;
 	if (preselect(t, dir, handle, entry, meta, count, want)) {
 		dir->tree->backend->stat(dir->tree, handle, entry, meta, 0, count, want);
 	}
@@ -210,21 +212,40 @@ static void process_slice(struct walk_thread *t, struct walk_dir *dir, int handl
 	t->entry.depth = dir->depth + 1;
 	t->entry.is_root = false;
 	tally_add(&t->tallies.entries, count);
+}
+
+static inline struct walk_dir *run_entry(struct walk_thread *t, struct walk_dir *dir, int handle,
+        struct fs_entry *e, struct file_meta *meta)
+{
+	if ((e->flags & ENTRY_UNTYPED) && e->error == 0 && t->walk->filters) {
+		e->flags = judge(t, dir, handle, e);
+	}
+	if (e->flags & ENTRY_DROPPED) {
+		tally_add(&t->tallies.filtered, 1);
+		return NULL;
+	}
+	return process_entry(t, e, meta);
+}
+
+static void process_slice(struct walk_thread *t, struct walk_dir *dir, int handle,
+        struct fs_entry *entry, struct file_meta *meta, unsigned count)
+{
+	size_t children = 0;
+	begin_slice(t, dir, handle, entry, meta, count);
 	for (unsigned i = 0; i < count; i++) {
-		struct fs_entry *e = &entry[i];
-		if ((e->flags & ENTRY_UNTYPED) && e->error == 0 && walk->filters) {
-			e->flags = judge(t, dir, handle, e);
-		}
-		if (e->flags & ENTRY_DROPPED) {
-			tally_add(&t->tallies.filtered, 1);
-			continue;
-		}
-		struct walk_dir *child = process_entry(t, e, &meta[i]);
+		struct walk_dir *child = run_entry(t, dir, handle, &entry[i], &meta[i]);
 		if (child) {
 			t->children[children++] = child;
 		}
 	}
 	queue_children(t, children);
+}
+
+struct walk_dir *walk_offer(struct walk_thread *t, struct walk_dir *dir, int handle,
+        struct fs_entry *entry, struct file_meta *meta)
+{
+	begin_slice(t, dir, handle, entry, meta, 1);
+	return run_entry(t, dir, handle, entry, meta);
 }
 
 void walk_process(struct walk_thread *t, struct walk_dir *dir, int handle, struct fs_entry *entry,
@@ -234,10 +255,11 @@ void walk_process(struct walk_thread *t, struct walk_dir *dir, int handle, struc
 	bool slow = walk->config.slow_entries;
 	unsigned slice = walk->config.slice ? walk->config.slice : SLICE;
 	unsigned step = slow ? 1 : slice;
+	bool travels = !(dir->tree->caps & FS_ONCE);
 	for (unsigned at = 0; at < count && !walk_stopping(walk); at += step) {
 		unsigned rest = count - at;
 		bool hungry = atomic_load_explicit(&walk->idle, memory_order_relaxed) > 0;
-		if (hungry && (slow ? rest > 1 : walk->want && rest >= 2 * SLICE)) {
+		if (hungry && travels && (slow ? rest > 1 : walk->want && rest >= 2 * SLICE)) {
 			unsigned give = rest / 2;
 			if (queue_chunk(t, dir, entry + count - give, meta + count - give, give)) {
 				count -= give;
@@ -251,4 +273,29 @@ void walk_process(struct walk_thread *t, struct walk_dir *dir, int handle, struc
 		}
 	}
 	walk->config.visitor->breathe(t->context);
+}
+
+/* One read's worth of slow entries becomes parcels. What cannot be queued is done here. */
+void walk_parcel_out(struct walk_thread *t, struct walk_dir *dir, int handle,
+        struct fs_entry *entry, struct file_meta *meta, unsigned all)
+{
+	for (unsigned at = 0; at < all; at += SLOW_CHUNK) {
+		unsigned rest = all - at;
+		unsigned count = rest < SLOW_CHUNK ? rest : SLOW_CHUNK;
+		if (!queue_chunk(t, dir, entry + at, meta + at, count)) {
+			walk_process(t, dir, handle, entry + at, meta + at, count);
+		}
+	}
+	t->listing.parcelled += all;
+	queue_offer(t);
+}
+
+void walk_spread(struct walk_thread *t, struct walk_dir *dir, int handle, struct fs_entry *entry,
+        struct file_meta *meta, unsigned count)
+{
+	if (walk_shares_slow(t->walk, dir)) {
+		walk_parcel_out(t, dir, handle, entry, meta, count);
+	} else {
+		walk_process(t, dir, handle, entry, meta, count);
+	}
 }

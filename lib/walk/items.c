@@ -10,8 +10,6 @@
  * directory takes long enough for them to run dry. */
 #define AHEAD 4u
 #define AHEAD_ENTRIES 128u
-/* Entries whose content is read travel in small parcels, so that no thread sits on many of them. */
-#define SLOW_CHUNK 16u
 
 /* Entries whose directory cannot be opened again. */
 static void lose(struct walk_thread *t, struct walk_dir *dir, const struct fs_entry *entry,
@@ -42,18 +40,18 @@ static void run_chunk(struct walk_thread *t, struct chunk *chunk)
 	free(chunk);
 }
 
-static bool suspend(struct listing *listing, struct walk_dir *dir)
+static bool suspend(struct listing *listing, void *item)
 {
 	if (listing->suspended_count == listing->suspended_cap) {
 		size_t cap = listing->suspended_cap ? listing->suspended_cap * 2 : 16;
-		struct walk_dir **list = reallocarray(listing->suspended, cap, sizeof *list);
+		void **list = reallocarray(listing->suspended, cap, sizeof *list);
 		if (!list) {
 			return false;
 		}
 		listing->suspended = list;
 		listing->suspended_cap = cap;
 	}
-	listing->suspended[listing->suspended_count++] = dir;
+	listing->suspended[listing->suspended_count++] = item;
 	return true;
 }
 
@@ -68,26 +66,6 @@ static bool put_off(struct walk_thread *t, size_t queued)
 	       (walk->serial && walk->config.threads > 1 && entries_so_far(t) >= TEAM_ENTRIES);
 }
 
-static bool shares_slow(const struct walk *walk)
-{
-	return walk->config.slow_entries && walk->config.threads > 1;
-}
-
-/* One read's worth of slow entries becomes parcels. What cannot be queued is done here. */
-static void parcel_out(struct walk_thread *t, struct walk_dir *dir, int handle,
-        struct fs_entry *entry, struct file_meta *meta, unsigned all)
-{
-	for (unsigned at = 0; at < all; at += SLOW_CHUNK) {
-		unsigned rest = all - at;
-		unsigned count = rest < SLOW_CHUNK ? rest : SLOW_CHUNK;
-		if (!queue_chunk(t, dir, entry + at, meta + at, count)) {
-			walk_process(t, dir, handle, entry + at, meta + at, count);
-		}
-	}
-	t->listing.parcelled += all;
-	queue_offer(t);
-}
-
 /*
  * A directory can be listed by one thread only, but its entries stat'ed by all. So while nothing
  * else waits for the others, the lister does no more than list.
@@ -96,8 +74,9 @@ static bool run_ahead(struct walk_thread *t, struct walk_dir *dir)
 {
 	struct walk *walk = t->walk;
 	const struct fs_batch *batch = t->listing.batch;
-	if (!walk->want || walk->serial || walk_thread_count(walk) == 1 ||
-	        batch->count < AHEAD_ENTRIES || deque_len(&t->deque) >= AHEAD ||
+	if (!walk->want || walk->serial || (dir->tree->caps & FS_ONCE) ||
+	        walk_thread_count(walk) == 1 || batch->count < AHEAD_ENTRIES ||
+	        deque_len(&t->deque) >= AHEAD ||
 	        !queue_chunk(t, dir, batch->entry, batch->meta, batch->count)) {
 		return false;
 	}
@@ -110,7 +89,7 @@ static bool run_ahead(struct walk_thread *t, struct walk_dir *dir)
 static bool list(struct walk_thread *t, struct walk_dir *dir, int handle)
 {
 	struct walk *walk = t->walk;
-	bool slow = shares_slow(walk);
+	bool slow = walk_shares_slow(walk, dir);
 	uint64_t serial = t->last_serial; /* counts the directories that this listing queues */
 	for (;;) {
 		int error = dir->tree->backend->list(
@@ -124,7 +103,7 @@ static bool list(struct walk_thread *t, struct walk_dir *dir, int handle)
 		}
 		if (slow) {
 			struct fs_batch *batch = t->listing.batch;
-			parcel_out(t, dir, handle, batch->entry, batch->meta, batch->count);
+			walk_parcel_out(t, dir, handle, batch->entry, batch->meta, batch->count);
 		} else if (!run_ahead(t, dir)) {
 			walk_process(t, dir, handle, t->listing.batch->entry,
 			        t->listing.batch->meta, t->listing.batch->count);
@@ -143,12 +122,11 @@ static bool list(struct walk_thread *t, struct walk_dir *dir, int handle)
  */
 static bool requeue(struct walk_thread *t, struct walk_dir *dir)
 {
-	struct walk *walk = t->walk;
 	void *item = item_tagged(dir, ITEM_RESUME);
-	bool slow = shares_slow(walk);
+	bool slow = walk_shares_slow(t->walk, dir);
 	queue_added(t, 1);
 	bool shared = slow && deque_len(&t->deque) <= BACKLOG;
-	if (shared ? deque_push(&t->deque, &item, 1) : suspend(&t->listing, dir)) {
+	if (shared ? deque_push(&t->deque, &item, 1) : suspend(&t->listing, item)) {
 		queue_offer(t);
 		return true;
 	}
@@ -223,11 +201,8 @@ static void run_page(struct walk_thread *t, void *item)
 	int handle = dir_pin(t, dir);
 	if (handle < 0) {
 		lose(t, dir, page->entry, page->count, -handle);
-	} else if (shares_slow(t->walk)) {
-		parcel_out(t, dir, handle, page->entry, page->meta, page->count);
-		dir_unpin(dir);
 	} else {
-		walk_process(t, dir, handle, page->entry, page->meta, page->count);
+		walk_spread(t, dir, handle, page->entry, page->meta, page->count);
 		dir_unpin(dir);
 	}
 	if (page->error) {
@@ -284,6 +259,36 @@ static void run_dir(struct walk_thread *t, struct walk_dir *dir, bool resume)
 	}
 	t->listing.cursor.at = t->listing.cursor.filled = 0;
 	end_listing(t, dir);
+}
+
+/* The rest of a stream, too, waits while there is much to do. */
+static void run_source(struct walk_thread *t, struct source *source)
+{
+	void *item = item_tagged(source, ITEM_SOURCE);
+	while (source_step(t, source)) {
+		bool backlog = deque_len(&t->deque) > BACKLOG;
+		queue_added(t, 1);
+		if (backlog ? suspend(&t->listing, item) : deque_push(&t->deque, &item, 1)) {
+			return;
+		}
+		queue_finished(t);
+	}
+	source_free(t, source);
+}
+
+static void begin_source(struct walk_thread *t, struct walk_dir *root, int handle)
+{
+	if (t->walk->config.visitor->enter) {
+		t->walk->config.visitor->enter(t->context, root, handle);
+	}
+	struct source *source = source_new(t, root);
+	if (!source) {
+		walk_unlisted(t, root, "list", ENOMEM);
+		dir_unneed(t, root);
+		walk_dir_drop(t, root);
+		return;
+	}
+	run_source(t, source);
 }
 
 static void open_and_run(struct walk_thread *t, struct walk_dir *dir)
@@ -374,6 +379,18 @@ int item_open_root(struct walk_thread *t, struct walk_dir *dir, struct file_meta
 	return handle;
 }
 
+static void enter_root(struct walk_thread *t, struct walk_dir *dir, int handle)
+{
+	if (dir->tree->caps & FS_STREAM) {
+		begin_source(t, dir, handle);
+		return;
+	}
+	if (dir->tree->caps & FS_ASYNC) {
+		atomic_fetch_add(&t->walk->inbox.listings, 1); /* a root is never one too many */
+	}
+	run_dir(t, dir, false);
+}
+
 void item_run_root(struct walk_thread *t, size_t index)
 {
 	struct walk *walk = t->walk;
@@ -415,11 +432,7 @@ void item_run_root(struct walk_thread *t, size_t index)
 	walk->config.visitor->breathe(t->context);
 	free(name);
 	if (enter) {
-		/* A root is never one too many. */
-		if (dir->tree->caps & FS_ASYNC) {
-			atomic_fetch_add(&walk->inbox.listings, 1);
-		}
-		run_dir(t, dir, false);
+		enter_root(t, dir, handle);
 	} else {
 		dir_unneed(t, dir);
 		walk_dir_drop(t, dir);
@@ -437,6 +450,9 @@ void item_run(struct walk_thread *t, void *item)
 		break;
 	case ITEM_PAGE:
 		run_page(t, item_untagged(item));
+		break;
+	case ITEM_SOURCE:
+		run_source(t, item_untagged(item));
 		break;
 	default:
 		open_and_run(t, item);
@@ -460,6 +476,9 @@ void item_discard(struct walk_thread *t, void *item)
 	case ITEM_RESUME:
 		dir_unpin(dir);
 		break;
+	case ITEM_SOURCE:
+		source_free(t, item_untagged(item));
+		return;
 	default:
 		queue_abandon(t, dir);
 		return;

@@ -22,9 +22,7 @@ static void drain(struct walk *walk)
 			item_discard(first, item);
 		}
 		while (t->listing.suspended_count > 0) {
-			item_discard(first,
-			        item_tagged(t->listing.suspended[--t->listing.suspended_count],
-			                ITEM_RESUME));
+			item_discard(first, t->listing.suspended[--t->listing.suspended_count]);
 		}
 	}
 }

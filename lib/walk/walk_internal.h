@@ -33,7 +33,7 @@ struct tallies {
 struct listing {
 	struct fs_cursor cursor;
 	struct fs_batch *batch;
-	struct walk_dir **suspended;
+	void **suspended; /* items */
 	size_t suspended_count, suspended_cap;
 	uint64_t parcelled; /* slow entries handed out */
 };
@@ -191,8 +191,16 @@ const char *walk_whole_path(const struct walk_entry *entry, size_t *len);
  *  ITEM_DIR: a directory to open and list.    ITEM_RESUME: an open one, whose listing goes on.
  *  ITEM_CHUNK: entries of one directory that were listed already.
  *  ITEM_PAGE: the same, as they came later; never in a deque, but in the inbox.
+ *  ITEM_SOURCE: a stream that goes on (struct source).
  */
-enum item_kind { ITEM_DIR = 0, ITEM_RESUME = 1, ITEM_CHUNK = 2, ITEM_PAGE = 3, ITEM_KINDS = 3 };
+enum item_kind {
+	ITEM_DIR,
+	ITEM_RESUME,
+	ITEM_CHUNK,
+	ITEM_PAGE,
+	ITEM_SOURCE,
+	ITEM_KINDS = 7, /* a mask: what is allocated is aligned to 8 at least */
+};
 
 static inline void *item_tagged(void *item, enum item_kind kind)
 {
@@ -315,6 +323,26 @@ void walk_process(struct walk_thread *t, struct walk_dir *dir, int handle, struc
  */
 void walk_visit(struct walk_thread *t, bool matched);
 
+/* Are entries shared in parcels, because their content is read? */
+static inline bool walk_shares_slow(const struct walk *walk, const struct walk_dir *dir)
+{
+	return walk->config.slow_entries && walk->config.threads > 1 &&
+	       !(dir->tree->caps & FS_ONCE);
+}
+
+/* One read's worth of slow entries becomes parcels. What cannot be queued is done here. */
+void walk_parcel_out(struct walk_thread *t, struct walk_dir *dir, int handle,
+        struct fs_entry *entry, struct file_meta *meta, unsigned count);
+
+/* Parcels, or walk_process(). */
+void walk_spread(struct walk_thread *t, struct walk_dir *dir, int handle, struct fs_entry *entry,
+        struct file_meta *meta, unsigned count);
+
+/* One entry of an open directory, by itself: judged, stat'ed, shown. Returns the directory to
+ * enter, which is the caller's to open, or NULL. */
+struct walk_dir *walk_offer(struct walk_thread *t, struct walk_dir *dir, int handle,
+        struct fs_entry *entry, struct file_meta *meta);
+
 /* Are directories of this depth entered? */
 bool walk_descends(const struct walk *walk, uint32_t depth);
 
@@ -341,6 +369,19 @@ int item_open_root(
 
 /* After a stop: let go of an item without doing it. */
 void item_discard(struct walk_thread *t, void *item);
+
+/* source.c */
+
+struct source;
+
+/* The stream of a root that was entered; NULL: no memory. */
+struct source *source_new(struct walk_thread *t, struct walk_dir *root);
+
+/* One read of the stream; false: it is at its end. */
+bool source_step(struct walk_thread *t, struct source *source);
+
+/* With the directories that are not at their end. */
+void source_free(struct walk_thread *t, struct source *source);
 
 /* work.c */
 

@@ -122,8 +122,7 @@ unsigned walk_work(struct walk_thread *t)
 		item = item ? item : deque_pop(&t->deque);
 		item = item ? item : inbox_next_waiting(&walk->inbox);
 		if (!item && t->listing.suspended_count > 0) {
-			item = item_tagged(
-			        t->listing.suspended[--t->listing.suspended_count], ITEM_RESUME);
+			item = t->listing.suspended[--t->listing.suspended_count];
 		}
 		if (!item && take_root(walk, &root)) {
 			item_run_root(t, root);

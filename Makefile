@@ -24,12 +24,12 @@ record := csv files flat format json line ndjson render scan schema sink sorter 
 
 fs := local limited backend mount medium output output_dir output_root output_sync stage stage_discard stage_publish stage_visit
 
-walk := again deque dir entries items ledger path predicate queue roots source threads walk wanted work
+walk := again deque dir entries inbox items ledger part path predicate queue roots source threads walk wanted work
 
 op := claims codec filter find hash links mirror op output_name pending sha256 summarize summary summary_json summary_partial tables transform uncharged unfinished
 
 cache := cache redis
-engine := check content dir_results expected file_copy growth plan progress publish receipt rounds run summary team visit
+engine := check content dir_results expected file_copy growth outcome partial places plan progress publish receipt rounds run team visit
 
 child := child deadline identity json_check spool spool_sweep stream
 job := job json text

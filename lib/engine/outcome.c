@@ -56,7 +56,7 @@ static bool operations_json(const struct outcome *outcome, struct json *json)
 		const struct op *op = outcome->op[i];
 		json_key(json, outcome->operation[i]->name);
 		whole = op->finish(outcome->self[i], outcome->accumulator[i], json) && whole;
-		content = content || op->content.kind != OP_NO_CONTENT;
+		content = content || op->content.kind != OP_NO_CONTENT || op->round;
 	}
 	if (content) {
 		content_json(&outcome->content, json);

@@ -4,8 +4,6 @@
  */
 #include "engine/run_internal.h"
 
-#include <errno.h>
-
 #include "base/check.h"
 
 static bool next_held(void *context, struct walk_held *held)
@@ -15,38 +13,24 @@ static bool next_held(void *context, struct walk_held *held)
 }
 
 /* Each thread turns to the round when it gets its first entry of it. */
-static bool turn_to_round(struct run_thread *t)
-{
-	const struct run *run = t->run;
-	void *accumulator = t->accumulator[run->round.index];
-	if (t->round == run->round.number) {
-		return true;
-	}
-	if (t->content) {
-		content_thread_set(t->content, &run->round.content, &accumulator);
-	} else {
-		t->content = content_thread_new(&run->round.content, &accumulator, t);
-	}
-	t->round = t->content ? run->round.number : 0;
-	return t->content != NULL;
-}
-
 static void on_held(void *context, const struct walk_entry *entry)
 {
 	struct run_thread *t = context;
-	if (turn_to_round(t)) {
-		content_file(t->content, entry);
-	} else {
-		walk_error(entry, t->run->operation[t->run->round.index]->name, ENOMEM, NULL);
+	const struct run *run = t->run;
+	if (t->round != run->round.number) {
+		content_thread_set(
+		        t->content, &run->round.content, &t->accumulator[run->round.index]);
+		t->round = run->round.number;
 	}
+	content_file(t->content, entry);
 }
 
 /* One operation's. False: memory ended. *complete is cleared by a stop. */
-static bool run_rounds_of(struct run *run, unsigned index, bool *complete)
+static bool run_rounds_of(struct run *run, unsigned index, unsigned threads, bool *complete)
 {
 	const struct op *op = run->op[index];
 	const struct walk_again again = {
-	        .next = next_held, .context = run, .entry = on_held, .threads = run_team(run)};
+	        .next = next_held, .context = run, .entry = on_held, .threads = threads};
 	while (*complete) {
 		struct op_content content = {OP_NO_CONTENT, 0};
 		int answer = op->round(run->self[index], run_thread_at(run, 0)->accumulator[index],
@@ -68,12 +52,12 @@ static bool run_rounds_of(struct run *run, unsigned index, bool *complete)
 	return true;
 }
 
-bool run_rounds(struct run *run, bool *complete)
+bool run_rounds(struct run *run, unsigned threads, bool *complete)
 {
 	bool whole = true;
 	for (unsigned i = 0; i < run->op_count && whole; i++) {
 		if (run->op[i]->round) {
-			whole = run_rounds_of(run, i, complete);
+			whole = run_rounds_of(run, i, threads, complete);
 		}
 	}
 	return whole;

@@ -37,7 +37,7 @@ static struct team choose_size(const struct run *run)
 	return team;
 }
 
-unsigned run_team(struct run *run)
+static unsigned team_begin(const struct run *run)
 {
 	return team_within(run, choose_size(run).begin);
 }
@@ -158,15 +158,16 @@ static void run_outcome(struct run *run, bool complete, struct outcome *outcome)
 /* The walk is over: the outcome, with the summary written. */
 static int conclude(struct run *run, bool complete, struct vega_error *err)
 {
-	struct walk_ledger ledger;
-	struct buf summary = BUF_INIT;
-	bool whole = run_rounds(run, &complete);
+	struct outcome outcome;
+	struct buf summary = BUF_INIT, *out = run->partial ? run->partial : &summary;
+	bool whole = !run->rounds || run_rounds(run, team_begin(run), &complete);
 	settle(run);
 	if (run->config->progress_end) {
 		run->config->progress_end(run->config->context);
 	}
-	walk_ledger(run->walk, &ledger);
-	whole = run_summarize(run, complete, &summary) && whole;
+	run_outcome(run, complete, &outcome);
+	bool packed = run->partial ? partial_pack(&outcome, run->walk, run->part, run->now, out)
+	                           : outcome_json(&outcome, out);
 	KILL_POINT(summary);
 	if (out->failed) {
 		buf_release(&summary);
@@ -186,7 +187,7 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 	if (code) {
 		return code;
 	}
-	if (!whole) {
+	if (!whole || !packed) {
 		return vega_fail_nomem(err);
 	}
 	/* The parts together say whether anything could be read. */
@@ -249,8 +250,6 @@ int run_begin(struct run *run, const struct spec *spec, const struct engine_conf
 	*run = (struct run){
 	        .spec = spec,
 	        .config = config,
-	        .part = part,
-	        .partial = partial,
 	        .now = config->now.sec ? config->now : vega_now(),
 	        .message_lock = PTHREAD_MUTEX_INITIALIZER,
 	        .started_ns = monotonic_ns(),
@@ -258,13 +257,28 @@ int run_begin(struct run *run, const struct spec *spec, const struct engine_conf
 	        .quota = {.most = config->max_output < INT64_MAX ? (int64_t)config->max_output
 	                                                         : INT64_MAX,
 	                .stop = config->stop},
+	        .receipt = config->format->whole_summary,
 	};
-	run->receipt = config->format->whole_summary;
 	const struct fs_setting setting = {.roots = &spec->roots,
 	        .given = config->tree,
 	        .max_iops = spec->max_iops.set ? spec->max_iops.value : 0,
 	        .stop = config->stop};
 	return fs_trees_new(&setting, &run->trees, err);
+}
+
+static void run_end(struct run *run)
+{
+	walk_free(run->walk);
+	fs_trees_free(run->trees);
+	buf_release(&run->first_error);
+	if (run->cache) {
+		run->cache->backend->close(run->cache);
+	}
+	for (unsigned i = 0; i < run->op_count; i++) {
+		if (run->op[i]->close) {
+			run->op[i]->close(run->self[i]);
+		}
+	}
 }
 
 int run_ops(struct run *run, struct vega_error *err)
@@ -288,31 +302,41 @@ int run_ops(struct run *run, struct vega_error *err)
 		code = code ? code : walk_and_conclude(run, &settings, err);
 		code = judge_limits(run, code, err);
 	}
-	walk_free(run->walk);
-	buf_release(&run->first_error);
-	if (run->cache) {
-		run->cache->backend->close(run->cache);
+	run_end(run);
+	return code;
+}
+
+/* partial: of a part, where its result goes. */
+static int run_any(const struct spec *spec, const struct engine_config *config,
+        const struct walk_part *part, struct buf *partial, struct vega_error *err)
+{
+	struct run run;
+	int code = run_begin(&run, spec, config, err);
+	if (code) {
+		return code;
 	}
-	for (unsigned i = 0; i < run->op_count; i++) {
-		if (run->op[i]->close) {
-			run->op[i]->close(run->self[i]);
+	run.part = part;
+	run.partial = partial;
+	run.receipt = run.receipt || part;
+	for (unsigned i = 0; ops[i]; i++) {
+		if (spec->operations & (1u << i)) {
+			run_add_op(&run, ops[i], operations[i]);
 		}
 	}
-	return code;
+	return run_ops(&run, err);
 }
 
 int run_spec(const struct spec *spec, const struct engine_config *config, struct vega_error *err)
 {
-	struct run run;
-	int code = run_begin(&run, spec, config, err);
-	if (!code) {
-		for (unsigned i = 0; ops[i]; i++) {
-			if (spec->operations & (1u << i)) {
-				run_add_op(&run, ops[i], operations[i]);
-			}
-		}
-		code = run_ops(&run, err);
-		fs_trees_free(run.trees);
+	return run_any(spec, config, NULL, NULL, err);
+}
+
+int run_part(const struct spec *spec, const struct engine_config *config,
+        const struct walk_part *part, struct buf *partial, struct vega_error *err)
+{
+	int code = partial_check(spec, err);
+	if (!code && !config->now.sec) {
+		code = vega_fail(err, VEGA_USAGE, "a part of a walk needs the time of the whole");
 	}
-	return code;
+	return code ? code : run_any(spec, config, part, partial, err);
 }

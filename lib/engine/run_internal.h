@@ -1,5 +1,4 @@
-/* What the files of a run share: progress.c, visit.c, plan.c, rounds.c, summary.c, check.c and
- * run.c. */
+/* What the files of a run share: progress.c, visit.c, plan.c, rounds.c, check.c and run.c. */
 #ifndef VEGA_ENGINE_RUN_INTERNAL_H
 #define VEGA_ENGINE_RUN_INTERNAL_H
 
@@ -80,31 +79,20 @@ static inline struct run_thread *run_thread_at(const struct run *run, unsigned i
 	return walk_thread_context(walk_thread_at(run->walk, index));
 }
 
-/* rounds.c: after the walk. False: memory ended; a stop clears *complete. */
-bool run_rounds(struct run *run, bool *complete);
+/* rounds.c: after the walk, by so many threads at most. False: memory ended; a stop clears
+ * *complete. */
+bool run_rounds(struct run *run, unsigned threads, bool *complete);
 
 /* plan.c: the pass before the walk, where an operation asks for one. */
 int run_plan(struct run *run, const struct walk_config *settings, struct vega_error *err);
 
 /* run.c */
 
-/* How many threads a team begins with. */
-unsigned run_team(struct run *run);
-
 /* run_spec() is run_begin(), run_add_op() for each of the spec's operations, and run_ops(), which
- * frees all but run->trees. Operations are kept in the order in which they are added. */
+ * frees all. Operations are kept in the order in which they are added. */
 int run_begin(struct run *run, const struct spec *spec, const struct engine_config *config,
         struct vega_error *err);
 void run_add_op(struct run *run, const struct op *op, const struct operation *operation);
 int run_ops(struct run *run, struct vega_error *err);
-
-/* summary.c */
-
-/* Folds all accumulators into the first thread's, and writes the summary object; false when an
- * operation's part is not whole. */
-bool run_summarize(struct run *run, bool complete, struct buf *out);
-
-/* Errors of operations that write. */
-uint64_t run_unwritten(const struct run *run);
 
 #endif

@@ -28,7 +28,7 @@ static bool begin_content(struct run_thread *t)
 {
 	const struct run *run = t->run;
 	void *accumulators[CONTENT_OPS_MAX];
-	if (run->content.op_count == 0) {
+	if (run->content.op_count == 0 && !run->rounds) {
 		return true;
 	}
 	for (unsigned i = 0; i < run->content.op_count; i++) {
@@ -111,7 +111,7 @@ static bool on_entry(void *context, const struct walk_entry *entry)
 			taken = true;
 		}
 	}
-	if (t->content && entry->type == FILE_REGULAR) {
+	if (run->content.op_count > 0 && entry->type == FILE_REGULAR) {
 		taken = content_file(t->content, entry) || taken;
 	}
 	if (run->rounds) {

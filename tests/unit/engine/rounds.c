@@ -313,7 +313,6 @@ static int run(unsigned threads, struct buf *out)
 	}
 	run_add_op(&run, &op_equal, &equal);
 	code = run_ops(&run, &err);
-	fs_trees_free(run.trees);
 	spec_release(&spec);
 	lseek(fd, 0, SEEK_SET);
 	buf_clear(out);

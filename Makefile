@@ -284,7 +284,7 @@ lint: export VEGA_FILES = $(foreach room,$(ROOMS),$(addprefix $(room)/,$($(room)
 lint: export VEGA_ROOMS = $(subst $(empty) ,,$(foreach room,$(ROOMS),$(room)=$(sees_$(room):%=%$(comma))|))
 lint: export VEGA_CFLAGS = $(PKG_CFLAGS)
 lint: export VEGA_OBJECTS = $(B)/lib
-lint: $(LIB_OBJECTS) ## check layers, circles, headers, banned functions, scripts, format and manual pages
+lint: all ## check layers, circles, operations, headers, banned functions, --help, scripts, format and manual pages
 	$(RUN_TESTS) $(or $(TESTS),$(sort $(wildcard tests/lint/*)))
 
 asan: ## all suites with address and undefined behaviour sanitizers

@@ -8,6 +8,7 @@
 
 #include "base/escape.h"
 #include "base/fd.h"
+#include "spec/operation.h"
 
 const char *cmd_name = "vega";
 
@@ -62,6 +63,40 @@ const char *cmd_user(void)
 	return user ? user->pw_name : number;
 }
 
+#define OPERATION_COLUMN 16
+
+static void add_operations(struct buf *out, unsigned width)
+{
+	buf_add_str(out, "Operations:\n");
+	for (size_t i = 0; operations[i]; i++) {
+		buf_printf(out, "  %-*s", OPERATION_COLUMN - 2, operations[i]->name);
+		option_wrap(out, operations[i]->help, OPERATION_COLUMN, width);
+	}
+	buf_add_char(out, '\n');
+}
+
+static void add_help(struct buf *out, const struct cmd_help *help,
+        const struct option_table *tables, size_t count)
+{
+	unsigned width = isatty(1) ? terminal_width(1) : OPTION_HELP_WIDTH;
+	struct buf options = BUF_INIT;
+	buf_printf(out, "usage: %s\n\n", help->usage);
+	option_wrap(out, help->intro, 0, width);
+	buf_add_char(out, '\n');
+	if (help->operations) {
+		add_operations(out, width);
+	}
+	option_help(&options, tables, count, width);
+	buf_add(out, options.data, options.len);
+	if (help->examples) {
+		buf_printf(out, "\nExamples:\n%s\n", help->examples);
+	}
+	buf_add_char(out, '\n');
+	option_wrap(out, help->status, 0, width);
+	out->failed |= options.failed;
+	buf_release(&options);
+}
+
 bool cmd_common(const struct option_common *common, const struct cmd_help *help,
         const struct option_table *tables, size_t count, int *status)
 {
@@ -70,11 +105,7 @@ bool cmd_common(const struct option_common *common, const struct cmd_help *help,
 	if (common->describe) {
 		option_describe(&out, tables, count);
 	} else if (common->help) {
-		buf_printf(&out, "usage: %s\n\n%s\n\n", help->usage, help->intro);
-		option_help(&out, tables, count, isatty(1) ? terminal_width(1) : 0);
-		if (help->outro) {
-			buf_printf(&out, "\n%s\n", help->outro);
-		}
+		add_help(&out, help, tables, count);
 	} else if (common->version) {
 		buf_printf(&out, "%s (VegaFS) %s\n", cmd_name, VEGA_VERSION);
 	} else {

@@ -38,14 +38,18 @@ void cmd_message(const char *line);
 /* The name of the user that this process works for, or the number of one without a name. */
 const char *cmd_user(void);
 
-/*
- * Handle -h, --version and --vega-options: when one was given, prints to stdout, sets the exit
- * status and returns true. `usage` is the lines under "usage:", `intro` a sentence or two, `outro`
- * (examples) may be NULL.
- */
+/* What --help says beside the options. A paragraph is one line here, and is wrapped when it is
+ * shown; the lines of usage and examples are to fit into 80 columns by themselves. */
 struct cmd_help {
-	const char *usage, *intro, *outro;
+	const char *usage;    /* the lines under "usage:" */
+	const char *intro;    /* a paragraph */
+	bool operations;      /* list the operations */
+	const char *examples; /* lines; NULL: none */
+	const char *status;   /* a paragraph: the exit status */
 };
+
+/* Handle -h, --version and --vega-options: when one was given, prints to stdout, sets the exit
+ * status and returns true. */
 bool cmd_common(const struct option_common *common, const struct cmd_help *help,
         const struct option_table *tables, size_t count, int *status);
 

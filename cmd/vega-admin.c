@@ -61,18 +61,18 @@ static const struct option_row rows[] = {
         {CMD_STORE(struct admin), .heading = GENERAL},
 };
 
-static const struct cmd_help help = {"vega-admin prune --older-than AGE [OPTION]...\n"
-                                     "       vega-admin stats [OPTION]...",
-        "prune removes jobs that have ended with all that they left, and what lost workers left\n"
-        "behind. stats counts jobs, leases and workers.",
-        "Examples:\n"
-        "  vega-admin prune --older-than 30d --dry-run\n"
-        "  vega-admin prune --older-than 7d --state completed --queue nightly\n"
-        "  vega-admin stats\n"
-        "  vega-admin stats --format prometheus\n"
-        "\n"
-        "Exit status: 0 done; 2 usage or fatal; 3 something could not be removed, and is named;\n"
-        "5 the store cannot be reached."};
+static const struct cmd_help help = {
+        .usage = "vega-admin prune --older-than AGE [OPTION]...\n"
+                 "       vega-admin stats [OPTION]...",
+        .intro = "prune removes jobs that have ended with all that they left, and what lost "
+                 "workers left behind. stats counts jobs, leases and workers.",
+        .examples = "  vega-admin prune --older-than 30d --dry-run\n"
+                    "  vega-admin prune --older-than 7d --state completed --queue nightly\n"
+                    "  vega-admin stats\n"
+                    "  vega-admin stats --format prometheus",
+        .status = "Exit status: 0 done; 2 usage or fatal; 3 something could not be removed, and "
+                  "is named; 5 the store cannot be reached.",
+};
 
 static int run_prune(const struct admin *admin, struct store *store, struct vega_error *err)
 {

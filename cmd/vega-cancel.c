@@ -28,12 +28,14 @@ static const struct option_row rows[] = {
         {CMD_STORE(struct cancel), .heading = CANCELLING},
 };
 
-static const struct cmd_help help = {"vega-cancel [OPTION]... JOB...",
-        "Cancel jobs: a PENDING one at once; one that is PROCESSING is asked to end, which its\n"
-        "worker sees within a few seconds.",
-        "Exit status: 0 each job is cancelled or asked to end; 1 one does not exist, is\n"
-        "publishing its files, or had already COMPLETED or FAILED; 2 usage; 5 the store cannot\n"
-        "be reached."};
+static const struct cmd_help help = {
+        .usage = "vega-cancel [OPTION]... JOB...",
+        .intro = "Cancel jobs: a PENDING one at once; one that is PROCESSING is asked to end, "
+                 "which its worker sees within a few seconds.",
+        .status = "Exit status: 0 each job is cancelled or asked to end; 1 one does not exist, "
+                  "is publishing its files, or had already COMPLETED or FAILED; 2 usage; 5 the "
+                  "store cannot be reached.",
+};
 
 static int ask(struct store *store, const char *id, enum job_state *state)
 {

@@ -77,18 +77,19 @@ static const struct option_row rows[] = {
                 "say when a job starts, too"},
 };
 
-static const struct cmd_help help = {"vega-run [--once | --drain] [OPTION]...",
-        "Run the jobs that vega-submit stored: claim each, run it in a vega-walk process, and\n"
-        "store its result. Any number of workers may share one store; a job whose worker dies\n"
-        "is taken over when its lease ends. SIGTERM releases the running jobs and exits, a\n"
-        "second one does so without waiting for them.",
-        "Examples:\n"
-        "  vega-run --drain                   work until nothing is left to do\n"
-        "  vega-run -j 4 --root /data         four jobs at a time, beneath /data only\n"
-        "  vega-run --queue nightly --queue bulk\n"
-        "\n"
-        "Exit status: 0 the work is done, whether the jobs failed or not; 2 the worker cannot\n"
-        "work; 5 the store cannot be reached (--once, --drain); 128+N ended by signal N."};
+static const struct cmd_help help = {
+        .usage = "vega-run [--once | --drain] [OPTION]...",
+        .intro = "Run the jobs that vega-submit stored: claim each, run it in a vega-walk "
+                 "process, and store its result. Any number of workers may share one store; a "
+                 "job whose worker dies is taken over when its lease ends. SIGTERM releases the "
+                 "running jobs and exits, a second one does so without waiting for them.",
+        .examples = "  vega-run --drain                   work until nothing is left to do\n"
+                    "  vega-run -j 4 --root /data         four jobs at a time, beneath /data only\n"
+                    "  vega-run --queue nightly --queue bulk",
+        .status = "Exit status: 0 the work is done, whether the jobs failed or not; 2 the worker "
+                  "cannot work; 5 the store cannot be reached (--once, --drain); 128+N ended by "
+                  "signal N.",
+};
 
 static void print(const char *line, void *context)
 {

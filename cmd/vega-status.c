@@ -74,19 +74,18 @@ static const struct option_row rows[] = {
                         "$VEGA_CACHE)"},
 };
 
-static const struct cmd_help help = {"vega-status [OPTION]... [JOB]...",
-        "List jobs, newest first; or show the JOBs named, wait for them, print what they found,\n"
-        "or try them again. In a pipe the list has an id, state, queue, submitter, time of "
-        "submission and\n"
-        "description a line, separated by tabs.",
-        "Examples:\n"
-        "  vega-status --state failed --newer-than 1d\n"
-        "  vega-status --wait \"$id\" && vega-status --result \"$id\"\n"
-        "  vega-status --records \"$id\" | jq -r .path\n"
-        "\n"
-        "Exit status: 0 done; 1 there is no such job, or it has no result yet; 2 usage or fatal;\n"
-        "3 the job waited for could not read some entries; 4 it FAILED or was CANCELLED; 5 the\n"
-        "store cannot be reached, or --timeout passed."};
+static const struct cmd_help help = {
+        .usage = "vega-status [OPTION]... [JOB]...",
+        .intro = "List jobs, newest first; or show the JOBs named, wait for them, print what "
+                 "they found, or try them again. In a pipe the list has an id, state, queue, "
+                 "submitter, time of submission and description a line, separated by tabs.",
+        .examples = "  vega-status --state failed --newer-than 1d\n"
+                    "  vega-status --wait \"$id\" && vega-status --result \"$id\"\n"
+                    "  vega-status --records \"$id\" | jq -r .path",
+        .status = "Exit status: 0 done; 1 there is no such job, or it has no result yet; 2 usage "
+                  "or fatal; 3 the job waited for could not read some entries; 4 it FAILED or "
+                  "was CANCELLED; 5 the store cannot be reached, or --timeout passed.",
+};
 
 static int failed(const struct vega_error *err)
 {

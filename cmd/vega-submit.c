@@ -22,7 +22,7 @@
 #define SECOND UINT64_C(1000000000)
 
 /* The specification of an empty command line. */
-#define NOTHING_SAID "{\"v\":1,\"operations\":[\"summarize\"],\"roots\":[\".\"]}"
+#define NOTHING_SAID "{\"v\":1,\"operations\":[\"%s\"],\"roots\":[\".\"]}"
 
 struct submit {
 	struct option_common common;
@@ -72,24 +72,25 @@ static const struct option_row rows[] = {
 };
 
 static const struct cmd_help help = {
-        "vega-submit [OPERATION[,OPERATION]...] [OPTION]... [ROOT]...\n"
-        "       vega-submit transform [OPTION]... --out DIR [ROOT]... -- COMMAND [ARGUMENT]...\n"
-        "       vega-submit --batch FILE [OPTION]...",
-        "Check what vega-walk would be asked to do, store it as a job for vega-run, and\n"
-        "print only the job's id, once the job is durable. OPERATION is summarize\n"
-        "(default), find, hash or transform.",
-        "Examples:\n"
-        "  vega-submit /data/project-x\n"
-        "  id=$(vega-submit hash --algo sha256 /srv) && vega-status --wait \"$id\"\n"
-        "  vega-submit transform -e csv --to zstd --out /backup/csv /data\n"
-        "  vega-submit --after 2h --priority -5 --label team=ops /data\n"
-        "  vega-submit --idempotency-key \"nightly-$(date +%F)\" /data\n"
-        "  find /srv -maxdepth 1 -name 'v*' -print0 | vega-submit --files0-from=-\n"
-        "  for d in /srv/*/; do vega-submit --dry-run hash \"$d\"; done | vega-submit --batch -\n"
-        "\n"
-        "Exit status: 0 the job is stored (with --dry-run: it could be); 2 it is refused,\n"
-        "or its id cannot be printed, which the message then holds; 5 the store cannot be\n"
-        "reached."};
+        .usage = "vega-submit [OPERATION[,OPERATION]...] [OPTION]... [ROOT]...\n"
+                 "       vega-submit transform [OPTION]... --out DIR [ROOT]...\n"
+                 "                 -- COMMAND [ARGUMENT]...\n"
+                 "       vega-submit --batch FILE [OPTION]...",
+        .intro = "Check what vega-walk would be asked to do, store it as a job for vega-run, "
+                 "and print only the job's id, once the job is durable.",
+        .operations = true,
+        .examples = "  vega-submit /data/project-x\n"
+                    "  id=$(vega-submit hash --algo sha256 /srv) && vega-status --wait \"$id\"\n"
+                    "  vega-submit transform -e csv --to zstd --out /backup/csv /data\n"
+                    "  vega-submit --after 2h --priority -5 --label team=ops /data\n"
+                    "  vega-submit --idempotency-key \"nightly-$(date +%F)\" /data\n"
+                    "  find /srv -maxdepth 1 -name 'v*' -print0 | vega-submit --files0-from=-\n"
+                    "  for d in /srv/*/; do vega-submit --dry-run hash \"$d\"; done |\n"
+                    "    vega-submit --batch -",
+        .status = "Exit status: 0 the job is stored (with --dry-run: it could be); 2 it is "
+                  "refused, or its id cannot be printed, which the message then holds; 5 the "
+                  "store cannot be reached.",
+};
 
 static int parse_priority(const char *text, int *priority, struct vega_error *err)
 {
@@ -235,16 +236,20 @@ static int read_batch(const struct submit *submit, const struct spec *spec, stru
         struct vega_error *err)
 {
 	const struct submit_rules rules = {.roots = &submit->root, .check = engine_check};
-	struct buf json = BUF_INIT;
+	struct buf json = BUF_INIT, nothing = BUF_INIT;
 	spec_to_json(spec, &json);
-	const char *text = buf_cstr(&json);
-	int code = !text ? vega_fail_nomem(err)
-	           : submit->files0_from || strcmp(text, NOTHING_SAID) != 0
-	                   ? vega_fail(err, VEGA_USAGE,
-	                             "--batch: the file says what to do and where; name no "
-	                             "operation, option of one, or ROOT beside it")
-	                   : 0;
+	buf_printf(&nothing, NOTHING_SAID, operations[0]->name);
+	const char *text = buf_cstr(&json), *empty = buf_cstr(&nothing);
+	int code = 0;
+	if (!text || !empty) {
+		code = vega_fail_nomem(err);
+	} else if (submit->files0_from || strcmp(text, empty) != 0) {
+		code = vega_fail(err, VEGA_USAGE,
+		        "--batch: the file says what to do and where; name no operation, option of "
+		        "one, or ROOT beside it");
+	}
 	buf_release(&json);
+	buf_release(&nothing);
 	return code ? code : submit_read_batch(submit->batch, &rules, texts, err);
 }
 

@@ -70,22 +70,19 @@ static const struct option_row rows[] = {
 
 static const struct cmd_help help = {
         .usage = "vega-walk [OPERATION[,OPERATION]...] [OPTION]... [ROOT]...\n"
-                 "       vega-walk transform [OPTION]... --out DIR [ROOT]... -- COMMAND "
-                 "[ARGUMENT]...",
-        .intro = "Summarize, find, hash or transform the files below each ROOT (default: .), now.\n"
-                 "OPERATION is summarize (default), find, hash or transform; write ./find for a\n"
-                 "directory of that name. Everything is looked at, hidden files included; links "
-                 "are\n"
-                 "not followed (but a ROOT that is one is).",
-        .outro = "Examples:\n"
-                 "  vega-walk /var                                  what fills the disk\n"
-                 "  vega-walk find -e csv --min-size 1M -0 /data | xargs -0 wc -l\n"
-                 "  vega-walk hash --algo sha256 /srv > SUMS        sha256sum -c SUMS\n"
-                 "  vega-walk transform -e csv --to zstd --out /backup /data\n"
-                 "\n"
-                 "Exit status: 0 complete, 2 usage or fatal error, 3 some entries could not be "
-                 "read\n"
-                 "(each is named), 128+n ended by signal n. See vega-walk(1).",
+                 "       vega-walk transform [OPTION]... --out DIR [ROOT]...\n"
+                 "                 -- COMMAND [ARGUMENT]...",
+        .intro = "Carry out one or more operations on the entries below each ROOT (default: .), "
+                 "now. Write ./find for a directory that is named like an operation. Everything "
+                 "is looked at, hidden files included; links are not followed (but a ROOT that "
+                 "is one is).",
+        .operations = true,
+        .examples = "  vega-walk /var                                  what fills the disk\n"
+                    "  vega-walk find -e csv --min-size 1M -0 /data | xargs -0 wc -l\n"
+                    "  vega-walk hash --algo sha256 /srv > SUMS        sha256sum -c SUMS\n"
+                    "  vega-walk transform -e csv --to zstd --out /backup /data",
+        .status = "Exit status: 0 complete, 2 usage or fatal error, 3 some entries could not be "
+                  "read (each is named), 128+n ended by signal n. See vega-walk(1).",
 };
 
 /* The progress line on a terminal: there now, and to be wiped before anything else is written. */

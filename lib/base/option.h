@@ -106,7 +106,16 @@ int option_set(
 /* Free what OPT_TEXT and OPT_LIST rows own in the target, and zero them. */
 void option_release(const struct option_row *rows, size_t count, void *target);
 
-/* The OPTIONS part of --help, wrapped to `width` columns (0: 80), grouped by heading. */
+/* Where text is broken that goes to no terminal. */
+#define OPTION_HELP_WIDTH 80
+
+/* Adds the words of a text whose first line begins at `column`, broken before `width`; later lines
+ * begin at `column` too. Ends with a newline. */
+void option_wrap(struct buf *out, const char *text, size_t column, unsigned width);
+
+/* The OPTIONS part of --help, wrapped to `width` columns (0: OPTION_HELP_WIDTH), grouped by
+ * heading.
+ */
 void option_help(
         struct buf *out, const struct option_table *tables, size_t table_count, unsigned width);
 

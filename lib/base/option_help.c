@@ -3,7 +3,6 @@
 #include "base/escape.h"
 #include "base/option_internal.h"
 
-#define HELP_WIDTH 80
 #define LEFT_LEAST 16
 #define LEFT_MOST 30
 
@@ -30,8 +29,7 @@ static void pad_to(struct buf *out, size_t from, size_t column)
 	}
 }
 
-/* Words from `column` on, broken before `width`; later lines begin at `column` too. */
-static void add_wrapped(struct buf *out, const char *text, size_t column, size_t width)
+void option_wrap(struct buf *out, const char *text, size_t column, unsigned width)
 {
 	size_t at = column;
 	for (const char *s = text; *s;) {
@@ -53,7 +51,7 @@ static void add_wrapped(struct buf *out, const char *text, size_t column, size_t
 	buf_add_char(out, '\n');
 }
 
-static void add_row(struct buf *out, const struct option_row *row, size_t column, size_t width)
+static void add_row(struct buf *out, const struct option_row *row, size_t column, unsigned width)
 {
 	size_t start = out->len;
 	add_left(out, row);
@@ -63,7 +61,7 @@ static void add_row(struct buf *out, const struct option_row *row, size_t column
 		left = 0;
 	}
 	pad_to(out, left, column);
-	add_wrapped(out, row->help, column, width);
+	option_wrap(out, row->help, column, width);
 }
 
 typedef void row_visit(void *context, const struct option_row *row, bool first);
@@ -117,7 +115,8 @@ static void each_row(
 
 struct help {
 	struct buf *out;
-	size_t column, width;
+	size_t column;
+	unsigned width;
 };
 
 static void measure_row(void *context, const struct option_row *row, bool first)
@@ -145,7 +144,7 @@ void option_help(
         struct buf *out, const struct option_table *tables, size_t table_count, unsigned width)
 {
 	struct buf text = BUF_INIT;
-	struct help help = {&text, LEFT_LEAST, width ? width : HELP_WIDTH};
+	struct help help = {&text, LEFT_LEAST, width ? width : OPTION_HELP_WIDTH};
 	each_row(tables, table_count, measure_row, &help);
 	if (help.width < help.column + 24) {
 		help.column = 10;

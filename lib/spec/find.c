@@ -9,6 +9,7 @@ static const struct record_fact facts[] = {
 
 const struct operation operation_find = {
         .name = NAME,
+        .help = "print the path of each entry",
         .schema =
                 {
                         .name = NAME,

@@ -27,6 +27,7 @@ static const struct record_fact facts[] = {
 
 const struct operation operation_hash = {
         .name = NAME,
+        .help = "print a digest of each file",
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows,
         .schema =

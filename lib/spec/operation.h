@@ -21,8 +21,13 @@
 
 /* each(NAME, name), in the order in which operations are named, run and written. The first is what
  * a command line without an operation means. */
+/* clang-format off */
 #define OPERATIONS(each) \
-	each(SUMMARIZE, summarize) each(FIND, find) each(HASH, hash) each(TRANSFORM, transform)
+	each(SUMMARIZE, summarize) \
+	each(FIND, find) \
+	each(HASH, hash) \
+	each(TRANSFORM, transform)
+/* clang-format on */
 
 /* OPERATION_FIND: its place in operations[] and in struct spec. */
 enum operation_index {
@@ -50,6 +55,7 @@ struct spec;
 
 struct operation {
 	const char *name;
+	const char *help; /* for --help, as an option's */
 
 	/* Its own options; NULL and 0: none. Offsets are into struct spec, made by OPERATION_FIELD;
 	 * `groups` has the operation's bit, `heading` is its name. */

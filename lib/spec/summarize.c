@@ -95,6 +95,7 @@ static const struct record_table tables[] = {
 
 const struct operation operation_summarize = {
         .name = NAME,
+        .help = "count files and bytes, and name the largest (default)",
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows,
         .check = check,

@@ -118,6 +118,7 @@ static const struct record_fact facts[] = {
 
 const struct operation operation_transform = {
         .name = NAME,
+        .help = "compress, decompress or filter each file into a mirrored tree",
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows,
         .check = check,

@@ -141,7 +141,7 @@ static bool selected(struct walk_thread *t, const struct walk_entry *entry)
 		size_t len;
 		const char *path = walk_whole_path(entry, &len);
 		if (!path) {
-			walk_error(entry, "find", ENOMEM, NULL);
+			walk_error(entry, "path", ENOMEM, NULL);
 		}
 		if (!path || !predicates_match_path(walk->predicates, t->scratch, path, len)) {
 			return false;

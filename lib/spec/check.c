@@ -233,6 +233,7 @@ static int check_own(const struct spec *spec, struct vega_error *err)
 	int code = 0;
 	for (unsigned i = 0; code == 0 && (operation = spec_next_operation(spec, &i));) {
 		code = operation->check ? operation->check(spec, err) : 0;
+		CHECK(code != 0 || !operation->writes || spec->out);
 	}
 	return code;
 }

@@ -28,6 +28,7 @@ void spec_operation_names(uint32_t bits, struct buf *out)
 
 const struct operation *spec_next_operation(const struct spec *spec, unsigned *index)
 {
+	CHECK(*index <= OPERATION_COUNT);
 	while (*index < OPERATION_COUNT) {
 		unsigned at = (*index)++;
 		if (spec->operations & UINT32_C(1) << at) {

@@ -2,6 +2,7 @@
 #ifndef VEGA_SPEC_SPEC_INTERNAL_H
 #define VEGA_SPEC_SPEC_INTERNAL_H
 
+#include "base/check.h"
 #include "spec/spec.h"
 
 #define OPERATION_DECLARED(NAME, name) extern const struct operation operation_##name;
@@ -26,6 +27,7 @@ bool spec_has_row(const struct option_row *row);
 /* The field that a row describes. */
 static inline void *spec_field(const struct option_row *row, const struct spec *spec)
 {
+	CHECK(row->offset < sizeof *spec);
 	return (char *)(uintptr_t)spec + row->offset;
 }
 

@@ -1,3 +1,4 @@
+/* Command lines become specifications, or errors that say why not. */
 #include "../tap.h"
 #include "spec_text.h"
 

@@ -1,3 +1,4 @@
+/* Each reason for which a specification is rejected. */
 #include "../tap.h"
 #include "spec_text.h"
 

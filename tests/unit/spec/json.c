@@ -1,3 +1,4 @@
+/* Canonical JSON, what is tolerated in place of it, and what is not; at random, there and back. */
 #include "../tap.h"
 #include "spec/spec_internal.h"
 #include "spec/transform.h"

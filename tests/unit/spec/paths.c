@@ -1,3 +1,4 @@
+/* Roots and outputs: made absolute, kept apart, and held against what is allowed. */
 #include "../tap.h"
 
 #include <errno.h>

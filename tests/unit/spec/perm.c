@@ -1,3 +1,4 @@
+/* Modes in octal and as symbols. */
 #include "../tap.h"
 
 #include "spec/spec.h"

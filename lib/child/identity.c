@@ -9,6 +9,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -18,9 +19,11 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "base/trust.h"
 
 #define OPTION "--run-as-submitter"
 #define MAP_MAX ((size_t)16 * 1024 * 1024)
+#define UID_MIN 1000 /* where login.defs has none */
 #define BLANKS " \t\r"
 
 struct capabilities {
@@ -56,28 +59,72 @@ static int check_powers(struct vega_error *err)
 	return 0;
 }
 
-/* Whoever may write to the map may run jobs as anybody. */
+/* Those who may write to the map may run jobs as anybody. */
 static int read_map(const char *path, struct buf *out, struct vega_error *err)
 {
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	int failed = fd < 0 || fstat(fd, &st) != 0 ? -errno : 0;
-	bool ours = failed == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) &&
-	            !(st.st_mode & (S_IWGRP | S_IWOTH));
-	if (failed == 0 && ours) {
-		failed = fd_read_all(fd, out);
-	}
+	struct buf culprit = BUF_INIT;
+	int fd = trust_open(path, &culprit), code = 0;
+	int error = fd < 0 ? fd : fd_read_all(fd, out);
 	if (fd >= 0) {
 		close(fd);
 	}
-	if (failed) {
-		return vega_fail_errno(err, VEGA_USAGE, -failed, OPTION ": cannot read %s", path);
+	if (error == -EPERM && buf_cstr(&culprit)) {
+		code = vega_fail(err, VEGA_USAGE,
+		        OPTION ": cannot use %s: %s must belong to root or the worker's user, and "
+		               "nobody else may write to it",
+		        path, culprit.data);
+	} else if (error) {
+		code = vega_fail_errno(err, VEGA_USAGE, -error, OPTION ": cannot read %s", path);
 	}
-	return ours ? 0
-	            : vega_fail(err, VEGA_USAGE,
-	                      OPTION ": %s must belong to root or the worker's user, and nobody "
-	                             "else may write to it",
-	                      path);
+	buf_release(&culprit);
+	return code;
+}
+
+/* Users below it belong to the system; as in login.defs(5). */
+static uid_t first_user(void)
+{
+	FILE *file = fopen("/etc/login.defs", "re");
+	char *line = NULL;
+	size_t size = 0;
+	unsigned long least = UID_MIN;
+	while (file && getline(&line, &size, file) >= 0) {
+		unsigned long value;
+		if (sscanf(line, " UID_MIN %lu", &value) == 1) {
+			least = value;
+		}
+	}
+	free(line);
+	if (file) {
+		fclose(file);
+	}
+	return (uid_t)least;
+}
+
+/* A role of that name is soon made; a line of the map is the administrator's. */
+static int check_user(
+        const struct identity_map *map, const struct passwd *user, struct vega_error *err)
+{
+	uid_t uid = user->pw_uid;
+	if (uid == 0) {
+		return map->allow_root ? 0
+		                       : vega_fail(err, VEGA_NO,
+		                                 "the system user %s has the uid 0, which needs "
+		                                 "--allow-root-jobs",
+		                                 user->pw_name);
+	}
+	if (uid == geteuid()) {
+		return map->allow_worker ? 0
+		                         : vega_fail(err, VEGA_NO,
+		                                   "the system user %s is this worker's, which "
+		                                   "needs --allow-worker-jobs",
+		                                   user->pw_name);
+	}
+	uid_t first = *map->path ? 0 : first_user();
+	return uid >= first ? 0
+	                    : vega_fail(err, VEGA_NO,
+	                              "the system user %s has the uid %lu, below %lu (UID_MIN), "
+	                              "which needs a MAP that names it",
+	                              user->pw_name, (unsigned long)uid, (unsigned long)first);
 }
 
 /* VEGA_NO: nobody runs as this user. VEGA_FATAL: it cannot be told now. */
@@ -93,17 +140,7 @@ static int look_up(const struct identity_map *map, const char *user, const struc
 	if (!*found) {
 		return vega_fail(err, VEGA_NO, "there is no system user %s", user);
 	}
-	uid_t uid = (*found)->pw_uid;
-	if (uid == 0 && !map->allow_root) {
-		return vega_fail(err, VEGA_NO,
-		        "the system user %s has the uid 0, which needs --allow-root-jobs", user);
-	}
-	if (uid && uid == geteuid() && !map->allow_worker) {
-		return vega_fail(err, VEGA_NO,
-		        "the system user %s is this worker's, which needs --allow-worker-jobs",
-		        user);
-	}
-	return 0;
+	return check_user(map, *found, err);
 }
 
 static const char *find_user(const struct identity_map *map, const char *role)

@@ -17,9 +17,11 @@
 #include "base/check.h"
 #include "base/fd.h"
 #include "base/killpoint.h"
+#include "base/trust.h"
 #include "base/uri.h"
 
 #define WRITE_SIZE ((size_t)256 * 1024)
+#define NAMES_MAX 64 /* that are tried, before the directory is read instead */
 #define SYNC_SIZE ((uint64_t)8 * 1024 * 1024)
 
 static const char part_suffix[] = ".ndjson.part";
@@ -61,6 +63,13 @@ static void remove_abandoned(int dir_fd, const char *name)
 	close(fd);
 }
 
+/* Others could take the names of files that jobs need, or exchange the files. */
+static bool is_private(int dir)
+{
+	struct stat st;
+	return fstat(dir, &st) == 0 && trust_is_ours(&st);
+}
+
 int spool_prepare(const char *dir, struct vega_error *err)
 {
 	int failed = mkdir_parents(dir, 0700);
@@ -76,6 +85,13 @@ int spool_prepare(const char *dir, struct vega_error *err)
 		}
 		return vega_fail_errno(
 		        err, VEGA_FATAL, failed, "cannot use the spool directory %s", dir);
+	}
+	if (!is_private(dirfd(stream))) {
+		closedir(stream);
+		return vega_fail(err, VEGA_FATAL,
+		        "the spool directory %s must belong to this user, and nobody else may "
+		        "write to it (chmod go-w)",
+		        dir);
 	}
 	for (struct dirent *entry; (entry = readdir(stream));) {
 		size_t len = strlen(entry->d_name);
@@ -94,10 +110,23 @@ void spool_init(struct spool *spool, const char *dir, const char *id, uint64_t l
 	snprintf(spool->id, sizeof spool->id, "%s", id);
 }
 
-/* Files of the job's earlier leases: had one counted, the job would not have run again. */
-static void remove_stale(const struct spool *spool)
+static bool is_earlier(const struct spool_file *file, void *context)
+{
+	const struct spool *spool = context;
+	return strcmp(file->id, spool->id) == 0 && file->lease_seq < spool->lease_seq;
+}
+
+/* Files of the job's earlier leases: had one counted, the job would not have run again. They are
+ * few and have known names; the number of a lease that is none of ours may be anything. */
+static void remove_stale(struct spool *spool)
 {
 	struct buf path = BUF_INIT;
+	struct vega_error err;
+	if (spool->lease_seq > NAMES_MAX) {
+		spool_sweep(
+		        spool->dir, is_earlier, spool, &err); /* what stays is in nobody's way */
+		return;
+	}
 	for (uint64_t seq = spool->lease_seq; seq-- > 1;) {
 		if (spool_name(spool, seq, part_suffix, &path) == 0) {
 			unlink(path.data);

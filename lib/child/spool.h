@@ -29,7 +29,8 @@ struct spool {
 	char *uri, *digest; /* set by spool_finish() */
 };
 
-/* Make the directory (mode 0700) and remove the .part files that no process holds. VEGA_FATAL. */
+/* Make the directory (mode 0700) and remove the .part files that no process holds. VEGA_FATAL; also
+ * when it belongs to others, or others may write to it. */
 int spool_prepare(const char *dir, struct vega_error *err);
 
 /* Nothing is created before the stream outgrows SPOOL_INLINE_MAX. */

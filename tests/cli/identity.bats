@@ -116,12 +116,25 @@ field() { # FILTER
 
 @test "without a map, a role is the user of the same name" {
 	mkdir -m 1777 out
-	submit games transform --to gzip --out out in
+	psql -qX -d "$VEGA_STORE" -c 'CREATE ROLE nobody LOGIN IN ROLE vega_submitter'
+	submit nobody transform --to gzip --out out in
 	work --run-as-submitter
-	[[ $(field .state) == COMPLETED && $(stat -c %U out/a.csv.gz) == games ]]
+	[[ $(field .state) == COMPLETED && $(stat -c %U out/a.csv.gz) == nobody ]]
 	submit alice find in
 	work --run-as-submitter
 	[[ $(field .error) == 'this worker runs no jobs of the submitter alice: there is no system user alice' ]]
+}
+
+@test "a role that is named like a system account needs a map to run as it" {
+	mkdir -m 1777 out
+	submit games transform --to gzip --out out in
+	work --run-as-submitter
+	[[ $(field .state) == FAILED && ! -e out/a.csv.gz ]]
+	[[ $(field .error) == *": the system user games has the uid $(id -u games), below 1000 (UID_MIN), which needs a MAP that names it" ]]
+	echo 'games games' >gamesmap
+	submit games transform --to gzip --out out in
+	work --run-as-submitter=gamesmap
+	[[ $(field .state) == COMPLETED && $(stat -c %U out/a.csv.gz) == games ]]
 }
 
 @test "a job runs as root only with --allow-root-jobs, and then with root's rights" {
@@ -149,7 +162,7 @@ as_daemon() {
 }
 
 @test "a job runs as the worker's own user only with --allow-worker-jobs" {
-	mkdir -m 777 state
+	install -d -m 700 -o daemon state
 	export XDG_STATE_HOME=$PWD/state
 	submit bob find in
 	expect 2 as_daemon vega-run --drain --root "$PWD" --run-as-submitter=map
@@ -234,6 +247,12 @@ as_daemon() {
 	chown daemon map
 	refused 'map must belong to root' --run-as-submitter=map
 	chown root map
+	ln -s "$PWD/map" link
+	chown -h daemon link
+	refused "cannot use link: $PWD/link must belong to root" --run-as-submitter=link
+	mkdir -m 777 open
+	cp map open
+	refused "cannot use open/map: $PWD/open must belong to root" --run-as-submitter=open/map
 	refused 'allow-root-jobs needs --run-as-submitter' --allow-root-jobs
 	refused 'allow-worker-jobs needs --run-as-submitter' --allow-worker-jobs
 	refused 'needs a PostgreSQL store' --run-as-submitter --store "sqlite:$PWD/jobs.db"

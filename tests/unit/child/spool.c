@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../tap.h"
@@ -275,6 +276,45 @@ static void test_sweep(void)
 	is_int(spool_sweep("/nonexistent", note, &sweep, &err), 0, "no directory, no files");
 }
 
+/* A number that a worker's role has written into the row: trying all smaller ones takes a minute.
+ */
+static void test_large_lease(void)
+{
+	struct spool spool;
+	struct vega_error err;
+	const uint64_t lease = 9000000000000000000u;
+	struct timespec before, after;
+	create(of_lease(7, ".ndjson"));
+	create(of_lease(8, ".ndjson.part"));
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	spool_init(&spool, directory, id, lease);
+	fill(&spool, 700000);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	ok(after.tv_sec - before.tv_sec < 10, "a large lease number costs no time");
+	ok(!exists(of_lease(7, ".ndjson")) && !exists(of_lease(8, ".ndjson.part")),
+	        "files of earlier leases are removed");
+	is_int(spool_finish(&spool, &err), 0, "the stream is finished");
+	spool_discard(&spool);
+}
+
+static void test_foreign_directory(void)
+{
+	struct vega_error err;
+	is_int(chmod(directory, 0770), 0, "a spool directory that a group may write to");
+	is_int(spool_prepare(directory, &err), VEGA_FATAL, "is refused");
+	ok(strstr(err.text, "nobody else may write to it") != NULL, "the error says why: %s",
+	        err.text);
+	chmod(directory, 01777);
+	is_int(spool_prepare(directory, &err), VEGA_FATAL, "one that all may write to is refused");
+	chmod(directory, 0700);
+	if (geteuid() == 0) {
+		is_int(chown(directory, 1, 1), 0, "a spool directory is given away");
+		is_int(spool_prepare(directory, &err), VEGA_FATAL, "another user's is refused");
+		is_int(chown(directory, 0, 0), 0, "it is taken back");
+	}
+	is_int(spool_prepare(directory, &err), 0, "one of our own is used");
+}
+
 int main(void)
 {
 	if (!mkdtemp(directory)) {
@@ -283,6 +323,8 @@ int main(void)
 	test_small();
 	test_empty();
 	test_boundary();
+	test_large_lease();
+	test_foreign_directory();
 	test_large();
 	test_discard_published();
 	test_abandoned();

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/notify.h"
@@ -50,7 +51,9 @@ static const struct option_row rows[] = {
                 "run each job as the system user of its submitter: of the same name, or as MAP, a "
                 "file of lines DATABASE-ROLE SYSTEM-USER, says; needs PostgreSQL and root"},
         {"allow-root-jobs", 0, OPT_FLAG, FIELD(allow_root_jobs), 0, NULL, NULL, WORK,
-                "with --run-as-submitter, run jobs also as root, with all its rights"},
+                "with --run-as-submitter, run jobs also as root, with all its rights; with "
+                "--commands, "
+                "let a worker that is root run commands for all who submit"},
         {"allow-worker-jobs", 0, OPT_FLAG, FIELD(allow_worker_jobs), 0, NULL, NULL, WORK,
                 "with --run-as-submitter, run jobs also as the worker's own user, who may read "
                 "what it knows of the store"},
@@ -106,9 +109,12 @@ static int check(const struct run *run, struct vega_error *err)
 	if (run->quiet && run->verbose) {
 		return vega_fail(err, VEGA_USAGE, "--quiet and --verbose exclude each other");
 	}
-	if ((run->allow_root_jobs || run->allow_worker_jobs) && !run->run_as_submitter) {
-		return vega_fail(err, VEGA_USAGE, "--allow-%s-jobs needs --run-as-submitter",
-		        run->allow_root_jobs ? "root" : "worker");
+	if (run->allow_root_jobs && !run->run_as_submitter && !run->commands) {
+		return vega_fail(err, VEGA_USAGE,
+		        "--allow-root-jobs needs --run-as-submitter or --commands");
+	}
+	if (run->allow_worker_jobs && !run->run_as_submitter) {
+		return vega_fail(err, VEGA_USAGE, "--allow-worker-jobs needs --run-as-submitter");
 	}
 	if (run->jobs.set && (run->jobs.value < 1 || run->jobs.value > JOBS_MAX)) {
 		return vega_fail(err, VEGA_USAGE, "--jobs %llu: not in the range 1-%d",
@@ -138,6 +144,13 @@ static int set_bounds(const struct run *run, struct worker_config *config, struc
 		code = vega_fail(err, VEGA_USAGE,
 		        "--run-as-submitter needs a PostgreSQL store: in SQLite the submitter is "
 		        "whoever its process says");
+	}
+	if (code == 0 && shared && run->commands && !run->run_as_submitter && geteuid() == 0 &&
+	        !run->allow_root_jobs) {
+		code = vega_fail(err, VEGA_USAGE,
+		        "--commands would run the commands of every submitter as root: add "
+		        "--run-as-submitter, start the worker as another user, or add "
+		        "--allow-root-jobs");
 	}
 	config->refuse_commands = shared && !run->commands;
 	return code;

@@ -133,7 +133,7 @@ complete -c vega-run -l queue -x -d 'take jobs of the queue NAME only; repeat fo
 complete -c vega-run -l root -x -a '(__fish_complete_directories)' -d 'let jobs touch nothing outside DIR; repeat for more; needed when the store is PostgreSQL (default: $VEGA_ROOTS, separated by colons, else anything)'
 complete -c vega-run -l commands -d 'run the commands that transform jobs bring: no --root binds these (default: only when the store is SQLite)'
 complete -c vega-run -l run-as-submitter -d 'run each job as the system user of its submitter: of the same name, or as MAP, a file of lines DATABASE-ROLE SYSTEM-USER, says; needs PostgreSQL and root'
-complete -c vega-run -l allow-root-jobs -d 'with --run-as-submitter, run jobs also as root, with all its rights'
+complete -c vega-run -l allow-root-jobs -d 'with --run-as-submitter, run jobs also as root, with all its rights; with --commands, let a worker that is root run commands for all who submit'
 complete -c vega-run -l allow-worker-jobs -d 'with --run-as-submitter, run jobs also as the worker\'s own user, who may read what it knows of the store'
 complete -c vega-run -l store -x -d 'sqlite:PATH or postgresql://... (default: $VEGA_STORE, else sqlite:$XDG_STATE_HOME/vega/jobs.db)'
 complete -c vega-run -l max-time -x -d 'let no job run longer, whatever it was submitted with (default: no limit)'

@@ -3,7 +3,7 @@
 # shellcheck disable=SC2154
 
 work() { # OPTION…
-	vega-run --drain --root "$PWD" --commands --spool "$PWD/spool" "$@" 2>worker.log
+	vega-run --drain --root "$PWD" --commands --allow-root-jobs --spool "$PWD/spool" "$@" 2>worker.log
 }
 
 # run_job WORKER-OPTIONS -- SUBMIT-ARGUMENTS

@@ -651,10 +651,10 @@ static void show_difference(const char *what, const struct buf *one, const struc
 
 static bool same(const char *what, struct buf *one, struct buf *parts)
 {
+	buf_cstr(one); /* an empty one has bytes, too */
+	buf_cstr(parts);
 	bool equal = one->len == parts->len && memcmp(one->data, parts->data, one->len) == 0;
 	if (!equal) {
-		buf_cstr(one);
-		buf_cstr(parts);
 		show_difference(what, one, parts);
 	}
 	return equal;

@@ -73,13 +73,15 @@ static void workers_are_known(struct store *store)
 	announce(store, &c);
 	announce(store, &a);
 	struct sighting s = look_for(store, "none");
-	same(s.names, "a b c ", "workers come by name");
+	same(s.names, "a b c ", "workers are listed by name");
 	s = look_for(store, "b");
-	same(s.names, "a b ", "until enough were seen");
-	same(s.text, "h\xef\xbf\xbd 1.2.3 [\"bulk\", \"nightly\"]", "with what they said");
-	check(s.worker.pid == 42 && s.worker.jobs == 4 && s.worker.lease_ms == 20000, "all of it");
-	check(s.worker.alive && s.worker.silent_ms < WAIT_S * 1000, "they are alive");
-	check(llabs(s.worker.seen.sec - time(NULL)) < WAIT_S, "and were seen now");
+	same(s.names, "a b ", "a list of workers stops when asked");
+	same(s.text, "h\xef\xbf\xbd 1.2.3 [\"bulk\", \"nightly\"]",
+	        "a worker has its host, version and queues");
+	check(s.worker.pid == 42 && s.worker.jobs == 4 && s.worker.lease_ms == 20000,
+	        "a worker has its numbers");
+	check(s.worker.alive && s.worker.silent_ms < WAIT_S * 1000, "announced workers are alive");
+	check(llabs(s.worker.seen.sec - time(NULL)) < WAIT_S, "announced workers were seen now");
 
 	struct vega_time started = s.worker.started;
 	usleep(2000);
@@ -87,13 +89,16 @@ static void workers_are_known(struct store *store)
 	b.lease_ms = 30000;
 	announce(store, &b);
 	s = look_for(store, "b");
-	check(s.worker.running == 3 && s.worker.lease_ms == 30000, "an announcement replaces one");
-	check(vega_time_compare(s.worker.started, started) == 0, "of a worker that goes on");
-	check(vega_time_compare(s.worker.seen, started) > 0, "and was seen again");
+	check(s.worker.running == 3 && s.worker.lease_ms == 30000,
+	        "an announcement replaces the one before");
+	check(vega_time_compare(s.worker.started, started) == 0,
+	        "a second announcement keeps the start");
+	check(vega_time_compare(s.worker.seen, started) > 0,
+	        "a second announcement moves the heartbeat");
 
-	equal(D(store)->leave(store, "b", &err), 0, "leave");
-	equal(D(store)->leave(store, "b", &err), 0, "twice");
-	same(look_for(store, "none").names, "a c ", "one that left is not there");
+	equal(D(store)->leave(store, "b", &err), 0, "a worker signs off");
+	equal(D(store)->leave(store, "b", &err), 0, "a worker signs off twice");
+	same(look_for(store, "none").names, "a c ", "a worker that signed off is not listed");
 }
 
 static void the_silent_are_lost(struct store *store)
@@ -103,9 +108,10 @@ static void the_silent_are_lost(struct store *store)
 	busy.lease_ms = idle.lease_ms = 1;
 	announce(store, &idle);
 	announce(store, &busy);
-	check(dies(store, "busy"), "one with jobs is lost when their leases are");
-	check(look_for(store, "busy").worker.silent_ms > 1, "after that time");
-	check(look_for(store, "idle").worker.alive, "one without is given longer");
+	check(dies(store, "busy"), "a worker with jobs is lost when their leases are");
+	check(look_for(store, "busy").worker.silent_ms > 1,
+	        "a worker with jobs is lost after a lease");
+	check(look_for(store, "idle").worker.alive, "a worker without jobs is given longer");
 	D(store)->leave(store, "busy", &err);
 	D(store)->leave(store, "idle", &err);
 }
@@ -145,7 +151,7 @@ static void end_one(struct store *store, const char *queue, enum store_outcome o
 
 static void stats_count(struct store *store)
 {
-	same(stats(store).queues, "", "no jobs, no queues");
+	same(stats(store).queues, "", "stats without jobs has no queues");
 	for (int i = 0; i < 4; i++) {
 		submit_to(store, "stats");
 	}
@@ -155,11 +161,11 @@ static void stats_count(struct store *store)
 	end_one(store, "stats", STORE_CANCELLED);
 	struct store_request retried = submit_to(store, "stats");
 	end_one(store, "stats", STORE_RETRY);
-	check(becomes_due(store, "stats"), "one is tried again");
+	check(becomes_due(store, "stats"), "a job becomes due for a retry");
 	take(store, "stats");
 	submit_to(store, "stats");
 	take_for(store, "stats", 1);
-	check(becomes_due(store, "stats"), "another is lost");
+	check(becomes_due(store, "stats"), "a lease expires");
 	submit_to(store, "stats");
 	struct store_request later = request("stats");
 	later.not_before = (struct vega_time){.sec = time(NULL) + 1000};
@@ -167,27 +173,29 @@ static void stats_count(struct store *store)
 	submit_to(store, "another");
 
 	struct collected c = stats(store);
-	same(c.queues, "another stats ", "queues come by name");
-	equal(c.q.jobs[JOB_COMPLETED], 2, "COMPLETED");
-	equal(c.q.jobs[JOB_FAILED], 1, "FAILED");
-	equal(c.q.jobs[JOB_CANCELLED], 1, "CANCELLED");
-	equal(c.q.jobs[JOB_PROCESSING], 2, "PROCESSING");
-	equal(c.q.jobs[JOB_PENDING], 2, "PENDING");
-	equal(c.q.retried, 1, "one was tried again");
-	equal(c.q.due, 1, "one is due");
-	check(c.q.oldest_due_ms < WAIT_S * 1000, "since not long ago");
-	equal(c.q.leases, 1, "one is held");
-	equal(c.q.expired, 1, "one was");
+	same(c.queues, "another stats ", "stats has the queues by name");
+	equal(c.q.jobs[JOB_COMPLETED], 2, "stats counts the COMPLETED jobs");
+	equal(c.q.jobs[JOB_FAILED], 1, "stats counts the FAILED jobs");
+	equal(c.q.jobs[JOB_CANCELLED], 1, "stats counts the CANCELLED jobs");
+	equal(c.q.jobs[JOB_PROCESSING], 2, "stats counts the PROCESSING jobs");
+	equal(c.q.jobs[JOB_PENDING], 2, "stats counts the PENDING jobs");
+	equal(c.q.retried, 1, "stats counts the retried jobs");
+	equal(c.q.due, 1, "stats counts the due jobs");
+	check(c.q.oldest_due_ms < WAIT_S * 1000, "stats has a short waiting time");
+	equal(c.q.leases, 1, "stats counts the held leases");
+	equal(c.q.expired, 1, "stats counts the expired leases");
 	for (int i = 0; i < STORE_WINDOWS; i++) {
-		equal(c.q.last[i].started, 6, "started of late");
-		equal(c.q.last[i].ended[JOB_COMPLETED], 2, "completed of late");
-		equal(c.q.last[i].ended[JOB_FAILED], 1, "failed of late");
-		equal(c.q.last[i].ended[JOB_CANCELLED], 1, "cancelled of late");
-		equal(c.q.last[i].ended[JOB_PENDING], 0, "PENDING is no end");
+		equal(c.q.last[i].started, 6, "stats counts the jobs started of late");
+		equal(c.q.last[i].ended[JOB_COMPLETED], 2,
+		        "stats counts the jobs completed of late");
+		equal(c.q.last[i].ended[JOB_FAILED], 1, "stats counts the jobs failed of late");
+		equal(c.q.last[i].ended[JOB_CANCELLED], 1,
+		        "stats counts the jobs cancelled of late");
+		equal(c.q.last[i].ended[JOB_PENDING], 0, "stats counts no ends in PENDING");
 	}
 	check(state_of(store, retried.id) == JOB_PROCESSING, "stats changes nothing");
 	usleep(20000);
-	check(stats(store).q.oldest_due_ms >= 20, "what is due gets older");
+	check(stats(store).q.oldest_due_ms >= 20, "the waiting time of a due job grows");
 }
 
 /* --- prune ------------------------------------------------------------------------------------ */
@@ -248,7 +256,8 @@ static void spool_one(struct store *store, const char *queue, const char *uri)
 	        .records_uri = uri,
 	        .records_size = 1000,
 	        .records_digest = "xxh128:00"};
-	equal(finish_one(store, &lease, &result, NULL), 0, "a job with a spooled stream");
+	equal(finish_one(store, &lease, &result, NULL), 0,
+	        "a job with a spooled stream is finished");
 }
 
 static void prune_removes_what_has_ended(struct store *store)
@@ -265,35 +274,36 @@ static void prune_removes_what_has_ended(struct store *store)
 
 	struct store_prune p = of_queue("prune");
 	p.dry_run = true;
-	equal(prune(store, &p), 4, "a dry run looks at those that ended");
-	equal(removal.bytes, 2000, "and what they hold");
-	equal(removal.specs, 0, "but not what they are");
-	check(is_there(store, r[0].id) && is_there(store, r[4].id), "and removes nothing");
+	equal(prune(store, &p), 4, "a dry run looks at the ended jobs");
+	equal(removal.bytes, 2000, "a dry run counts the bytes of records");
+	equal(removal.specs, 0, "a dry run gives no specifications");
+	check(is_there(store, r[0].id) && is_there(store, r[4].id), "a dry run removes nothing");
 
 	p = of_queue("prune");
 	p.states = 1u << JOB_PENDING | 1u << JOB_PROCESSING | 1u << JOB_FAILED;
-	equal(prune(store, &p), 1, "only some states");
-	check(!is_there(store, r[2].id), "FAILED");
-	equal(removal.specs, 1, "with its specification");
+	equal(prune(store, &p), 1, "prune removes the jobs of one state");
+	check(!is_there(store, r[2].id), "prune removed the FAILED job");
+	equal(removal.specs, 1, "prune gives the specification of a removed job");
 
 	p = of_queue("prune");
 	memcpy(removal.keep, r[1].id, UUID_TEXT);
 	p.batch = 2;
-	equal(prune(store, &p), 2, "a batch");
+	equal(prune(store, &p), 2, "prune takes a batch");
 	same(removal.uris, "file://h/1 file://h/2 ",
-	        "the oldest first, and where their records are");
-	check(!is_there(store, r[0].id), "one is let go");
-	check(is_there(store, r[1].id), "one is not");
-	equal(prune(store, &p), 1, "the next batch begins behind it");
-	check(!is_there(store, r[4].id), "CANCELLED");
-	equal(prune(store, &p), 0, "the end");
-	equal(state_of(store, r[3].id), JOB_PROCESSING, "who runs stays");
-	equal(state_of(store, r[5].id), JOB_PENDING, "who waits stays");
+	        "prune takes the oldest first, with the places of their records");
+	check(!is_there(store, r[0].id), "prune removes a job of the batch");
+	check(is_there(store, r[1].id), "prune keeps a job of the batch on request");
+	equal(prune(store, &p), 1, "the next batch begins after the kept job");
+	check(!is_there(store, r[4].id), "prune removed the CANCELLED job");
+	equal(prune(store, &p), 0, "prune ends with an empty batch");
+	equal(state_of(store, r[3].id), JOB_PROCESSING, "prune keeps a PROCESSING job");
+	equal(state_of(store, r[5].id), JOB_PENDING, "prune keeps a PENDING job");
 
 	struct store_request again = request("prune");
 	memcpy(again.id, r[0].id, UUID_TEXT);
 	submit(store, &again);
-	check(!again.existed && is_there(store, r[0].id), "nothing is left of a removed job");
+	check(!again.existed && is_there(store, r[0].id),
+	        "the id and key of a removed job are free");
 }
 
 static void prune_selects(struct store *store)
@@ -308,23 +318,25 @@ static void prune_selects(struct store *store)
 
 	struct store_prune p = of_queue("select");
 	p.older_ms = 3600000;
-	equal(prune(store, &p), 0, "those that just ended are not old");
+	equal(prune(store, &p), 0, "prune keeps jobs that just ended");
 	p = of_queue("select");
 	p.older_ms = UINT64_MAX;
-	equal(prune(store, &p), 0, "nothing is so old");
+	equal(prune(store, &p), 0, "prune keeps jobs younger than any age");
 	p = of_queue("select");
 	p.label = "nonsense";
-	equal(D(store)->prune(store, &p, &err), VEGA_USAGE, "a label has a value");
+	equal(D(store)->prune(store, &p, &err), VEGA_USAGE,
+	        "prune rejects a label without a value");
 	p = of_queue("select");
 	p.label = "team=dev";
-	equal(prune(store, &p), 0, "another label");
+	equal(prune(store, &p), 0, "prune keeps jobs of another label");
 	p.label = "team=ops";
-	equal(prune(store, &p), 1, "a label");
-	check(is_there(store, plain.id) && !is_there(store, labelled.id), "the one that has it");
+	equal(prune(store, &p), 1, "prune removes the jobs of a label");
+	check(is_there(store, plain.id) && !is_there(store, labelled.id),
+	        "prune removed only the job with the label");
 	p = of_queue(NULL);
 	p.states = 1u << JOB_COMPLETED;
-	check(prune(store, &p) >= 2, "any queue");
-	check(!is_there(store, plain.id), "all gone");
+	check(prune(store, &p) >= 2, "prune takes any queue");
+	check(!is_there(store, plain.id), "prune removed the other jobs");
 }
 
 /* Takes one away, and dies at the next. */
@@ -355,14 +367,16 @@ static void the_killed_remove_nothing(struct store *store)
 	}
 	int status;
 	waitpid(child, &status, 0);
-	check(WIFSIGNALED(status), "one that prunes is killed between two jobs");
-	check(is_there(store, r[0].id) && is_there(store, r[2].id), "all are there");
+	check(WIFSIGNALED(status), "a prune is killed between two jobs");
+	check(is_there(store, r[0].id) && is_there(store, r[2].id),
+	        "a killed prune removed nothing");
 	time_t deadline = time(NULL) + WAIT_S;
 	while (is_there(store, r[0].id) && time(NULL) < deadline) {
 		struct store_prune p = of_queue("killed"); /* the server may take a moment */
 		prune(store, &p);
 	}
-	check(!is_there(store, r[0].id) && !is_there(store, r[2].id), "the next removes them");
+	check(!is_there(store, r[0].id) && !is_there(store, r[2].id),
+	        "the next prune removes the jobs");
 }
 
 struct competition {
@@ -403,11 +417,12 @@ static void two_do_not_remove_one(struct store *store)
 		give_up("pipe", NULL);
 	}
 	struct competition c = {.queue = "race", .marks = ends[1]};
-	equal(together(4, compete, &c), 4, "four prune at once");
+	equal(together(4, compete, &c), 4, "four prunes succeed at once");
 	close(ends[1]);
-	equal(read(ends[0], marks, sizeof marks), JOBS, "each job is removed by one of them");
+	equal(read(ends[0], marks, sizeof marks), JOBS,
+	        "each job is removed by one of four prunes");
 	close(ends[0]);
-	equal(strstr(stats(store).queues, "race ") != NULL, 0, "and none is left");
+	equal(strstr(stats(store).queues, "race ") != NULL, 0, "four prunes leave no job");
 }
 
 static void checks(void)

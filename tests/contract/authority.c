@@ -115,7 +115,7 @@ static void fill(void)
 	is_int(try_as(PAIR_WORKER,
 	               "INSERT INTO vega.worker (name, host, pid, version, lease_ms, jobs, running)"
 	               " VALUES ('w', 'h', 1, '0', 1, 1, 1)"),
-	        1, "a worker tells of itself");
+	        1, "a worker announces itself");
 }
 
 #define NEW_JOB(columns, values) \
@@ -346,7 +346,7 @@ static void forbids(void)
 	static const char *const roles[] = {"alice", "carl", "wally", "rita", "adam", "nobody"};
 	char *before = contents();
 	is_int(try_as("tester", "CREATE SCHEMA alice AUTHORIZATION alice"), DONE,
-	        "a schema for alice");
+	        "a schema is made for alice");
 	for (size_t i = 0; i < sizeof without_job / sizeof *without_job; i++) {
 		is_int(try_as("alice", without_job[i]), -3, "alice: %.90s", without_job[i]);
 	}
@@ -360,7 +360,7 @@ static void forbids(void)
 	}
 	locks();
 	char *after = contents();
-	ok(before && after && strcmp(before, after) == 0, "and the store is as it was");
+	ok(before && after && strcmp(before, after) == 0, "the store is as it was after all tries");
 	free(before);
 	free(after);
 	is_int(try_as("tester", "SELECT FROM pg_class c, aclexplode(relacl) a WHERE a.grantee = 0"
@@ -368,33 +368,36 @@ static void forbids(void)
 	        0, "nothing is granted to PUBLIC");
 	is_int(try_as("tester", "SELECT FROM pg_proc WHERE pronamespace = 'vega'::regnamespace"
 	                        " AND (prosecdef OR prorettype <> 'trigger'::regtype)"),
-	        0, "there is no function that could be called, or has the owner's rights");
+	        0, "no function of the store can be called, or has the owner's rights");
 }
 
 static void allows(void)
 {
 	is_int(try_as("alice", "SELECT FROM vega.jobs"), 4, "a submitter sees its own jobs");
 	is_int(try_as("alice", "SELECT FROM vega.job_state WHERE result_seq > 0"), 2,
-	        "and their results");
-	is_int(try_as("carl", "SELECT FROM vega.jobs"), 8, "one who reads too sees all");
-	is_int(try_as("wally", "SELECT FROM vega.jobs"), 8, "a worker sees all");
-	is_int(try_as("rita", "SELECT FROM vega.jobs"), 8, "a reader sees all");
-	is_int(try_as("rita", "SELECT FROM vega.worker"), 1, "and the workers");
-	is_int(try_as("adam", "SELECT FROM vega.jobs"), 8, "an administrator sees all");
+	        "a submitter sees the results of its own jobs");
+	is_int(try_as("carl", "SELECT FROM vega.jobs"), 8,
+	        "a submitter who is also a reader sees all jobs");
+	is_int(try_as("wally", "SELECT FROM vega.jobs"), 8, "a worker sees all jobs");
+	is_int(try_as("rita", "SELECT FROM vega.jobs"), 8, "a reader sees all jobs");
+	is_int(try_as("rita", "SELECT FROM vega.worker"), 1, "a reader sees the workers");
+	is_int(try_as("adam", "SELECT FROM vega.jobs"), 8, "an administrator sees all jobs");
 	is_int(try_as("alice", "UPDATE vega.job_state SET " CANCELLED STATE("alice-pending")), 1,
-	        "a submitter cancels what is PENDING");
+	        "a submitter cancels its PENDING job");
 	is_int(try_as("alice", "UPDATE vega.job_state SET cancel_requested = true" STATE(
 	                               "alice-processing")),
-	        1, "and asks for what is PROCESSING");
+	        1, "a submitter asks its PROCESSING job to end");
 	is_int(try_as("adam", "UPDATE vega.job_state SET " CANCELLED STATE("bob-pending")), 1,
-	        "an administrator cancels");
+	        "an administrator cancels a PENDING job");
 	is_int(try_as("adam",
 	               "UPDATE vega.job_state SET cancel_requested = true" STATE("bob-processing")),
-	        1, "anybody's");
-	is_int(try_as("adam", "DELETE FROM vega.job" STATE("bob-completed")), 1, "and removes");
+	        1, "an administrator asks any PROCESSING job to end");
+	is_int(try_as("adam", "DELETE FROM vega.job" STATE("bob-completed")), 1,
+	        "an administrator removes a job");
 	is_int(try_as("tester", "SELECT FROM vega.job_state WHERE result_seq > 0"), 3,
-	        "with the result");
-	is_int(try_as("adam", "DELETE FROM vega.worker"), 1, "a worker that is gone too");
+	        "an administrator removes the result of a job");
+	is_int(try_as("adam", "DELETE FROM vega.worker"), 1,
+	        "an administrator removes a lost worker");
 }
 
 /* --- by the library --------------------------------------------------------------------------- */
@@ -426,7 +429,7 @@ static void submitters_are_strangers(void)
 	says(bob->driver->submit(bob, &same, 1, &err), VEGA_FATAL, "of another submitter",
 	        "an id that another has used");
 	job = get(alice, mine.id);
-	is_str(job.submitter, "alice", "and whose it is stays");
+	is_str(job.submitter, "alice", "a key of another submitter stays with its submitter");
 	job_release(&job);
 	close_store(alice);
 	close_store(bob);
@@ -472,35 +475,38 @@ static void a_lock_harms_its_job_only(void)
 	is_int(try_on(locker, "BEGIN; SELECT FROM vega.job_state" STATE("locked") " FOR UPDATE"), 1,
 	        "a submitter locks its job");
 	is_int(worker->driver->heartbeat(worker, "w", leases, 2, 300000, &err), 0,
-	        "a heartbeat does not wait for it");
-	ok(leases[0].kept && !leases[0].lost, "its lease is not renewed, and not lost");
-	ok(!leases[1].kept && !leases[1].lost, "the other one is renewed");
+	        "a heartbeat does not wait for a locked row");
+	ok(leases[0].kept && !leases[0].lost,
+	        "the lease of a locked row is neither renewed nor lost");
+	ok(!leases[1].kept && !leases[1].lost, "the lease beside a locked row is renewed");
 	struct job job = get(alice, theirs.id), other = get(bob, mine.id);
-	ok(other.lease_until.sec - job.lease_until.sec > 200, "as can be seen");
+	ok(other.lease_until.sec - job.lease_until.sec > 200,
+	        "the lease beside a locked row ends later");
 	job_release(&job);
 	job_release(&other);
 	struct store_result result = {.outcome = STORE_COMPLETED, .summary = "{}"};
 	is_int(worker->driver->commit(worker, &leases[0], &result, &err), VEGA_LOCKED,
-	        "a commit does not wait for it, and says why");
+	        "a commit does not wait for a locked row, and says why");
 	struct store_ending endings[2] = {
 	        {.lease = &leases[0], .result = &result}, {.lease = &leases[1], .result = &result}};
 	struct store_request next = submit_to(bob, "locked");
 	const struct store_claim claim = {.worker = "w", .max = 1, .lease_ms = 60000};
 	is_int(worker->driver->finish(worker, endings, 2, &claim, &job, &err), 0,
-	        "nor does finish");
-	is_int(state_of(bob, next.id), JOB_PENDING, "which then claims nothing");
-	is_int(endings[0].code, VEGA_LOCKED, "it says which one cannot be ended now");
-	is_int(endings[1].code, 0, "and ends the other one");
-	is_int(endings[1].state, JOB_COMPLETED, "as it should");
+	        "finish does not wait for a locked row");
+	is_int(state_of(bob, next.id), JOB_PENDING, "finish claims nothing beside a locked row");
+	is_int(endings[0].code, VEGA_LOCKED, "finish says which job is locked");
+	is_int(endings[1].code, 0, "finish ends the job beside a locked row");
+	is_int(endings[1].state, JOB_COMPLETED, "finish completes the job beside a locked row");
 	try_on(locker, "ROLLBACK");
 	PQfinish(locker);
 	leases[1].lease_seq++;
 	is_int(worker->driver->heartbeat(worker, "w", leases, 2, 300000, &err), 0,
-	        "without the lock");
-	ok(!leases[0].kept && !leases[0].lost, "it is renewed");
-	ok(!leases[1].kept && leases[1].lost, "and one that is not ours is lost");
-	is_int(worker->driver->finish(worker, endings, 1, NULL, NULL, &err), 0, "it is ended, too");
-	is_int(endings[0].code, 0, "without the lock");
+	        "a heartbeat succeeds without the lock");
+	ok(!leases[0].kept && !leases[0].lost, "the lease is renewed without the lock");
+	ok(!leases[1].kept && leases[1].lost, "the lease of another worker is lost");
+	is_int(worker->driver->finish(worker, endings, 1, NULL, NULL, &err), 0,
+	        "finish succeeds without the lock");
+	is_int(endings[0].code, 0, "finish ends the job without the lock");
 	close_store(alice);
 	close_store(bob);
 	close_store(worker);
@@ -517,10 +523,12 @@ static void trusts_no_schema(void)
 	r.max_attempts = 1;
 	submit(alice, &r);
 	take_for(worker, "path", 1);
-	ok(becomes_due(worker, "path"), "a lease ends");
-	is_int(claim(worker, "w", "path", 1, 1000, &job), 0, "its job is buried");
+	ok(becomes_due(worker, "path"), "a lease expires");
+	is_int(claim(worker, "w", "path", 1, 1000, &job), 0,
+	        "a job without attempts left is not claimed");
 	job = get(alice, r.id);
-	is_str(job.error, "worker w was lost in attempt 1 of 1", "by PostgreSQL's own functions");
+	is_str(job.error, "worker w was lost in attempt 1 of 1",
+	        "a job without attempts left has its reason");
 	job_release(&job);
 	close_store(alice);
 	close_store(worker);
@@ -548,22 +556,24 @@ static void needs_the_roles(void)
 	char *said = install();
 	ok(said && strstr(said,
 	                   "only the owner can use this store: its roles are missing, and owner"),
-	        "an owner who may not make roles is told: %s", said);
+	        "an owner who may not make roles gets a message: %s", said);
 	free(said);
 	url_as(contract_url, "owner", url, sizeof url);
 	strcat(url, "&dbname=other");
 	if (store_open(url, 0, &store, &err) == 0) {
 		struct store_request r = submit_to(store, "owner");
 		struct store_lease lease = take(store, "owner");
-		is_int(finish_as(store, &lease, STORE_COMPLETED, NULL), 0, "and can work");
-		is_int(state_of(store, r.id), JOB_COMPLETED, "alone");
+		is_int(finish_as(store, &lease, STORE_COMPLETED, NULL), 0,
+		        "an owner without roles can finish a job");
+		is_int(state_of(store, r.id), JOB_COMPLETED,
+		        "an owner without roles completes a job");
 		close_store(store);
 	} else {
-		ok(false, "the store of an owner who may not make roles: %s", err.text);
+		ok(false, "the store of an owner who may not make roles opens: %s", err.text);
 	}
 	try_as("tester", "ALTER ROLE reader_of_before RENAME TO vega_reader");
 	said = install();
-	is_str(said, "0", "when they are there, nothing is said");
+	is_str(said, "0", "schema.sql is silent when the roles exist");
 	free(said);
 	url_as(contract_url, "alice", url, sizeof url);
 	strcat(url, "&dbname=other");

@@ -81,7 +81,7 @@ static void each_job_is_claimed_once(struct store *store)
 		completed += state_of(store, jobs.requests[i].id) == JOB_COMPLETED;
 	}
 	equal(once, jobs.count, "each job was claimed once");
-	equal(completed, jobs.count, "and completed");
+	equal(completed, jobs.count, "each claimed job was completed");
 }
 
 static bool submit_one_key(unsigned number, void *context)
@@ -117,9 +117,9 @@ static void one_key_is_one_job(struct store *store)
 	for (int i = 0; i < PROCESSES; i++) {
 		same_id += strcmp(board->ids[i], board->ids[0]) == 0;
 	}
-	equal(jobs, 1, "which makes one job");
-	equal(board->wins, 1, "that one of them made");
-	equal(same_id, PROCESSES, "and all were told of");
+	equal(jobs, 1, "50 submissions of one key make one job");
+	equal(board->wins, 1, "one of 50 submissions made the job");
+	equal(same_id, PROCESSES, "all of 50 submissions got the same id");
 }
 
 #define REPEATED 200
@@ -157,12 +157,14 @@ static void batches_meet(struct store *store)
 	for (int i = 0; i < REPEATED; i++) {
 		requests[i] = request("same ids");
 	}
-	equal(together(PROCESSES, submit_the_same, requests), PROCESSES, "8 submit the same ids");
+	equal(together(PROCESSES, submit_the_same, requests), PROCESSES,
+	        "8 processes submit the same ids");
 	store->driver->list(store, &ids, count_job, &by_id, &err);
-	equal(by_id, REPEATED, "which makes one job an id");
-	equal(together(PROCESSES, submit_the_same, NULL), PROCESSES, "8 submit the same keys");
+	equal(by_id, REPEATED, "8 submissions of the same ids make one job per id");
+	equal(together(PROCESSES, submit_the_same, NULL), PROCESSES,
+	        "8 processes submit the same keys");
 	store->driver->list(store, &keys, count_job, &by_key, &err);
-	equal(by_key, REPEATED, "which makes one job a key");
+	equal(by_key, REPEATED, "8 submissions of the same keys make one job per key");
 }
 
 static bool cancel_or_finish(unsigned number, void *context)
@@ -190,9 +192,9 @@ static void one_end_wins(struct store *store)
 		stable += state_of(store, r.id) == job.state && job.lease_seq == 1;
 		job_release(&job);
 	}
-	equal(well, 80, "cancel and finish at once: each gets an answer");
-	equal(terminal, 10, "the job ends");
-	equal(stable, 10, "in one way");
+	equal(well, 80, "cancel and finish at once each get an answer");
+	equal(terminal, 10, "a job of cancel and finish at once ends");
+	equal(stable, 10, "a job of cancel and finish at once ends in one way");
 }
 
 static bool take_over(unsigned number, void *context)
@@ -217,10 +219,11 @@ static void one_takes_over(struct store *store)
 	clear_board();
 	take_for(store, "heirs", 1);
 	check(becomes_due(store, "heirs"), "a lease expires");
-	equal(together(8, take_over, NULL), 8, "8 workers want the job");
-	equal(board->wins, 1, "one gets it");
+	equal(together(8, take_over, NULL), 8, "8 workers claim one job");
+	equal(board->wins, 1, "one of 8 workers gets the job");
 	struct job job = get(store, r.id);
-	check(job.attempt == 2 && job.lease_seq == 2, "as the second attempt");
+	check(job.attempt == 2 && job.lease_seq == 2,
+	        "the taken-over job is in its second attempt");
 	job_release(&job);
 }
 
@@ -276,7 +279,7 @@ static void killed_workers_lose_nothing(struct store *store)
 			completed += state_of(store, requests[i].id) == JOB_COMPLETED;
 		}
 	}
-	equal(completed, COUNT, "workers killed at any moment: every job is completed");
+	equal(completed, COUNT, "every job is completed though workers are killed at any moment");
 }
 
 static void checks(void)

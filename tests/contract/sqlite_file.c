@@ -73,9 +73,11 @@ static void is_private(void)
 	point_at("a/b/jobs.db");
 	close_store(open_store());
 	umask(old);
-	ok(stat(path, &st) == 0 && (st.st_mode & 07777) == 0600, "the file is its owner's only");
+	ok(stat(path, &st) == 0 && (st.st_mode & 07777) == 0600,
+	        "a new store's file is its owner's alone");
 	point_at("a");
-	ok(stat(path, &st) == 0 && (st.st_mode & 07777) == 0700, "so are directories made for it");
+	ok(stat(path, &st) == 0 && (st.st_mode & 07777) == 0700,
+	        "a new store's directories are its owner's alone");
 }
 
 static bool open_and_submit(unsigned number, void *context)
@@ -110,12 +112,12 @@ static void is_made_once(void)
 	begin("once");
 	is_int(together(20, open_and_submit, NULL), 20, "20 processes make the store at once");
 	struct store *store = open_store();
-	is_int(count_jobs(store), 20, "and all have the same one");
+	is_int(count_jobs(store), 20, "20 processes have the same store");
 	close_store(store);
 	char command[420];
 	snprintf(command, sizeof command, "ls -A %s | grep -cv '^jobs.db\\(-.*\\)\\?$'", directory);
 	char *left = line_of(command);
-	is_str(left, NULL, "nothing else is left in the directory");
+	is_str(left, NULL, "a new store leaves nothing else in its directory");
 	free(left);
 }
 
@@ -124,29 +126,30 @@ static void follows_links(void)
 	begin_with_job("links");
 	struct stat st;
 	point_at("link.db");
-	ok(symlink("jobs.db", path) == 0, "a link to a store");
+	ok(symlink("jobs.db", path) == 0, "a link to a store is made");
 	struct store *store = open_store();
-	is_int(count_jobs(store), 1, "is that store");
+	is_int(count_jobs(store), 1, "a link to a store opens it");
 	close_store(store);
-	ok(lstat(path, &st) == 0 && S_ISLNK(st.st_mode), "and stays a link");
+	ok(lstat(path, &st) == 0 && S_ISLNK(st.st_mode), "a link to a store stays a link");
 	point_at("dangling.db");
-	ok(symlink("nowhere", path) == 0, "a link to nothing");
+	ok(symlink("nowhere", path) == 0, "a dangling link is made");
 	refuses(VEGA_FATAL, "No such file", "is refused");
 }
 
 static void is_never_made_again(void)
 {
 	begin_with_job("truncated");
-	ok(truncate(path, 0) == 0, "truncate a store");
+	ok(truncate(path, 0) == 0, "a store is truncated to nothing");
 	refuses(VEGA_FATAL, "is empty", "to nothing");
 	struct stat st;
-	ok(stat(path, &st) == 0 && st.st_size == 0, "which is left as it is");
+	ok(stat(path, &st) == 0 && st.st_size == 0, "a truncated store is left as it is");
 
 	begin_with_job("half");
-	ok(stat(path, &st) == 0 && truncate(path, st.st_size / 2) == 0, "truncate a store");
+	ok(stat(path, &st) == 0 && truncate(path, st.st_size / 2) == 0,
+	        "a store is truncated to a half");
 	refuses(VEGA_FATAL, "damaged", "to a half");
 	begin_with_job("stub");
-	ok(truncate(path, 50) == 0, "truncate a store");
+	ok(truncate(path, 50) == 0, "a store is truncated to 50 bytes");
 	refuses(VEGA_FATAL, "is empty", "to less than a header");
 
 	begin_with_job("foreign");
@@ -193,13 +196,14 @@ static void upgrades(void)
 	sql(old_job);
 	is_int(together(5, open_and_submit, NULL), 5, "5 processes upgrade a store of version 1");
 	struct store *store = open_store();
-	is_int(count_jobs(store), 6, "in which everything is");
-	is_int(claim(store, "w", "old", 1, 1000, &job), 1, "the old job can be claimed");
-	ok(!job.limits.timeout_ms, "and has no limits");
+	is_int(count_jobs(store), 6, "an upgraded store has all jobs");
+	is_int(claim(store, "w", "old", 1, 1000, &job), 1,
+	        "an upgraded store's old job can be claimed");
+	ok(!job.limits.timeout_ms, "an upgraded store's old job has no limits");
 	job_release(&job);
 	close_store(store);
 	char *got = columns();
-	is_str(got, wanted, "its columns are those of a new store");
+	is_str(got, wanted, "an upgraded store has the columns of a new one");
 	free(got);
 	free(wanted);
 }
@@ -212,18 +216,20 @@ static void outlives_other_hands(void)
 	begin_with_job("hands");
 	struct store *store = open_store();
 	struct store_lease lease = take(store, "q");
-	is_int(finish_one(store, &lease, &none, NULL), 0, "a job that ended");
+	is_int(finish_one(store, &lease, &none, NULL), 0,
+	        "a job is finished before it is removed by hand");
 	sql("DELETE FROM job");
 	struct store_request r = submit_to(store, "q");
 	job = get(store, r.id);
 	ok(job.state == JOB_PENDING && job.attempt == 0 && !job.summary,
-	        "leaves nothing to the next of its number");
+	        "a job inherits nothing of a removed one of its number");
 	job_release(&job);
 	sql("DROP TRIGGER parts_go; DELETE FROM job");
 	is_int(claim(store, "w", NULL, 1, 60000, &job), 0, "a state without a job is no job");
 	r = submit_to(store, "q");
-	is_int(claim(store, "w", NULL, 1, 60000, &job), 1, "and keeps no other from being claimed");
-	is_str(job.id, r.id, "that is it");
+	is_int(claim(store, "w", NULL, 1, 60000, &job), 1,
+	        "a state without a job keeps no other from being claimed");
+	is_str(job.id, r.id, "the job beside a state without a job is claimed");
 	job_release(&job);
 	close_store(store);
 }
@@ -290,14 +296,14 @@ static void needs_to_write(void)
 	begin_with_job("read-only");
 	chmod(path, 0444);
 	chmod(directory, 0777);
-	ok(as_nobody(refused_read_only), "a read-only file");
+	ok(as_nobody(refused_read_only), "a read-only file is rejected");
 	begin_with_job("read-only-directory");
 	chmod(path, 0666);
 	chmod(directory, 0555);
-	ok(as_nobody(refused_journal), "a read-only directory");
+	ok(as_nobody(refused_journal), "a read-only directory is rejected");
 	begin("no-place");
 	chmod(directory, 0555);
-	ok(as_nobody(refused_creation), "no place to make a store");
+	ok(as_nobody(refused_creation), "a directory that cannot be written to is rejected");
 	chmod(directory, 0755);
 }
 
@@ -316,13 +322,15 @@ static void waits_for_a_lock(void)
 	clock_gettime(CLOCK_MONOTONIC, &ended);
 	double took = (double)(ended.tv_sec - begun.tv_sec) +
 	              (double)(ended.tv_nsec - begun.tv_nsec) / 1e9;
-	ok(rc == VEGA_UNAVAILABLE && strstr(err.text, "locked"), "a locked store: %s", err.text);
-	ok(took >= 0.25 && took < 5, "is waited for until the deadline (%.2f s)", took);
+	ok(rc == VEGA_UNAVAILABLE && strstr(err.text, "locked"),
+	        "a locked store fails a submission: %s", err.text);
+	ok(took >= 0.25 && took < 5, "a locked store is waited for until the deadline (%.2f s)",
+	        took);
 	refuses(VEGA_UNAVAILABLE, "locked", "nor can it be opened");
 	sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
 	sqlite3_close(db);
-	is_int(store->driver->submit(store, &r, 1, &err), 0, "afterwards the handle works");
-	is_int(count_jobs(store), 2, "and the job is there once");
+	is_int(store->driver->submit(store, &r, 1, &err), 0, "the handle works after a lock");
+	is_int(count_jobs(store), 2, "a submission after a lock is stored once");
 	close_store(store);
 }
 
@@ -339,23 +347,25 @@ static void notices_another_file(void)
 	begin_with_job("replaced");
 	struct store *store = open_store();
 	snprintf(away, sizeof away, "%s.old", path);
-	ok(rename(path, away) == 0, "the file is moved away");
+	ok(rename(path, away) == 0, "the store's file is moved away");
 	struct store_request r = request("q");
 	struct store *other = open_store();
 	is_int(store->driver->submit(store, &r, 1, &err), 0,
-	        "an open handle uses the one in its place");
-	is_int(count_jobs(other), 1, "which others see");
-	ok(unlink(path) == 0, "the file is removed");
-	is_int(store->driver->submit(store, &r, 1, &err), VEGA_FATAL, "which is noticed");
-	ok(access(path, F_OK) != 0, "and not mended");
+	        "an open handle uses the file in its place");
+	is_int(count_jobs(other), 1, "the file in its place is used by others, too");
+	ok(unlink(path) == 0, "the store's file is removed");
+	is_int(store->driver->submit(store, &r, 1, &err), VEGA_FATAL,
+	        "a removed file fails a submission");
+	ok(access(path, F_OK) != 0, "a removed file is not made again");
 	struct store_prune prune = {.batch = 1, .remove = let_go};
-	is_int(store->driver->prune(store, &prune, &err), VEGA_FATAL, "also by prune");
-	ok(rename(away, path) == 0, "a file is put in its place");
+	is_int(store->driver->prune(store, &prune, &err), VEGA_FATAL,
+	        "a removed file fails a prune");
+	ok(rename(away, path) == 0, "a file is put in the store's place");
 	sql("PRAGMA user_version = 99");
 	for (int i = 0; i < 2; i++) {
 		int rc = store->driver->submit(store, &r, 1, &err);
 		ok(rc == VEGA_FATAL && strstr(err.text, "newer VegaFS"),
-		        "one of a newer VegaFS is refused each time: %s", rc ? err.text : "");
+		        "a file of a newer VegaFS is rejected each time: %s", rc ? err.text : "");
 	}
 	close_store(store);
 	close_store(other);
@@ -378,13 +388,15 @@ static void survives_a_full_disk(void)
 		rc = store->driver->submit(store, &r, 1, &err);
 		stored += rc == 0;
 	} while (rc == 0 && stored < 5000);
-	ok(rc == VEGA_UNAVAILABLE && strstr(err.text, "no space"), "a full disk: %s", err.text);
-	is_int(count_jobs(store), stored, "what was acknowledged is there, and nothing else");
-	ok(mount("tmpfs", directory, "tmpfs", MS_REMOUNT, "size=1m") == 0, "room is made");
-	is_int(store->driver->submit(store, &r, 1, &err), 0, "the same handle goes on");
+	ok(rc == VEGA_UNAVAILABLE && strstr(err.text, "no space"),
+	        "a full disk fails a submission: %s", err.text);
+	is_int(count_jobs(store), stored, "a full disk keeps the acknowledged jobs, and no other");
+	ok(mount("tmpfs", directory, "tmpfs", MS_REMOUNT, "size=1m") == 0,
+	        "the full disk gets more room");
+	is_int(store->driver->submit(store, &r, 1, &err), 0, "the handle works when there is room");
 	close_store(store);
 	store = open_store();
-	is_int(count_jobs(store), stored + 1, "nothing was lost");
+	is_int(count_jobs(store), stored + 1, "a full disk lost no job");
 	close_store(store);
 	umount(directory);
 }
@@ -415,13 +427,13 @@ static void survives_no_inodes(void)
 	struct store *store = NULL;
 	int rc = open_and_submit_one(&store);
 	ok(rc == VEGA_UNAVAILABLE && strstr(err.text, "journal") && strstr(err.text, "inodes"),
-	        "a journal cannot be made: %s", rc ? err.text : "");
+	        "a disk without inodes fails a submission: %s", rc ? err.text : "");
 	while (files--) {
 		snprintf(name, sizeof name, "%s/%d", directory, files);
 		unlink(name);
 	}
-	is_int(open_and_submit_one(&store), 0, "when there are inodes again, it can");
-	is_int(count_jobs(store), 1, "and what was refused was not stored");
+	is_int(open_and_submit_one(&store), 0, "a submission succeeds when there are inodes");
+	is_int(count_jobs(store), 1, "a disk without inodes stored no rejected job");
 	close_store(store);
 	umount(directory);
 }

@@ -97,7 +97,7 @@ static void wakes(void)
 {
 	struct store *worker = open_store(), *watcher = open_store(), *other = open_store();
 	struct job job;
-	equal(claim(worker, "w", "wake", 1, 60000, &job), 0, "an idle worker");
+	equal(claim(worker, "w", "wake", 1, 60000, &job), 0, "an idle worker claims nothing");
 	settle(worker);
 	is_soon(woken_after(worker, (struct deed){do_submit, NULL}), "a submit");
 	struct store_lease lease = take(other, "wake");
@@ -127,15 +127,17 @@ static void ends_in_time(void)
 	int fds[2];
 	settle(store);
 	long long begun = now_ms();
-	equal(store->driver->wait(store, 0, -1, &err), 0, "wait no time");
-	check(now_ms() - begun < 1000, "is over at once");
+	equal(store->driver->wait(store, 0, -1, &err), 0, "a wait of no time succeeds");
+	check(now_ms() - begun < 1000, "a wait of no time ends at once");
 	if (pipe(fds) || write(fds[1], "x", 1) != 1) {
 		give_up("pipe", NULL);
 	}
 	begun = now_ms();
-	equal(store->driver->wait(store, 20000, fds[0], &err), 0, "wait with something to read");
-	check(now_ms() - begun < 1000, "is over at once too");
-	equal(store->driver->wait(store, 20000, fds[0], &err), 0, "again");
+	equal(store->driver->wait(store, 20000, fds[0], &err), 0,
+	        "a wait with something to read succeeds");
+	check(now_ms() - begun < 1000, "a wait with something to read ends at once");
+	equal(store->driver->wait(store, 20000, fds[0], &err), 0,
+	        "a second wait with something to read succeeds");
 	close(fds[1]);
 	close(fds[0]);
 	close_store(store);
@@ -157,10 +159,11 @@ static void heeds_signals(void)
 	long long begun = now_ms(), took;
 	unsigned ends = 0;
 	do {
-		equal(store->driver->wait(store, 20000, -1, &err), 0, "wait until a signal");
+		equal(store->driver->wait(store, 20000, -1, &err), 0,
+		        "a wait until a signal succeeds");
 		took = now_ms() - begun;
 	} while (took < 1400 && ++ends < 20);
-	check(took < 2200, "ends when it was handled");
+	check(took < 2200, "a wait ends when a signal was handled");
 	close_store(store);
 }
 
@@ -179,7 +182,7 @@ static void misses_nothing(void)
 		worker->driver->wait(worker, 20000, -1, &err);
 		missed += now_ms() - begun > 900;
 	}
-	equal(missed, 0, "what comes between the look and the wait");
+	equal(missed, 0, "no event between the look and the wait is missed");
 	close_store(worker);
 	close_store(other);
 }
@@ -205,12 +208,12 @@ static void looks_again(void)
 	struct store_ending ending = {.lease = &lease, .result = &good};
 	struct job job;
 	equal(worker->driver->finish(worker, &ending, 1, &next, &job, &err), 1,
-	        "the last job, taken with the end of another");
+	        "the last job is taken with the end of another");
 	job_release(&job);
-	equal(claim(worker, "w", "again", 1, 60000, &job), 0, "nothing more");
+	equal(claim(worker, "w", "again", 1, 60000, &job), 0, "no further job is claimed");
 	long long begun = now_ms();
-	equal(worker->driver->wait(worker, 4000, -1, &err), 0, "wait for what comes");
-	check(now_ms() - begun < 1000, "until another look, soon");
+	equal(worker->driver->wait(worker, 4000, -1, &err), 0, "a wait for new jobs succeeds");
+	check(now_ms() - begun < 1000, "a wait for new jobs ends soon, for another look");
 	strlist_release(&queues);
 	close_store(worker);
 }

@@ -15,8 +15,8 @@ TEST(buffer_growth, "a buffer grows and keeps its content")
 	for (int i = 0; i < 100000; i++) {
 		buf_add_char(&b, (char)('a' + i % 26));
 	}
-	is_int(b.len, 100000, "100,000 single bytes");
-	ok(b.cap >= b.len && b.cap <= 4 * b.len, "the capacity doubles");
+	is_int(b.len, 100000, "100,000 single bytes are added");
+	ok(b.cap >= b.len && b.cap <= 4 * b.len, "the capacity grows by doubling");
 	bool same = true;
 	for (size_t i = 0; i < b.len; i++) {
 		same = same && b.data[i] == (char)('a' + i % 26);
@@ -26,9 +26,9 @@ TEST(buffer_growth, "a buffer grows and keeps its content")
 	buf_add(&b, "a\0b", 3);
 	buf_add(&b, NULL, 0);
 	is_int(b.len, 3, "NUL is a byte like others");
-	ok(memcmp(buf_cstr(&b), "a\0b", 4) == 0, "terminated");
+	ok(memcmp(buf_cstr(&b), "a\0b", 4) == 0, "a buffer's content is terminated");
 	char *detached = buf_detach(&b);
-	ok(detached && b.data == NULL && b.len == 0, "detaching empties");
+	ok(detached && b.data == NULL && b.len == 0, "detaching leaves an empty buffer");
 	free(detached);
 	buf_release(&b);
 }
@@ -37,23 +37,24 @@ TEST(buffer_maximum, "a buffer never grows past its maximum")
 {
 	struct buf b = {.max = 10};
 	buf_add_str(&b, "12345678");
-	ok(!b.failed && b.cap <= 10, "within the maximum");
+	ok(!b.failed && b.cap <= 10, "a buffer within its maximum has not failed");
 	buf_add_str(&b, "abc");
 	ok(b.failed && b.len == 8, "an addition past the maximum fails whole");
 	buf_add_char(&b, 'x');
 	buf_printf(&b, "%d", 7);
-	is_int(b.len, 8, "and later ones do nothing, though they would fit");
-	ok(buf_cstr(&b) == NULL, "no string of a failed buffer");
+	is_int(b.len, 8, "additions after a failure do nothing, though they would fit");
+	ok(buf_cstr(&b) == NULL, "a failed buffer gives no string");
 	buf_clear(&b);
 	buf_add_str(&b, "1234567890");
-	ok(!b.failed && b.len == 10, "clearing forgets the failure; the maximum itself fits");
+	ok(!b.failed && b.len == 10, "clearing resets the failure, and the maximum itself fits");
 	buf_add_char(&b, '1');
-	ok(b.failed && b.len == 10, "one more does not");
-	ok(buf_detach(&b) == NULL && b.data == NULL && b.max == 10, "a failed one is freed");
+	ok(b.failed && b.len == 10, "one byte more than the maximum fails");
+	ok(buf_detach(&b) == NULL && b.data == NULL && b.max == 10,
+	        "detaching a failed buffer frees it");
 
 	struct buf huge = BUF_INIT;
-	ok(!buf_reserve(&huge, SIZE_MAX), "SIZE_MAX more bytes are refused");
-	ok(huge.failed, "and that sticks");
+	ok(!buf_reserve(&huge, SIZE_MAX), "reserving SIZE_MAX bytes fails");
+	ok(huge.failed, "a failed reservation fails the buffer");
 	buf_release(&huge);
 }
 
@@ -70,31 +71,31 @@ TEST(numbers_and_codes, "numbers, hex and base64 are added as text")
 	is_str(buf_cstr(&b),
 	        "0 18446744073709551615 55340232221128654845 "
 	        "340282366920938463463374607431768211455",
-	        "decimal numbers to 128 bits");
+	        "decimal numbers are written up to 128 bits");
 	buf_clear(&b);
 	buf_add_hex(&b, "\x00\x7f\xff", 3);
-	is_str(buf_cstr(&b), "007fff", "hex");
+	is_str(buf_cstr(&b), "007fff", "bytes are written as hexadecimal digits");
 	static const char *const base64[] = {
 	        "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
 	for (size_t i = 0; i < sizeof base64 / sizeof *base64; i++) {
 		buf_clear(&b);
 		buf_add_base64(&b, "foobar", i);
-		is_str(buf_cstr(&b), base64[i], "base64 of %zu bytes (RFC 4648)", i);
+		is_str(buf_cstr(&b), base64[i], "base64 of %zu bytes is that of RFC 4648", i);
 		buf_clear(&b);
 		ok(buf_add_base64_decoded(&b, base64[i], strlen(base64[i])) && b.len == i &&
 		                memcmp(buf_cstr(&b), "foobar", i) == 0,
-		        "and back");
+		        "base64 decodes to the same bytes");
 	}
 	static const char *const wrong[] = {
 	        "Z", "Zg", "Zg=", "Zg==\n", "====", "Z===", "Zm9v!m9v", "Z=m9"};
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		buf_clear(&b);
 		ok(!buf_add_base64_decoded(&b, wrong[i], strlen(wrong[i])) && b.len == 0,
-		        "not base64, %zu", i);
+		        "malformed base64 %zu is rejected", i);
 	}
 	buf_clear(&b);
 	buf_printf(&b, "%0300d", 7);
-	is_int(b.len, 300, "printf longer than any first guess");
+	is_int(b.len, 300, "printf writes texts longer than any first guess");
 	buf_release(&b);
 }
 
@@ -113,16 +114,17 @@ TEST(arena_pieces, "pieces of an arena are aligned and apart")
 			kept = kept && (unsigned char)pieces[i][k] == (unsigned char)i;
 		}
 	}
-	ok(aligned, "pieces are aligned to 16 bytes");
-	ok(kept, "and do not overlap");
+	ok(aligned, "arena pieces are aligned to 16 bytes");
+	ok(kept, "arena pieces do not overlap");
 	char *large = arena_alloc(&a, (size_t)1 << 20);
 	memset(large, 1, (size_t)1 << 20);
-	is_str(arena_copy(&a, "name\0more", 4), "name", "copies are terminated");
-	ok(a.total > (size_t)1 << 20, "total counts the blocks");
+	is_str(arena_copy(&a, "name\0more", 4), "name", "arena copies are terminated");
+	ok(a.total > (size_t)1 << 20, "the arena's total counts its blocks");
 	arena_release(&a);
-	ok(a.block == NULL && a.total == 0, "released");
-	ok(arena_alloc(&a, SIZE_MAX) == NULL, "SIZE_MAX bytes are refused");
-	ok(arena_alloc(&a, SIZE_MAX - 20) == NULL, "and a little less");
+	ok(a.block == NULL && a.total == 0, "a released arena has no blocks");
+	ok(arena_alloc(&a, SIZE_MAX) == NULL, "allocating SIZE_MAX bytes fails");
+	ok(arena_alloc(&a, SIZE_MAX - 20) == NULL,
+	        "allocating a little less than SIZE_MAX bytes fails");
 	arena_release(&a);
 }
 
@@ -135,12 +137,12 @@ TEST(string_lists, "a string list keeps copies in order")
 		strlist_add(&list, text);
 	}
 	strlist_add_len(&list, "cut here", 3);
-	is_int(list.count, 51, "items are counted");
-	is_str(list.items[0], "item 0", "the first");
-	is_str(list.items[49], "item 49", "copies, not pointers to one text");
-	is_str(list.items[50], "cut", "by length");
+	is_int(list.count, 51, "a list counts its items");
+	is_str(list.items[0], "item 0", "a list keeps its first item");
+	is_str(list.items[49], "item 49", "a list keeps copies of the texts");
+	is_str(list.items[50], "cut", "a list takes an item by its length");
 	strlist_release(&list);
-	ok(list.items == NULL && list.count == 0, "released");
+	ok(list.items == NULL && list.count == 0, "a released list is empty");
 }
 
 TEST_MAIN

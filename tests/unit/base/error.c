@@ -19,23 +19,24 @@ static void long_texts(void)
 	memset(name, 'n', sizeof name - 1);
 	name[sizeof name - 1] = '\0';
 	is_int(vega_fail_errno(&err, VEGA_FATAL, ENOENT, "cannot open %s", name), VEGA_FATAL,
-	        "the code is returned");
+	        "vega_fail_errno returns the code");
 	ok(ends_with(err.text, "…: No such file or directory"),
-	        "a name that is too long is cut, its reason is not");
+	        "a message cuts a long name, not its reason");
 	vega_fail_errno(&err, VEGA_FATAL, ENOENT, "cannot open %.*s", 980, name);
-	ok(ends_with(err.text, "nnn: No such file or directory"), "one that fits is not cut");
-	is_int((int)strlen(err.text), 12 + 980 + 27, "and there is all of it");
+	ok(ends_with(err.text, "nnn: No such file or directory"),
+	        "a message keeps a name that fits");
+	is_int((int)strlen(err.text), 12 + 980 + 27, "a message with a name that fits is whole");
 }
 
 static void odd_numbers(void)
 {
 	struct vega_error err;
-	is_str(vega_errno_name(EACCES), "EACCES", "a known number has a name");
-	is_str(vega_errno_name(4000), "E?", "an unknown number too");
-	is_str(vega_errno_text(EACCES), "Permission denied", "a known number has a text");
-	is_str(vega_errno_text(4000), "Unknown error", "an unknown number too");
+	is_str(vega_errno_name(EACCES), "EACCES", "a known errno has its name");
+	is_str(vega_errno_name(4000), "E?", "an unknown errno has a name");
+	is_str(vega_errno_text(EACCES), "Permission denied", "a known errno has its text");
+	is_str(vega_errno_text(4000), "Unknown error", "an unknown errno has a text");
 	vega_fail_errno(&err, VEGA_FATAL, 4000, "cannot");
-	is_str(err.text, "cannot: Unknown error", "also in a message");
+	is_str(err.text, "cannot: Unknown error", "a message has the text of an unknown errno");
 }
 
 int main(void)

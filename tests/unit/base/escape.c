@@ -52,7 +52,7 @@ static void test_terminal(void)
 		distinct = distinct && strcmp(buf_cstr(&out), buf_cstr(&other)) != 0;
 	}
 	ok(!control, "no pair of bytes lets a control byte through");
-	ok(distinct, "and two names never look the same");
+	ok(distinct, "two names never look the same when escaped");
 	buf_release(&other);
 }
 
@@ -61,20 +61,21 @@ static void test_sum(void)
 	ok(!escape_sum_needed("a b\tc", 5), "a plain name needs no escaping");
 	ok(escape_sum_needed("a\nb", 3) && escape_sum_needed("a\\b", 3) &&
 	                escape_sum_needed("a\rb", 3),
-	        "newline, backslash and carriage return do");
+	        "newline, backslash and carriage return need escaping");
 	buf_clear(&out);
 	escape_sum(&out, "a\nb\\c\rd\te", 9);
-	is_str(buf_cstr(&out), "a\\nb\\\\c\\rd\te", "escaped as sha256sum does");
+	is_str(buf_cstr(&out), "a\\nb\\\\c\\rd\te", "names are escaped as by sha256sum");
 }
 
 static void test_width(void)
 {
-	is_int(display_width("abc", 3), 3, "ASCII");
-	is_int(display_width("\xc3\xa9t\xc3\xa9", 5), 3, "accents");
-	is_int(display_width("\xe6\x97\xa5\xe6\x9c\xac", 6), 4, "wide characters");
-	is_int(display_width("e\xcc\x81", 3), 1, "a combining accent");
-	is_int(display_width("\xf0\x9f\x98\x80", 4), 2, "an emoji");
-	is_int(display_width("", 0), 0, "nothing");
+	is_int(display_width("abc", 3), 3, "ASCII letters are one column wide");
+	is_int(display_width("\xc3\xa9t\xc3\xa9", 5), 3, "accented letters are one column wide");
+	is_int(display_width("\xe6\x97\xa5\xe6\x9c\xac", 6), 4,
+	        "wide characters are two columns wide");
+	is_int(display_width("e\xcc\x81", 3), 1, "a combining accent has no width");
+	is_int(display_width("\xf0\x9f\x98\x80", 4), 2, "an emoji is two columns wide");
+	is_int(display_width("", 0), 0, "an empty text has no width");
 }
 
 /* As uuid7() reads it: time() may be a tick behind. */
@@ -90,23 +91,28 @@ static void test_uuid(void)
 	uuid7(first);
 	uuid7(second);
 	ok(uuid_valid(first) && uuid_valid(second), "%s is valid", first);
-	ok(strcmp(first, second) != 0, "two differ");
-	ok(first[14] == '7' && strchr("89ab", first[19]), "version 7, variant 10");
+	ok(strcmp(first, second) != 0, "two UUIDs differ");
+	ok(first[14] == '7' && strchr("89ab", first[19]), "a UUID has version 7 and variant 10");
 	memcpy(stamp, first, 8);
 	memcpy(stamp + 8, first + 9, 4);
 	uint64_t ms = strtoull(stamp, NULL, 16);
-	ok(ms >= before && ms <= now_ms(), "it begins with the time in milliseconds");
-	ok(uuid_valid("0193ABCD-1234-7ABC-8DEF-0123456789AB"), "upper case");
+	ok(ms >= before && ms <= now_ms(), "a UUID begins with the time in milliseconds");
+	ok(uuid_valid("0193ABCD-1234-7ABC-8DEF-0123456789AB"), "a UUID may be upper case");
 	unsigned char bytes[UUID_BYTES] = {0};
 	ok(uuid_bytes("0193ABcd-1234-7abc-8def-0123456789ff", bytes) && bytes[0] == 0x01 &&
 	                bytes[2] == 0xab && bytes[7] == 0xbc && bytes[15] == 0xff,
-	        "its bytes");
-	ok(!uuid_bytes("0193abcd-1234-7abc-8def-0123456789ag", bytes), "of none");
-	ok(!uuid_valid(""), "empty");
-	ok(!uuid_valid("0193abcd-1234-7abc-8def-0123456789a"), "short");
-	ok(!uuid_valid("0193abcd-1234-7abc-8def-0123456789abc"), "long");
-	ok(!uuid_valid("0193abcd01234-7abc-8def-0123456789ab"), "a digit for a hyphen");
-	ok(!uuid_valid("0193abcd-1234-7abc-8def-0123456789ag"), "a letter past f");
+	        "uuid_bytes() gives the bytes of a UUID");
+	ok(!uuid_bytes("0193abcd-1234-7abc-8def-0123456789ag", bytes),
+	        "uuid_bytes() rejects a malformed UUID");
+	ok(!uuid_valid(""), "an empty text is no UUID");
+	ok(!uuid_valid("0193abcd-1234-7abc-8def-0123456789a"),
+	        "a UUID that lacks a digit is invalid");
+	ok(!uuid_valid("0193abcd-1234-7abc-8def-0123456789abc"),
+	        "a UUID with a digit too many is invalid");
+	ok(!uuid_valid("0193abcd01234-7abc-8def-0123456789ab"),
+	        "a digit in the place of a hyphen is invalid");
+	ok(!uuid_valid("0193abcd-1234-7abc-8def-0123456789ag"),
+	        "a letter past f in a UUID is invalid");
 }
 
 static void is_part(const char *got, const char *wanted, const char *url, const char *part)
@@ -126,7 +132,7 @@ static void is_uri(const char *text, const struct uri wanted)
 	is_part(uri.password, wanted.password, text, "password");
 	is_part(uri.host, wanted.host, text, "host");
 	is_part(uri.path, wanted.path, text, "path");
-	is_int(uri.port, wanted.port, "%s: port", text);
+	is_int(uri.port, wanted.port, "%s has its port", text);
 	uri_release(&uri);
 }
 
@@ -134,9 +140,9 @@ static void is_no_uri(const char *text)
 {
 	struct uri uri;
 	struct vega_error err = {.text = ""};
-	ok(uri_parse(text, &uri, &err) == VEGA_USAGE && uri.scheme == NULL, "%s is refused (%s)",
+	ok(uri_parse(text, &uri, &err) == VEGA_USAGE && uri.scheme == NULL, "%s is rejected (%s)",
 	        text, err.text);
-	ok(!strstr(err.text, "secret"), "without showing a password");
+	ok(!strstr(err.text, "secret"), "the error of a rejected URL shows no password");
 }
 
 static void test_uri(void)

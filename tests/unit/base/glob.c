@@ -96,12 +96,12 @@ TEST(patterns_match, "patterns match what they should and nothing else")
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		const struct match_case *c = &cases[i];
-		is_int(matches(c->pattern, c->flags, c->text), c->matches, "%s and %s (%u)",
-		        c->pattern, c->text, c->flags);
+		is_int(matches(c->pattern, c->flags, c->text), c->matches,
+		        "the pattern %s is tested against %s (%u)", c->pattern, c->text, c->flags);
 	}
 	struct glob *glob;
 	glob_compile("a*", 0, &glob, NULL);
-	ok(glob_match(glob, "a\0b", 3) && !glob_match(glob, "\0a", 2), "NUL is a byte too");
+	ok(glob_match(glob, "a\0b", 3) && !glob_match(glob, "\0a", 2), "NUL matches as a byte");
 	glob_free(glob);
 }
 
@@ -113,8 +113,8 @@ TEST(malformed_patterns, "malformed patterns are refused by name")
 		struct glob *glob = NULL;
 		struct vega_error err = {.text = ""};
 		int rc = glob_compile(patterns[i], 0, &glob, &err);
-		ok(rc == VEGA_USAGE && !glob && strstr(err.text, patterns[i]), "%s is refused (%s)",
-		        patterns[i], err.text);
+		ok(rc == VEGA_USAGE && !glob && strstr(err.text, patterns[i]),
+		        "the pattern %s is rejected (%s)", patterns[i], err.text);
 	}
 }
 
@@ -151,7 +151,7 @@ TEST(random_patterns, "random patterns match as fnmatch(3) matches")
 		}
 	}
 	is_int(different, 0, "200,000 random patterns match as fnmatch(3) does");
-	ok(matched > 5000, "and %u of them matched", matched);
+	ok(matched > 5000, "many random patterns matched: %u", matched);
 }
 
 /* What takes exponential time with naive backtracking ends at once. */
@@ -168,14 +168,17 @@ TEST(matching_time, "matching takes no exponential time")
 	}
 	strcat(pattern, "b");
 	clock_t start = clock();
-	ok(!matches(pattern, GLOB_PATHNAME, text), "twenty \"**\" in 2,000 components");
+	ok(!matches(pattern, GLOB_PATHNAME, text),
+	        "twenty \"**\" are matched against 2,000 components");
 	for (char *c = text; *c; c++) {
 		*c = 'a';
 	}
-	ok(!matches("a*a*a*a*a*a*a*a*a*a*a*a*a*b", 0, text), "many stars over one letter");
-	ok(!matches("*a?a?a?a?a?a?a?a?a?a?a?b", 0, text), "a star and many questions");
+	ok(!matches("a*a*a*a*a*a*a*a*a*a*a*a*a*b", 0, text),
+	        "many stars over one letter are matched");
+	ok(!matches("*a?a?a?a?a?a?a?a?a?a?a?b", 0, text),
+	        "a star and many question marks are matched");
 	double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
-	ok(seconds < 5, "in %.3f s", seconds);
+	ok(seconds < 5, "hard patterns are matched in linear time (%.3f s)", seconds);
 }
 
 TEST_MAIN

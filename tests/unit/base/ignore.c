@@ -188,7 +188,7 @@ static void ask_git(const char *patterns, struct buf *out)
 static void test_cases(void)
 {
 	bool made = make_tree();
-	ok(made, "a tree, and git");
+	ok(made, "a tree with a git repository is made");
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct buf mine = BUF_INIT, git = BUF_INIT;
 		char name[128];
@@ -199,10 +199,12 @@ static void test_cases(void)
 		name[len] = '\0';
 		struct ignore *list = list_of(cases[i].patterns);
 		leave_out(list, &mine);
-		is_str(buf_cstr(&mine), cases[i].left_out, "patterns: %s", name);
+		is_str(buf_cstr(&mine), cases[i].left_out,
+		        "the patterns exclude what they should: %s", name);
 		if (made) {
 			ask_git(cases[i].patterns, &git);
-			is_str(buf_cstr(&git), cases[i].left_out, "git agrees: %s", name);
+			is_str(buf_cstr(&git), cases[i].left_out, "git excludes the same: %s",
+			        name);
 		}
 		ignore_free(list);
 		buf_release(&mine);
@@ -229,12 +231,13 @@ static void test_names_only(void)
 	};
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
 		struct ignore *list = list_of(lists[i].patterns);
-		is_int(ignore_names_only(list), lists[i].names_only, "list %zu: names only", i);
-		is_int(ignore_empty(list), lists[i].empty, "list %zu: empty", i);
+		is_int(ignore_names_only(list), lists[i].names_only,
+		        "list %zu knows whether names suffice", i);
+		is_int(ignore_empty(list), lists[i].empty, "list %zu knows whether it is empty", i);
 		ignore_free(list);
 	}
 	struct ignore *list = list_of("*.o");
-	ok(ignore_match(list, "a.o", 3, 0, false), "then a name alone is enough");
+	ok(ignore_match(list, "a.o", 3, 0, false), "a list of names matches a name alone");
 	ignore_free(list);
 }
 
@@ -245,7 +248,7 @@ static void test_malformed(void)
 		struct ignore *list = ignore_new();
 		struct vega_error err = {.text = ""};
 		ok(ignore_add(list, lines[i], &err) == VEGA_USAGE && ignore_empty(list),
-		        "%s is refused (%s)", lines[i], err.text);
+		        "the pattern %s is rejected (%s)", lines[i], err.text);
 		ignore_free(list);
 	}
 }

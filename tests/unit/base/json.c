@@ -50,34 +50,34 @@ TEST(json_structure, "objects and arrays nest to a limit")
 	is_str(buf_cstr(&out),
 	        "{\"type\":\"entry\",\"list\":[1,-9223372036854775808,[],{},null],\"yes\":true,"
 	        "\"sum\":18446744073709551616,\"raw\":[0]}",
-	        "commas and nesting");
+	        "commas and brackets are written");
 
 	start();
 	for (int i = 0; i < 63; i++) {
 		json_array_begin(&j);
 	}
-	ok(!out.failed, "63 open levels");
+	ok(!out.failed, "63 open levels are written");
 	for (int i = 0; i < 10; i++) {
 		json_array_begin(&j);
 	}
-	ok(out.failed, "too many levels fail");
+	ok(out.failed, "too many open levels fail");
 }
 
 TEST(json_strings, "strings are escaped and always valid UTF-8")
 {
-	is_str(text_of("a\"b\\c/", 6), "\"a\\\"b\\\\c/\"", "quote and backslash");
+	is_str(text_of("a\"b\\c/", 6), "\"a\\\"b\\\\c/\"", "quotes and backslashes are escaped");
 	is_str(text_of("\n\t\r\x01\x1b\x7f", 6), "\"\\n\\t\\r\\u0001\\u001b\\u007f\"",
-	        "control bytes");
+	        "control bytes are escaped");
 	is_str(text_of("a\0b", 3),
 	        "\"a\xef\xbf\xbd"
 	        "b\"",
 	        "NUL becomes U+FFFD");
 	is_str(text_of("\xc3\xa9\xf0\x9f\x98\x80", 6), "\"\xc3\xa9\xf0\x9f\x98\x80\"",
-	        "valid UTF-8 stays");
-	is_str(text_of("\xff", 1), "\"\xef\xbf\xbd\"", "a stray byte");
+	        "valid UTF-8 stays as it is");
+	is_str(text_of("\xff", 1), "\"\xef\xbf\xbd\"", "a stray byte becomes U+FFFD");
 	is_str(text_of("\xed\xa0\x80", 3), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"",
-	        "a surrogate is three bad bytes");
-	is_str(text_of("\xc3", 1), "\"\xef\xbf\xbd\"", "a sequence cut by the end");
+	        "a surrogate counts as three invalid bytes");
+	is_str(text_of("\xc3", 1), "\"\xef\xbf\xbd\"", "a sequence cut by the end becomes U+FFFD");
 	is_str(text_of("\xc3\"", 2), "\"\xef\xbf\xbd\\\"\"", "a cut sequence hides no quote");
 }
 
@@ -134,13 +134,13 @@ TEST(utf8_sequences, "UTF-8 is valid as RFC 3629 says")
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		is_int(utf8_valid(cases[i].bytes, strlen(cases[i].bytes)), cases[i].valid,
-		        "UTF-8: %s", cases[i].name);
+		        "the text is valid UTF-8 or not: %s", cases[i].name);
 	}
-	ok(!utf8_valid("a\0b", 3), "NUL is not allowed");
+	ok(!utf8_valid("a\0b", 3), "NUL is not valid in a text");
 	uint32_t code = 0;
-	is_int(utf8_decode("\xe2\x82\xac!", 4, &code), 3, "decode takes one sequence");
-	is_int(code, 0x20ac, "and gives its code point");
-	is_int(utf8_decode("", 0, &code), 0, "nothing of nothing");
+	is_int(utf8_decode("\xe2\x82\xac!", 4, &code), 3, "utf8_decode() takes one sequence");
+	is_int(code, 0x20ac, "utf8_decode() gives the code point");
+	is_int(utf8_decode("", 0, &code), 0, "utf8_decode() takes nothing from an empty text");
 }
 
 TEST(json_paths, "paths are exact whatever their bytes")
@@ -152,21 +152,27 @@ TEST(json_paths, "paths are exact whatever their bytes")
 	json_object_end(&j);
 	is_str(buf_cstr(&out),
 	        "{\"path\":\"a\xef\xbf\xbd\\n\",\"path_b64\":\"Yf8K\",\"other\":\"\xc3\xa9\"}",
-	        "a path that is not UTF-8 is there exactly too");
+	        "a path that is not UTF-8 is also written in base64");
 }
 
 TEST(json_times, "times are RFC 3339 where a year has four digits")
 {
-	is_str(time_of(0, 0), "\"1970-01-01T00:00:00Z\"", "the epoch");
-	is_str(time_of(-1, 999999999), "\"1969-12-31T23:59:59.999999999Z\"", "just before it");
-	is_str(time_of(951782400, 5), "\"2000-02-29T00:00:00.000000005Z\"", "a leap day");
+	is_str(time_of(0, 0), "\"1970-01-01T00:00:00Z\"", "the epoch is written as a time");
+	is_str(time_of(-1, 999999999), "\"1969-12-31T23:59:59.999999999Z\"",
+	        "a time just before the epoch is written");
+	is_str(time_of(951782400, 5), "\"2000-02-29T00:00:00.000000005Z\"",
+	        "a leap day is written");
 	is_str(time_of(9223372036, 854775807), "\"2262-04-11T23:47:16.854775807Z\"",
-	        "the end of 64-bit nanoseconds");
-	is_str(time_of(253402300799, 0), "\"9999-12-31T23:59:59Z\"", "the last of four digits");
-	is_str(time_of(253402300800, 0), "\"@253402300800\"", "past it");
-	is_str(time_of(-62167219200, 0), "\"0000-01-01T00:00:00Z\"", "the first");
-	is_str(time_of(-62167219201, 7), "\"@-62167219201.000000007\"", "before it");
-	is_str(time_of(INT64_MIN, 0), "\"@-9223372036854775808\"", "the least");
+	        "the end of 64-bit nanoseconds is written");
+	is_str(time_of(253402300799, 0), "\"9999-12-31T23:59:59Z\"",
+	        "the last year of four digits is written");
+	is_str(time_of(253402300800, 0), "\"@253402300800\"",
+	        "a year of five digits is written in seconds");
+	is_str(time_of(-62167219200, 0), "\"0000-01-01T00:00:00Z\"",
+	        "the first year of four digits is written");
+	is_str(time_of(-62167219201, 7), "\"@-62167219201.000000007\"",
+	        "a year before 0000 is written in seconds");
+	is_str(time_of(INT64_MIN, 0), "\"@-9223372036854775808\"", "the least time is written");
 }
 
 TEST_MAIN

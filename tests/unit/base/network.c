@@ -8,8 +8,10 @@
 static void is(uint32_t magic, const char *name, bool locks)
 {
 	const struct network_system *system = network_system(magic);
-	is_str(system ? system->name : NULL, name, "%#x", (unsigned)magic);
-	ok(!system || system->locks == locks, "locks: %s", locks ? "yes" : "no");
+	is_str(system ? system->name : NULL, name, "the file system %#x has its name",
+	        (unsigned)magic);
+	ok(!system || system->locks == locks, "the file system has its kind of locks: %s",
+	        locks ? "yes" : "no");
 }
 
 int main(void)

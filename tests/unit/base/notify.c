@@ -21,15 +21,16 @@ static int listen_at(const char *name)
 	}
 	ok(bind(fd, (const struct sockaddr *)&address,
 	           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) == 0,
-	        "listen at %s", name);
+	        "a socket listens at %s", name);
 	return fd;
 }
 
 static void arrives(int fd, const char *wanted)
 {
 	char text[100] = "";
-	is_int(recv(fd, text, sizeof text - 1, 0), strlen(wanted), "one datagram");
-	is_str(text, wanted, "with what was told");
+	is_int(recv(fd, text, sizeof text - 1, 0), strlen(wanted),
+	        "a notification is one datagram");
+	is_str(text, wanted, "a notification has the text that was sent");
 }
 
 static void test_send(const char *name)
@@ -43,13 +44,13 @@ static void test_send(const char *name)
 	while (sent < 10000 && notify_send("WATCHDOG=1")) {
 		sent++;
 	}
-	ok(sent > 0 && sent < 10000, "a full socket is not waited for, and told of");
+	ok(sent > 0 && sent < 10000, "a full socket does not block, and is reported");
 	arrives(fd, "WATCHDOG=1");
 	unsetenv("NOTIFY_SOCKET");
 	while (recv(fd, text, sizeof text, 0) > 0) {
 	}
-	ok(notify_send("READY=1"), "and nobody to tell");
-	ok(recv(fd, text, sizeof text, 0) < 0, "nothing is told that nobody asked for");
+	ok(notify_send("READY=1"), "a notification without a socket succeeds");
+	ok(recv(fd, text, sizeof text, 0) < 0, "no notification is sent unasked");
 	close(fd);
 }
 
@@ -68,12 +69,12 @@ static void test_watchdog(void)
 {
 	char self[24];
 	snprintf(self, sizeof self, "%ld", (long)getpid());
-	is_int(notify_watchdog_ms(), 0, "no watchdog");
-	is_int(watchdog("60000000", NULL), 60000, "one for whoever runs");
-	is_int(watchdog("60000000", self), 60000, "one for us");
-	is_int(watchdog("60000000", "1"), 0, "one for another process");
-	is_int(watchdog("60000000", "us"), 0, "or for none");
-	is_int(watchdog("soon", NULL), 0, "or without an interval");
+	is_int(notify_watchdog_ms(), 0, "no watchdog is set by default");
+	is_int(watchdog("60000000", NULL), 60000, "a watchdog without a process is ours");
+	is_int(watchdog("60000000", self), 60000, "a watchdog for our process is ours");
+	is_int(watchdog("60000000", "1"), 0, "a watchdog for another process is not ours");
+	is_int(watchdog("60000000", "us"), 0, "a watchdog for no process is not ours");
+	is_int(watchdog("soon", NULL), 0, "a watchdog without an interval is ignored");
 }
 
 int main(void)
@@ -89,6 +90,6 @@ int main(void)
 	test_send(abstract);
 	test_watchdog();
 	unlink(path);
-	ok(rmdir(directory) == 0, "no file is left");
+	ok(rmdir(directory) == 0, "no file of the test is left");
 	return done();
 }

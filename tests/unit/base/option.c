@@ -83,9 +83,9 @@ static int parse(const char *line, bool want_rest)
 static void refused(const char *line, const char *text)
 {
 	int rc = parse(line, false);
-	is_int(rc, VEGA_USAGE, "'%s' is refused", line);
-	is_str(err.text, text, "with what is wrong");
-	ok(!operands && !given.rows, "and leaves nothing to free");
+	is_int(rc, VEGA_USAGE, "'%s' is rejected", line);
+	is_str(err.text, text, "a rejected option names the fault");
+	ok(!operands && !given.rows, "a rejected command line leaves nothing to free");
 }
 
 static void test_values(void)
@@ -94,47 +94,50 @@ static void test_values(void)
 	             "-td "
 	             "--verbose -",
 	               false),
-	        0, "all kinds (%s)", err.text);
-	ok(settings.all, "flag");
-	is_int(settings.verbose, 3, "count");
-	ok(settings.count.set && settings.count.value == 5, "number, in a cluster");
-	is_int(settings.size.value, 1536, "size");
-	is_int(settings.age.value, 7200000000000, "duration");
-	ok(settings.since.set && settings.since.value.sec == 7, "time");
-	is_str(settings.out, "F", "text");
-	ok(settings.names.count == 2 && strcmp(settings.names.items[1], "B") == 0, "list");
-	is_int(settings.color, 2, "choice");
-	is_int(settings.kinds, 1 << 1 | 1 << 2 | 1 << 3, "choices");
+	        0, "options of all kinds are parsed (%s)", err.text);
+	ok(settings.all, "a flag is set");
+	is_int(settings.verbose, 3, "a count is the number of repetitions");
+	ok(settings.count.set && settings.count.value == 5, "a number is parsed in a cluster");
+	is_int(settings.size.value, 1536, "a size is parsed");
+	is_int(settings.age.value, 7200000000000, "a duration is parsed");
+	ok(settings.since.set && settings.since.value.sec == 7, "a time is parsed");
+	is_str(settings.out, "F", "a text is parsed");
+	ok(settings.names.count == 2 && strcmp(settings.names.items[1], "B") == 0,
+	        "a list has all its values");
+	is_int(settings.color, 2, "a choice is parsed");
+	is_int(settings.kinds, 1 << 1 | 1 << 2 | 1 << 3, "choices are parsed as a set");
 	ok(operand_count == 3 && strcmp(operands[0], "x") == 0 && strcmp(operands[2], "-") == 0,
-	        "operands between, and a lone '-'");
+	        "operands between options, and a lone '-', are kept");
 	ok(given.count == 14 && given.rows[0] == &rows[0] && given.rows[13] == &rows[1],
-	        "what was given, in order");
+	        "the given rows are listed in order");
 
 	parse("-n1 -n2 -oA -oB --color red --color=blue", false);
-	ok(settings.count.value == 2 && settings.color == 3, "the last of a scalar wins");
-	is_str(settings.out, "B", "and of a text");
-	is_int(parse("-o _ -e -x --name=", false), 0, "values that are empty or begin with '-'");
-	is_str(settings.out, "", "empty");
-	is_str(settings.names.items[0], "-x", "dash");
-	is_int(parse("--map x", false), 0, "an optional value that is left out");
-	is_str(settings.map, "", "is empty");
-	is_int(operand_count, 1, "and not the next word");
-	is_int(parse("--map --map=x", false), 0, "one that is there");
-	is_str(settings.map, "x", "stands with its name");
-	is_int(parse("-h --version --vega-options", false), 0, "the common options");
-	ok(common.help && common.version && common.describe, "are set");
+	ok(settings.count.value == 2 && settings.color == 3,
+	        "the last value of a number or choice wins");
+	is_str(settings.out, "B", "the last value of a text wins");
+	is_int(parse("-o _ -e -x --name=", false), 0,
+	        "values that are empty or begin with '-' are accepted");
+	is_str(settings.out, "", "an empty value is kept");
+	is_str(settings.names.items[0], "-x", "a value that begins with '-' is kept");
+	is_int(parse("--map x", false), 0, "an optional value may be omitted");
+	is_str(settings.map, "", "an omitted optional value is empty");
+	is_int(operand_count, 1, "an omitted optional value does not take the next word");
+	is_int(parse("--map --map=x", false), 0, "an optional value may be given");
+	is_str(settings.map, "x", "an optional value is taken after '='");
+	is_int(parse("-h --version --vega-options", false), 0, "the common options are parsed");
+	ok(common.help && common.version && common.describe, "the common options are set");
 }
 
 static void test_rest(void)
 {
 	parse("x -a -- -n y", false);
-	ok(operand_count == 3 && strcmp(operands[1], "-n") == 0, "operands after --");
+	ok(operand_count == 3 && strcmp(operands[1], "-n") == 0, "words after -- are operands");
 	parse("x -a -- cmd -n -- y", true);
-	ok(operand_count == 1 && rest == 4, "or left alone");
+	ok(operand_count == 1 && rest == 4, "words after -- are left alone on request");
 	parse("x -a", true);
-	is_int(rest, 3, "no --: the end");
+	is_int(rest, 3, "the rest begins at the end without --");
 	parse("-o -- x", true);
-	is_str(settings.out, "--", "-- as a value");
+	is_str(settings.out, "--", "-- is accepted as a value");
 }
 
 static void test_refused(void)
@@ -164,28 +167,31 @@ static void test_refused(void)
 
 	char line[5000] = "--";
 	memset(line + 2, 'x', sizeof line - 3);
-	is_int(parse(line, false), VEGA_USAGE, "a very long option");
-	ok(strlen(err.text) < 300, "is cut in the error");
+	is_int(parse(line, false), VEGA_USAGE, "a very long option is rejected");
+	ok(strlen(err.text) < 300, "the error cuts a very long option");
 	parse("--since ./no-such", false);
 	is_str(err.text, "--since ./no-such: No such file or directory",
-	        "a file that is not there");
+	        "a missing reference file is named");
 }
 
 static void test_set(void)
 {
 	reset();
-	is_int(option_set(&rows[0], &settings, "true", &err), 0, "a flag by text");
-	ok(settings.all, "true");
-	is_int(option_set(&rows[0], &settings, "false", &err), 0, "and back");
-	ok(!settings.all, "false");
-	is_int(option_set(&rows[0], &settings, "1", &err), VEGA_USAGE, "not otherwise");
-	is_int(option_set(&rows[1], &settings, "7", &err), 0, "a count by text");
-	is_int(settings.verbose, 7, "is that number");
+	is_int(option_set(&rows[0], &settings, "true", &err), 0, "a flag is set by a text");
+	ok(settings.all, "the text true sets a flag");
+	is_int(option_set(&rows[0], &settings, "false", &err), 0, "a flag is reset by a text");
+	ok(!settings.all, "the text false resets a flag");
+	is_int(option_set(&rows[0], &settings, "1", &err), VEGA_USAGE,
+	        "a flag rejects other texts");
+	is_int(option_set(&rows[1], &settings, "7", &err), 0, "a count is set by a text");
+	is_int(settings.verbose, 7, "a count set by a text is that number");
 	settings.size.value = 9;
-	is_int(option_set(&rows[3], &settings, "1Q", &err), VEGA_USAGE, "a bad value");
-	ok(settings.size.value == 9 && !settings.size.set, "changes nothing");
-	is_int(option_set(&rows[9], &settings, "f,x", &err), VEGA_USAGE, "a bad choice of two");
-	is_int(settings.kinds, 0, "sets neither");
+	is_int(option_set(&rows[3], &settings, "1Q", &err), VEGA_USAGE,
+	        "a malformed size is rejected");
+	ok(settings.size.value == 9 && !settings.size.set, "a rejected value changes nothing");
+	is_int(option_set(&rows[9], &settings, "f,x", &err), VEGA_USAGE,
+	        "a malformed choice among two is rejected");
+	is_int(settings.kinds, 0, "a rejected choice sets none of the two");
 }
 
 static void test_help(void)
@@ -214,7 +220,7 @@ static void test_help(void)
 	        "  -c, --color red|green|blue  in this color\n"
 	        "  -t, --kind-of-the-entry-to-take KIND\n"
 	        "                              of these kinds\n",
-	        "help: aligned, wrapped, by heading, hidden rows left out");
+	        "help is aligned, wrapped, and by heading, without hidden rows");
 	unsigned overfull = 0;
 	for (unsigned width = 1; width < 200; width++) {
 		buf_clear(&out);
@@ -224,14 +230,14 @@ static void test_help(void)
 			overfull += width >= 40 && len > width;
 		}
 	}
-	is_int(overfull, 0, "no line is wider than the terminal");
+	is_int(overfull, 0, "no line of help is wider than the terminal");
 	buf_clear(&out);
 	option_describe(&out, both, 2);
 	ok(strstr(buf_cstr(&out), "Which\tall\ta\tflag\t-\t-\ttake all\n") == out.data,
-	        "described by tabs");
+	        "--vega-options describes a row in columns");
 	ok(strstr(out.data, "\nOther things\tcolor\tc\tchoice\t-\tred,green,blue\tin this color\n"),
-	        "with the choices that can be given");
-	ok(!strstr(out.data, "secret"), "without the hidden");
+	        "--vega-options lists the choices of a row");
+	ok(!strstr(out.data, "secret"), "--vega-options omits hidden rows");
 	buf_release(&out);
 }
 

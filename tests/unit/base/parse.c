@@ -34,7 +34,7 @@ static void refuses(parse_value *parse, const char *const *texts, const char *re
 		struct vega_error err = {.text = ""};
 		int rc = parse(*texts, &value, &err);
 		ok(rc == VEGA_USAGE && err.code == rc && strstr(err.text, reason) && value == 77,
-		        "'%s' is refused (%s)", *texts, err.text);
+		        "the number '%s' is rejected (%s)", *texts, err.text);
 	}
 }
 
@@ -87,7 +87,7 @@ static void test_sizes(void)
 	ok(strstr(err.text, "too large"), "a long text does not hide the reason");
 	parse_size("12Q", &value, &err);
 	is_str(err.text, "12Q: not a size; use e.g. 4096, 10K, 1.5GiB",
-	        "the error names the forms");
+	        "the error of a size names the forms");
 }
 
 static void test_durations(void)
@@ -131,8 +131,8 @@ static void is_no_time(const char *text, const char *reason)
 	struct vega_time when = {.sec = 5};
 	struct vega_error err = {.text = ""};
 	int rc = parse_time(text, now, &when, &err);
-	ok(rc == VEGA_USAGE && strstr(err.text, reason) && when.sec == 5, "'%s' is refused (%s)",
-	        text, err.text);
+	ok(rc == VEGA_USAGE && strstr(err.text, reason) && when.sec == 5,
+	        "the time '%s' is rejected (%s)", text, err.text);
 }
 
 static void test_times(void)
@@ -179,7 +179,7 @@ static void test_times(void)
 	char path[] = "/tmp/vega-parse-XXXXXX";
 	int fd = mkstemp(path);
 	struct timespec times[2] = {{.tv_sec = 5}, {.tv_sec = -7, .tv_nsec = 123}};
-	ok(fd >= 0 && futimens(fd, times) == 0, "a file to take the time of");
+	ok(fd >= 0 && futimens(fd, times) == 0, "a file with a time is made");
 	is_time(path, -7, 123);
 	close(fd);
 	unlink(path);
@@ -196,14 +196,14 @@ static void is_size(unsigned __int128 bytes, const char *text)
 {
 	buf_clear(&out);
 	format_size(&out, bytes);
-	is_str(buf_cstr(&out), text, "size %s", text);
+	is_str(buf_cstr(&out), text, "a size is written as %s", text);
 }
 
 static void is_duration(uint64_t nanoseconds, const char *text)
 {
 	buf_clear(&out);
 	format_duration(&out, nanoseconds);
-	is_str(buf_cstr(&out), text, "duration %s", text);
+	is_str(buf_cstr(&out), text, "a duration is written as %s", text);
 }
 
 /* And back. */
@@ -212,12 +212,14 @@ static void is_exact(uint64_t bytes, const char *size, uint64_t ms, const char *
 	uint64_t again = 0;
 	buf_clear(&out);
 	format_exact_size(&out, bytes);
-	is_str(buf_cstr(&out), size, "exactly %s", size);
-	ok(parse_size(size, &again, NULL) == 0 && again == bytes, "and back");
+	is_str(buf_cstr(&out), size, "a size is written exactly as %s", size);
+	ok(parse_size(size, &again, NULL) == 0 && again == bytes,
+	        "an exact size is parsed to the same number");
 	buf_clear(&out);
 	format_exact_duration(&out, ms);
-	is_str(buf_cstr(&out), duration, "exactly %s", duration);
-	ok(parse_duration(duration, &again, NULL) == 0 && again == ms * 1000000, "and back");
+	is_str(buf_cstr(&out), duration, "a duration is written exactly as %s", duration);
+	ok(parse_duration(duration, &again, NULL) == 0 && again == ms * 1000000,
+	        "an exact duration is parsed to the same number");
 }
 
 static void test_formats(void)
@@ -256,17 +258,18 @@ static void test_formats(void)
 	for (size_t i = 0; i < COUNT(counts); i++) {
 		buf_clear(&out);
 		format_count(&out, counts[i].count);
-		is_str(buf_cstr(&out), counts[i].text, "count %s", counts[i].text);
+		is_str(buf_cstr(&out), counts[i].text, "a count is written as %s", counts[i].text);
 	}
 	buf_clear(&out);
 	format_count(&out, ~(unsigned __int128)0);
 	is_str(buf_cstr(&out), "340,282,366,920,938,463,463,374,607,431,768,211,455",
-	        "the largest count");
+	        "the largest count is written");
 	buf_clear(&out);
 	format_counted(&out, 1, "entry", "entries");
 	format_counted(&out, 0, "entry", "entries");
 	format_counted(&out, 1000, "entry", "entries");
-	is_str(buf_cstr(&out), "1 entry0 entries1,000 entries", "one and many");
+	is_str(buf_cstr(&out), "1 entry0 entries1,000 entries",
+	        "a noun has its singular and plural");
 	buf_release(&out);
 }
 

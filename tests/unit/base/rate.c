@@ -29,10 +29,12 @@ static void test_mean(void)
 	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
 		uint64_t wanted = 10 * rates[i], exact = turns_of(rates[i], 1, 0);
 		uint64_t late = turns_of(rates[i], rates[i] / 100 + 1, 30000000);
-		ok(exact >= wanted && exact <= wanted + wanted / 1000 + 1, "%d a second: %d in ten",
-		        (int)rates[i], (int)exact);
+		ok(exact >= wanted && exact <= wanted + wanted / 1000 + 1,
+		        "%d per second allow the right number: %d in ten", (int)rates[i],
+		        (int)exact);
 		ok(late + late / 50 + 2 > wanted && late <= wanted + wanted / 100 + 2,
-		        "%d a second, waking late: %d in ten", (int)rates[i], (int)late);
+		        "%d per second allow nearly that many to late wakers: %d in ten",
+		        (int)rates[i], (int)late);
 	}
 }
 
@@ -41,13 +43,15 @@ static void test_burst(void)
 	struct rate rate;
 	rate_init(&rate, 1000, START);
 	ok(rate_take(&rate, 1, START) == START, "the first turn is due at once");
-	ok(rate_take(&rate, 5, START) == START + SECOND / 1000, "the next one its interval later");
-	ok(rate_take(&rate, 1, START) == START + 6 * SECOND / 1000, "behind all that were taken");
+	ok(rate_take(&rate, 5, START) == START + SECOND / 1000,
+	        "the next turn is due its interval later");
+	ok(rate_take(&rate, 1, START) == START + 6 * SECOND / 1000,
+	        "a turn is due after all that were taken");
 	uint64_t after_pause = START + 60 * SECOND, due, turns = 0;
 	while ((due = rate_take(&rate, 1, after_pause)) <= after_pause) {
 		turns++;
 	}
-	is_int(turns, RATE_BURST_NS / 1000000 + 1, "a pause of a minute earns one burst");
+	is_int(turns, RATE_BURST_NS / 1000000 + 1, "a pause of a minute allows one burst");
 }
 
 int main(void)

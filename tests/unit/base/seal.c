@@ -16,13 +16,13 @@ int main(void)
 	static const char content[] = "some content\0that is not text\xff";
 	struct buf value = BUF_INIT;
 	make(&value, content, sizeof content);
-	ok(seal_good(&value, 7, "key", 3), "what was sealed is good");
+	ok(seal_good(&value, 7, "key", 3), "a sealed value is accepted");
 	ok(value.len == SEAL_SIZE + sizeof content &&
 	                memcmp(value.data + SEAL_SIZE, content, sizeof content) == 0,
-	        "and holds the content");
-	ok(!seal_good(&value, 8, "key", 3), "of another kind: not");
-	ok(!seal_good(&value, 7, "kez", 3), "under another key: not");
-	ok(!seal_good(&value, 7, "key", 2), "under a shorter key: not");
+	        "a sealed value holds the content");
+	ok(!seal_good(&value, 8, "key", 3), "a value of another kind is rejected");
+	ok(!seal_good(&value, 7, "kez", 3), "a value under another key is rejected");
+	ok(!seal_good(&value, 7, "key", 2), "a value under a shorter key is rejected");
 
 	unsigned believed = 0;
 	for (size_t bit = 0; bit < value.len * 8; bit++) {
@@ -30,21 +30,21 @@ int main(void)
 		believed += seal_good(&value, 7, "key", 3);
 		value.data[bit / 8] ^= (char)(1 << bit % 8);
 	}
-	is_int(believed, 0, "with any one bit turned: not");
+	is_int(believed, 0, "a value with any one bit flipped is rejected");
 	believed = 0;
 	for (size_t len = value.len; len-- > 0;) {
 		struct buf cut = {.data = value.data, .len = len, .cap = value.cap};
 		believed += seal_good(&cut, 7, "key", 3);
 	}
-	is_int(believed, 0, "cut short at any length: not");
+	is_int(believed, 0, "a value truncated at any length is rejected");
 
 	make(&value, "", 0);
-	ok(seal_good(&value, 7, "key", 3), "no content can be sealed too");
+	ok(seal_good(&value, 7, "key", 3), "an empty content can be sealed");
 	buf_release(&value);
-	ok(!seal_good(&value, 7, "key", 3), "nothing at all is not good");
+	ok(!seal_good(&value, 7, "key", 3), "an empty value is rejected");
 	struct buf small = {.max = SEAL_SIZE + 4};
 	make(&small, content, sizeof content);
-	ok(small.failed && !seal_good(&small, 7, "key", 3), "nor what had no room");
+	ok(small.failed && !seal_good(&small, 7, "key", 3), "a value that did not fit is rejected");
 	buf_release(&small);
 	return done();
 }

@@ -30,18 +30,24 @@ static void test_all_days(void)
 			printf("# got %s, wanted %s\n", got, wanted);
 		}
 	}
-	is_int(wrong, 0, "agrees with gmtime_r() from the year 0000 to 9999");
+	is_int(wrong, 0, "the calendar agrees with gmtime_r() from the year 0000 to 9999");
 }
 
 int main(void)
 {
 	test_all_days();
 	is_str(text_of(0, 5), "1970-01-01T00:00:00.000000005Z", "nanoseconds have nine digits");
-	is_str(text_of(-1, 999999999), "1969-12-31T23:59:59.999999999Z", "they count forward");
-	is_str(text_of(-62167219200, 0), "0000-01-01T00:00:00Z", "the first of four digits");
-	is_str(text_of(253402300799, 0), "9999-12-31T23:59:59Z", "the last");
-	is_str(text_of(-62167219201, 1), "@-62167219201.000000001", "before");
-	is_str(text_of(INT64_MAX, 0), "@9223372036854775807", "after");
-	is_str(text_of(INT64_MIN, 0), "@-9223372036854775808", "long before");
+	is_str(text_of(-1, 999999999), "1969-12-31T23:59:59.999999999Z",
+	        "nanoseconds count forward before the epoch");
+	is_str(text_of(-62167219200, 0), "0000-01-01T00:00:00Z",
+	        "the first year of four digits is written");
+	is_str(text_of(253402300799, 0), "9999-12-31T23:59:59Z",
+	        "the last year of four digits is written");
+	is_str(text_of(-62167219201, 1), "@-62167219201.000000001",
+	        "a year before 0000 is written in seconds");
+	is_str(text_of(INT64_MAX, 0), "@9223372036854775807",
+	        "the largest time is written in seconds");
+	is_str(text_of(INT64_MIN, 0), "@-9223372036854775808",
+	        "the least time is written in seconds");
 	return done();
 }

@@ -14,7 +14,7 @@ static char warning[512];
 static void warn(void *context, const char *text)
 {
 	snprintf(warning, sizeof warning, "%s", text);
-	ok(context == &warnings, "the warning's context");
+	ok(context == &warnings, "a warning comes with its context");
 	atomic_fetch_add(&warnings, 1);
 }
 
@@ -27,18 +27,21 @@ static void urls(void)
 	struct cache *cache;
 	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
 		cache = (struct cache *)&err;
-		ok(cache_open(none[i], &cache, &err) == 0 && !cache, "no cache by %s",
+		ok(cache_open(none[i], &cache, &err) == 0 && !cache, "no cache is opened by %s",
 		        none[i] ? none[i] : "NULL");
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		err.text[0] = '\0';
-		is_int(cache_open(bad[i], &cache, &err), VEGA_USAGE, "'%s' is refused", bad[i]);
-		ok(!cache && err.text[0] && !strchr(err.text, '\n'), "with one line: %s", err.text);
+		is_int(cache_open(bad[i], &cache, &err), VEGA_USAGE, "the URL '%s' is rejected",
+		        bad[i]);
+		ok(!cache && err.text[0] && !strchr(err.text, '\n'),
+		        "a rejected URL has one line of error: %s", err.text);
 	}
 	cache_open("rediss://user:secret@host", &cache, &err);
-	ok(!strstr(err.text, "secret"), "a password is not repeated: %s", err.text);
-	is_int(cache_open("redis://127.0.0.1:1", &cache, &err), 0, "opening does not connect");
-	ok(cache->backend == &cache_redis, "redis");
+	ok(!strstr(err.text, "secret"), "the error does not repeat a password: %s", err.text);
+	is_int(cache_open("redis://127.0.0.1:1", &cache, &err), 0,
+	        "opening a cache does not connect");
+	ok(cache->backend == &cache_redis, "a redis URL opens the Redis cache");
 	cache_close(cache);
 	cache_close(NULL);
 }
@@ -73,18 +76,18 @@ static void values(void)
 {
 	struct cache *cache = open_cache();
 	void *one = cache->backend->thread_begin(cache), *two = cache->backend->thread_begin(cache);
-	ok(get_is(cache, one, "k", NULL), "nothing yet");
+	ok(get_is(cache, one, "k", NULL), "a new cache is empty");
 	cache->backend->put(one, "k", 1, "v", 1);
 	cache->backend->thread_end(one);
-	ok(get_is(cache, two, "k", "v"), "what one thread put, another gets");
+	ok(get_is(cache, two, "k", "v"), "a value that one thread put is found by another");
 	cache->backend->thread_end(two);
 	cache->backend->thread_end(NULL);
-	ok(redis_server_command(&server, "CONFIG SET maxmemory 1"), "a full server");
+	ok(redis_server_command(&server, "CONFIG SET maxmemory 1"), "a server has no memory left");
 	one = cache->backend->thread_begin(cache);
 	cache->backend->put(one, "k", 1, "w", 1);
 	cache->backend->thread_end(one);
-	is_int(warnings, 1, "that stores nothing is worth a warning: %s", warning);
-	ok(redis_server_command(&server, "CONFIG SET maxmemory 0"), "no longer full");
+	is_int(warnings, 1, "a server that stores nothing is worth a warning: %s", warning);
+	ok(redis_server_command(&server, "CONFIG SET maxmemory 0"), "a server has memory again");
 	cache_close(cache);
 }
 
@@ -114,14 +117,14 @@ static void down(void)
 	for (int i = 0; i < 4; i++) {
 		pthread_join(threads[i], NULL);
 	}
-	is_int(warnings, 1, "a server that is down is worth one warning for all threads: %s",
+	is_int(warnings, 1, "an unreachable server is worth one warning for all threads: %s",
 	        warning);
 	cache_close(cache);
 	cache = open_cache();
 	cache->warn = NULL;
 	use(cache);
 	cache_close(cache);
-	ok(true, "or none when nobody listens");
+	ok(true, "an unreachable server without a listener for warnings is no fault");
 }
 
 int main(void)

@@ -35,7 +35,7 @@ static bool exists(const char *name)
 static void create(const char *name)
 {
 	int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
-	ok(fd >= 0 && fd_write_all(fd, "x", 1) == 0, "made a file");
+	ok(fd >= 0 && fd_write_all(fd, "x", 1) == 0, "a file is made");
 	close(fd);
 }
 
@@ -59,10 +59,10 @@ static void test_small(void)
 	spool_init(&spool, directory, id, 3);
 	fill(&spool, 100);
 	is_int(spool_finish(&spool, &err), 0, "a small stream is finished");
-	ok(spool.fd < 0 && !spool.uri, "without a file");
-	is_int(spool.size, spool.held.len, "its size");
-	ok(spool_digest(spool.held.data, spool.held.len, &digest), "its digest");
-	is_str(spool.digest, digest.data, "is that of its bytes");
+	ok(spool.fd < 0 && !spool.uri, "a small stream has no file");
+	is_int(spool.size, spool.held.len, "a small stream has its size");
+	ok(spool_digest(spool.held.data, spool.held.len, &digest), "a small stream is digested");
+	is_str(spool.digest, digest.data, "a small stream's digest is that of its bytes");
 	spool_discard(&spool);
 	buf_release(&digest);
 }
@@ -73,7 +73,7 @@ static void test_empty(void)
 	struct vega_error err;
 	spool_init(&spool, directory, id, 3);
 	is_int(spool_finish(&spool, &err), 0, "an empty stream is finished");
-	ok(!spool.uri && !spool.digest, "and has nothing to show");
+	ok(!spool.uri && !spool.digest, "an empty stream has neither URI nor digest");
 	spool_discard(&spool);
 }
 
@@ -85,9 +85,9 @@ static void test_boundary(void)
 	spool_init(&spool, directory, id, 3);
 	ok(spool_add(&spool, bytes, SPOOL_INLINE_MAX, &err) == 0 && spool.fd < 0,
 	        "64 KiB stay in memory");
-	ok(spool_add(&spool, bytes, 1, &err) == 0 && spool.fd >= 0, "one byte more is a file");
+	ok(spool_add(&spool, bytes, 1, &err) == 0 && spool.fd >= 0, "one byte more goes to a file");
 	spool_discard(&spool);
-	ok(!exists(of_lease(3, ".ndjson.part")), "that is removed when it is discarded");
+	ok(!exists(of_lease(3, ".ndjson.part")), "a discarded stream's file is removed");
 	free(bytes);
 }
 
@@ -102,36 +102,46 @@ static void test_large(void)
 	create(of_lease(2, ".ndjson.part"));
 	spool_init(&spool, directory, id, 3);
 	fill(&spool, 700000);
-	ok(exists(of_lease(3, ".ndjson.part")), "it grows under a name of its own");
-	ok(!exists(of_lease(3, ".ndjson")), "not under the final one");
+	ok(exists(of_lease(3, ".ndjson.part")), "a large stream grows under a temporary name");
+	ok(!exists(of_lease(3, ".ndjson")), "a large stream is not yet under its final name");
 	ok(!exists(of_lease(1, ".ndjson")) && !exists(of_lease(2, ".ndjson.part")),
-	        "what stale leases left is removed");
-	ok(spool.held.cap < 1024 * 1024, "memory stays small");
-	is_int(spool_finish(&spool, &err), 0, "it is finished");
-	ok(!exists(of_lease(3, ".ndjson.part")), "the file has its final name");
-	ok(stat(of_lease(3, ".ndjson"), &info) == 0 && (info.st_mode & 0777) == 0600, "mode 0600");
-	is_int(info.st_size, spool.size, "and size");
+	        "files of stale leases are removed");
+	ok(spool.held.cap < 1024 * 1024, "a large stream needs little memory");
+	is_int(spool_finish(&spool, &err), 0, "a large stream is finished");
+	ok(!exists(of_lease(3, ".ndjson.part")), "a finished stream has its final name");
+	ok(stat(of_lease(3, ".ndjson"), &info) == 0 && (info.st_mode & 0777) == 0600,
+	        "a finished stream has mode 0600");
+	is_int(info.st_size, spool.size, "a finished stream has its size");
 	ok(strncmp(spool.uri, "file://", 7) == 0 && strstr(spool.uri, "vega%20spool%25"),
-	        "a URI with escapes: %s", spool.uri);
+	        "a finished stream has a URI with escapes: %s", spool.uri);
 
-	is_int(spool_open(spool.uri, spool.size, spool.digest, &fd, &err), 0, "it can be read");
-	ok(fd_read_all(fd, &content) == 0 && content.len == spool.size, "whole, from the start");
-	ok(memcmp(content.data, "{\"type\":\"entry\",\"n\":0}\n", 23) == 0, "as it was written");
+	is_int(spool_open(spool.uri, spool.size, spool.digest, &fd, &err), 0,
+	        "a finished stream is opened");
+	ok(fd_read_all(fd, &content) == 0 && content.len == spool.size,
+	        "a finished stream is read whole, from its start");
+	ok(memcmp(content.data, "{\"type\":\"entry\",\"n\":0}\n", 23) == 0,
+	        "a finished stream is as it was written");
 	close(fd);
 
 	is_int(spool_open(spool.uri, spool.size - 1, spool.digest, &fd, &err), VEGA_FATAL,
-	        "another size is refused");
+	        "a stream of another size is rejected");
 	int damage = open(of_lease(3, ".ndjson"), O_WRONLY);
-	ok(pwrite(damage, "X", 1, 1000000) == 1, "a byte is changed");
+	ok(pwrite(damage, "X", 1, 1000000) == 1, "a byte of the stream is changed");
 	close(damage);
-	is_int(spool_open(spool.uri, spool.size, spool.digest, &fd, &err), VEGA_FATAL, "refused");
-	ok(strstr(err.text, "is not what the job stored") != NULL, "saying: %s", err.text);
+	is_int(spool_open(spool.uri, spool.size, spool.digest, &fd, &err), VEGA_FATAL,
+	        "a changed stream is rejected");
+	ok(strstr(err.text, "is not what the job stored") != NULL, "a changed stream is named: %s",
+	        err.text);
 	unlink(of_lease(3, ".ndjson"));
-	is_int(spool_open(spool.uri, spool.size, spool.digest, &fd, &err), VEGA_FATAL, "gone");
-	ok(strstr(err.text, "is gone") != NULL, "saying: %s", err.text);
-	is_int(spool_open("file://elsewhere.example/x", 1, "", &fd, &err), VEGA_FATAL, "elsewhere");
-	ok(strstr(err.text, "on host elsewhere.example") != NULL, "saying: %s", err.text);
-	is_int(spool_open("s3://bucket/x", 1, "", &fd, &err), VEGA_FATAL, "of an unknown kind");
+	is_int(spool_open(spool.uri, spool.size, spool.digest, &fd, &err), VEGA_FATAL,
+	        "a removed stream is rejected");
+	ok(strstr(err.text, "is gone") != NULL, "a removed stream is named: %s", err.text);
+	is_int(spool_open("file://elsewhere.example/x", 1, "", &fd, &err), VEGA_FATAL,
+	        "a stream on another host is rejected");
+	ok(strstr(err.text, "on host elsewhere.example") != NULL,
+	        "a stream on another host is named: %s", err.text);
+	is_int(spool_open("s3://bucket/x", 1, "", &fd, &err), VEGA_FATAL,
+	        "a stream of an unknown scheme is rejected");
 	spool_release(&spool);
 	buf_release(&content);
 }
@@ -142,10 +152,10 @@ static void test_discard_published(void)
 	struct vega_error err;
 	spool_init(&spool, directory, id, 4);
 	fill(&spool, 10000);
-	is_int(spool_finish(&spool, &err), 0, "finished");
-	ok(exists(of_lease(4, ".ndjson")), "published");
+	is_int(spool_finish(&spool, &err), 0, "a stream is finished");
+	ok(exists(of_lease(4, ".ndjson")), "a finished stream is in its place");
 	spool_discard(&spool);
-	ok(!exists(of_lease(4, ".ndjson")), "and removed when the lease is lost");
+	ok(!exists(of_lease(4, ".ndjson")), "a finished stream of a lost lease is removed");
 }
 
 static void test_abandoned(void)
@@ -155,11 +165,12 @@ static void test_abandoned(void)
 	create(named("alive.1.ndjson.part"));
 	create(named("dead.1.ndjson"));
 	int held = open(named("alive.1.ndjson.part"), O_RDWR);
-	ok(flock(held, LOCK_EX) == 0, "one is being written");
-	is_int(spool_prepare(directory, &err), 0, "the directory is prepared");
-	ok(!exists(named("dead.1.ndjson.part")), "what nobody writes is removed");
-	ok(exists(named("alive.1.ndjson.part")), "what somebody writes stays");
-	ok(exists(named("dead.1.ndjson")), "and so does what is whole");
+	ok(flock(held, LOCK_EX) == 0, "a stream is being written");
+	is_int(spool_prepare(directory, &err), 0, "the spool directory is prepared");
+	ok(!exists(named("dead.1.ndjson.part")),
+	        "an incomplete stream that nobody writes is removed");
+	ok(exists(named("alive.1.ndjson.part")), "an incomplete stream that somebody writes stays");
+	ok(exists(named("dead.1.ndjson")), "a complete stream stays");
 	close(held);
 	unlink(named("alive.1.ndjson.part"));
 	unlink(named("dead.1.ndjson"));
@@ -173,10 +184,13 @@ static void test_failures(void)
 	create(named("file"));
 	char below[sizeof path + 8];
 	snprintf(below, sizeof below, "%s/below", named("file"));
-	is_int(spool_prepare(below, &err), VEGA_FATAL, "a directory that cannot be made");
+	is_int(spool_prepare(below, &err), VEGA_FATAL,
+	        "a spool directory that cannot be made is an error");
 	spool_init(&spool, below, id, 1);
-	is_int(spool_add(&spool, bytes, SPOOL_INLINE_MAX + 1, &err), VEGA_FATAL, "nor written");
-	ok(strstr(err.text, "cannot create") != NULL, "saying: %s", err.text);
+	is_int(spool_add(&spool, bytes, SPOOL_INLINE_MAX + 1, &err), VEGA_FATAL,
+	        "a spool directory that cannot be written to is an error");
+	ok(strstr(err.text, "cannot create") != NULL,
+	        "a spool directory that cannot be written to is named: %s", err.text);
 	spool_discard(&spool);
 	unlink(named("file"));
 	free(bytes);
@@ -189,7 +203,7 @@ static void publish(char *uri, size_t size)
 	struct vega_error err;
 	spool_init(&spool, directory, id, 1);
 	fill(&spool, 5000);
-	is_int(spool_finish(&spool, &err), 0, "a large stream");
+	is_int(spool_finish(&spool, &err), 0, "a large stream is written");
 	snprintf(uri, size, "%s", spool.uri);
 	spool_release(&spool);
 }
@@ -202,25 +216,28 @@ static void test_remove(void)
 	struct vega_error err;
 	publish(uri, sizeof uri);
 	is_int(spool_remove(directory, other, uri, false, &bytes, &err), VEGA_NO,
-	        "of another job it is not removed");
+	        "a stream of another job is not removed");
 	is_int(spool_remove("/tmp", id, uri, false, &bytes, &err), VEGA_NO,
-	        "nor in another directory");
+	        "a stream in another directory is not removed");
 	is_int(spool_remove(directory, id, "s3://bucket/key", false, &bytes, &err), VEGA_NO,
-	        "nor what is no file");
+	        "a stream that is no file is not removed");
 	is_int(spool_remove(directory, id, "nonsense", false, &bytes, &err), VEGA_NO,
-	        "nor what is no URI");
+	        "a place that is no URI is not removed");
 	snprintf(wrong, sizeof wrong, "file://elsewhere%s", strchr(uri + 7, '/'));
 	is_int(spool_remove(directory, id, wrong, false, &bytes, &err), VEGA_NO,
-	        "nor on another host");
+	        "a stream on another host is not removed");
 	snprintf(wrong, sizeof wrong, "%s/../%s", uri, strrchr(uri, '/') + 1);
 	is_int(spool_remove(directory, id, wrong, false, &bytes, &err), VEGA_NO,
-	        "nor on a way around");
-	ok(exists(of_lease(1, ".ndjson")) && bytes == 0, "it is there");
-	is_int(spool_remove(directory, id, uri, true, &bytes, &err), 0, "looked at");
-	ok(exists(of_lease(1, ".ndjson")) && bytes > 65536, "it is there, with its size");
-	is_int(spool_remove(directory, id, uri, false, &bytes, &err), 0, "removed");
-	ok(!exists(of_lease(1, ".ndjson")) && bytes > 2 * 65536, "it is gone");
-	is_int(spool_remove(directory, id, uri, false, &bytes, &err), 0, "and again");
+	        "a stream behind .. is not removed");
+	ok(exists(of_lease(1, ".ndjson")) && bytes == 0, "a stream that was not removed is there");
+	is_int(spool_remove(directory, id, uri, true, &bytes, &err), 0,
+	        "a stream is looked at without removing it");
+	ok(exists(of_lease(1, ".ndjson")) && bytes > 65536,
+	        "a stream that was looked at is there, with its size");
+	is_int(spool_remove(directory, id, uri, false, &bytes, &err), 0, "a stream is removed");
+	ok(!exists(of_lease(1, ".ndjson")) && bytes > 2 * 65536, "a removed stream is gone");
+	is_int(spool_remove(directory, id, uri, false, &bytes, &err), 0,
+	        "removing a stream again succeeds");
 }
 
 struct sweep {
@@ -254,26 +271,28 @@ static void test_sweep(void)
 	for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
 		create(named(strangers[i]));
 	}
-	ok(symlink("/etc/passwd", of_lease(4, ".ndjson")) == 0, "a link");
+	ok(symlink("/etc/passwd", of_lease(4, ".ndjson")) == 0, "a link is in the spool directory");
 	spool_init(&writing, directory, id, 1);
 	fill(&writing, 5000);
-	is_int(spool_sweep(directory, note, &sweep, &err), 0, "a look");
+	is_int(spool_sweep(directory, note, &sweep, &err), 0, "a sweep without removing succeeds");
 	ok(sweep.seen == 2 && sweep.parts == 1 && sweep.leases == 12 && sweep.bytes == 2,
-	        "sees what nobody holds");
+	        "a sweep sees the files that nobody holds");
 	is_int(spool_finish(&writing, &err), 0, "the stream that is being written is finished");
 	sweep = (struct sweep){.remove = true};
-	is_int(spool_sweep(directory, note, &sweep, &err), 0, "a sweep");
-	ok(sweep.seen == 2, "passes over what is not yet stored");
+	is_int(spool_sweep(directory, note, &sweep, &err), 0, "a sweep succeeds");
+	ok(sweep.seen == 2, "a sweep keeps a stream that is not yet stored");
 	ok(!exists(of_lease(2, ".ndjson")) && !exists(of_lease(3, ".ndjson.part")),
-	        "and removes the rest");
+	        "a sweep removes the other files");
 	spool_release(&writing);
-	is_int(spool_sweep(directory, note, &sweep, &err), 0, "one when it is stored");
-	ok(sweep.seen == 3 && !exists(of_lease(1, ".ndjson")), "sees it");
-	is_int(unlink(of_lease(4, ".ndjson")), 0, "the link is left");
+	is_int(spool_sweep(directory, note, &sweep, &err), 0,
+	        "a sweep succeeds after the stream is stored");
+	ok(sweep.seen == 3 && !exists(of_lease(1, ".ndjson")), "a sweep removes a stored stream");
+	is_int(unlink(of_lease(4, ".ndjson")), 0, "a sweep leaves a link");
 	for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
-		is_int(unlink(named(strangers[i])), 0, "%s is left", strangers[i]);
+		is_int(unlink(named(strangers[i])), 0, "a sweep leaves %s", strangers[i]);
 	}
-	is_int(spool_sweep("/nonexistent", note, &sweep, &err), 0, "no directory, no files");
+	is_int(spool_sweep("/nonexistent", note, &sweep, &err), 0,
+	        "a sweep of a missing directory succeeds");
 }
 
 /* A number that a worker's role has written into the row: trying all smaller ones takes a minute.

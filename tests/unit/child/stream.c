@@ -43,19 +43,20 @@ static void test_whole(size_t step)
 	    "{\"type\":\"summary\",\"v\":1,\"complete\":true,\"ledger\":{\"entries\":12}}\n",
 	        step);
 	stream_end(&stream);
-	ok(!stream.broken, "a whole stream in pieces of %zu bytes", step);
+	ok(!stream.broken, "a whole stream is read in pieces of %zu bytes", step);
 	is_str(buf_cstr(&spool.held),
 	        "{\"type\":\"entry\",\"v\":1,\"path\":\"/a\"}\n"
 	        "{\"type\":\"error\",\"v\":1,\"path\":\"/b\"}\n"
 	        "{\"type\":\"later-than-us\",\"v\":1}\n",
 	        "records, of unknown types too, are passed on as they are");
-	ok(stream.progress_is_new, "there is progress");
-	is_str(stream.progress.data, "{\"type\":\"progress\",\"v\":1,\"entries\":2}", "the newest");
+	ok(stream.progress_is_new, "a stream has progress");
+	is_str(stream.progress.data, "{\"type\":\"progress\",\"v\":1,\"entries\":2}",
+	        "a stream's progress is the newest");
 	is_str(stream.summary,
 	        "{\"type\":\"summary\",\"v\":1,\"complete\":true,\"ledger\":{\"entries\":12}}",
-	        "the summary is kept apart");
-	ok(stream.complete, "and complete");
-	is_int(stream.entries, 12, "with its entries");
+	        "a stream's summary is kept apart");
+	ok(stream.complete, "a stream's summary is complete");
+	is_int(stream.entries, 12, "a stream's summary has its entries");
 	end();
 }
 
@@ -64,8 +65,9 @@ static void test_broken(const char *text, const char *why)
 	begin();
 	say(text, 7);
 	stream_end(&stream);
-	ok(stream.broken, "broken: %s", why);
-	ok(strstr(stream.why.text, why) != NULL, "says so: %s", stream.why.text);
+	ok(stream.broken, "the stream is broken: %s", why);
+	ok(strstr(stream.why.text, why) != NULL, "a broken stream names the reason: %s",
+	        stream.why.text);
 	end();
 }
 
@@ -80,13 +82,13 @@ static void test_long_lines(void)
 	begin();
 	say(line, 65536);
 	ok(!stream.broken, "a line of 1 MiB passes");
-	is_int(spool.size, len, "whole");
+	is_int(spool.size, len, "a line of 1 MiB is whole");
 	end();
 
 	memcpy(line, "{\"type\":\"progress\",\"p\":\"", 24);
 	begin();
 	say(line, 65536);
-	ok(stream.broken && !stream.progress_is_new, "but not as progress");
+	ok(stream.broken && !stream.progress_is_new, "a line of 1 MiB is rejected as progress");
 	end();
 
 	begin();
@@ -94,9 +96,9 @@ static void test_long_lines(void)
 	for (int i = 0; i < 65; i++) {
 		stream_add(&stream, line, len);
 	}
-	ok(stream.broken, "a line of more than 64 MiB does not");
-	ok(strstr(stream.why.text, "64 MiB") != NULL, "and says so");
-	ok(strlen(stream.why.text) < 200, "in short");
+	ok(stream.broken, "a line of more than 64 MiB breaks the stream");
+	ok(strstr(stream.why.text, "64 MiB") != NULL, "a line of more than 64 MiB names the limit");
+	ok(strlen(stream.why.text) < 200, "the reason for a long line is short");
 	end();
 	free(line);
 }
@@ -108,7 +110,7 @@ static void test_clean(void)
 	is_str(buf_cstr(&out),
 	        "a\xEF\xBF\xBD"
 	        "b\xEF\xBF\xBD\xc3\xa9\xEF\xBF\xBD\xEF\xBF\xBD",
-	        "text that every store takes");
+	        "a text is cleaned for every store");
 	buf_release(&out);
 }
 

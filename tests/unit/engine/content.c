@@ -40,7 +40,7 @@ static int begin(void *self, const struct walk_entry *entry, const struct file_m
 	struct seen *seen = self;
 	(void)entry;
 	if (meta->have != META_ALL) {
-		ok(false, "all metadata of the open file");
+		ok(false, "operations get all metadata of the open file");
 	}
 	seen->begun++;
 	seen->chunks = 0;
@@ -366,14 +366,17 @@ static void sizes(void)
 		struct walk_ledger ledger = run(path, &op_second, NULL);
 		ok(first.bytes == cases[i] && second.bytes == cases[i] && !first.out_of_order &&
 		                !second.out_of_order,
-		        "%llu bytes in order to both", (unsigned long long)cases[i]);
+		        "%llu bytes reach both operations in order", (unsigned long long)cases[i]);
 		ok(first.whole == 1 && second.whole == 1 && first.results == 1 &&
 		                first.last == first.sum,
-		        "and a result from each");
-		ok(stats.bytes_read == cases[i] && stats.files_read == 1, "read once");
-		is_int(ledger.reported, 1, "reported");
+		        "each operation gives one result");
+		ok(stats.bytes_read == cases[i] && stats.files_read == 1,
+		        "a file is read once for both operations");
+		is_int(ledger.reported, 1, "a file is reported once");
 	}
-	ok(first.chunks == 12, "256 KiB at a time, without a read for the end (%u)", first.chunks);
+	ok(first.chunks == 12,
+	        "a file is read in pieces of 256 KiB, without a read for its end (%u)",
+	        first.chunks);
 }
 
 static void changes(void)
@@ -394,14 +397,14 @@ static void changes(void)
 			usleep(10000); /* past the grain of ctime, which a real change may share */
 			during = cases[i].change;
 			struct walk_ledger ledger = run(path, &op_second, &memory_cache);
-			is_str(message, "read: changed while it was read", "%s at %zu bytes",
-			        cases[i].what, size);
+			is_str(message, "read: changed while it was read",
+			        "a file that %s at %zu bytes is an error", cases[i].what, size);
 			ok(ledger.errors == 1 && first.ended == 1 && first.whole == 0 &&
 			                first.results == 0 && second.results == 0,
-			        "gives no result");
+			        "a file that changed while it was read gives no result");
 		}
 	}
-	is_int(memory_puts, 0, "nor puts one into the cache");
+	is_int(memory_puts, 0, "a file that changed while it was read is not cached");
 }
 
 static void untrusted(void)
@@ -409,8 +412,8 @@ static void untrusted(void)
 	memory_clear();
 	struct walk_ledger ledger = run("/proc/self/status", NULL, &memory_cache);
 	ok(strstr(message, "size cannot be trusted"), "a file of /proc: %s", message);
-	ok(ledger.errors == 1 && first.results == 0, "has no result");
-	is_int(memory_requests, 0, "and its file system no cache");
+	ok(ledger.errors == 1 && first.results == 0, "a file of /proc has no result");
+	is_int(memory_requests, 0, "the file system of /proc is not cached");
 }
 
 static void two_operations(void)
@@ -420,30 +423,31 @@ static void two_operations(void)
 	chunk_answer = -1;
 	ledger = run(path, &op_second, NULL);
 	ok(first.chunks == 1 && second.chunks == 4 && second.results == 1,
-	        "one that wants no more does not stop the other");
-	ok(first.ended == 1 && first.whole == 1, "and is told of the end");
+	        "an operation that wants no more does not stop the other");
+	ok(first.ended == 1 && first.whole == 1,
+	        "an operation that wants no more is told of the end");
 	run(path, NULL, NULL);
 	ok(first.chunks == 1 && stats.bytes_read == 262144,
-	        "when nobody wants more, nothing is read");
+	        "a file is not read on when no operation wants more");
 	chunk_answer = 0;
 
 	end_answer = -1;
 	ledger = run(path, &op_second, NULL);
 	ok(first.results == 0 && second.results == 1 && ledger.errors == 1,
-	        "one that fails in the end does not spoil the other");
+	        "an operation that fails at the end does not spoil the other");
 	end_answer = 0;
 
 	begin_answer = 0;
 	ledger = run(path, &op_second, NULL);
 	ok(first.ended == 0 && stats.files_read == 0 && ledger.reported == 1,
-	        "a file that everybody took is not read");
+	        "a file that needs no operation is not read");
 	begin_answer = 1;
 
 	during = interrupt;
 	ledger = run(path, &op_second, NULL);
 	ok(first.chunks == 1 && first.ended == 1 && first.whole == 0 && ledger.reported == 0 &&
 	                errors == 0,
-	        "a stopping run discards without an error");
+	        "a stopping run discards files without an error");
 	atomic_store(&stop, 0);
 }
 
@@ -462,15 +466,15 @@ static void cached(void)
 	memory_clear();
 	write_file(500000);
 	run(path, NULL, &memory_cache);
-	ok(first.results == 1 && memory_puts == 0, "what was just written is not kept");
+	ok(first.results == 1 && memory_puts == 0, "a file that was just written is not cached");
 	age();
 	run(path, NULL, &memory_cache);
-	ok(first.results == 1 && first.cached == 0 && memory_puts == 1, "what is old is");
+	ok(first.results == 1 && first.cached == 0 && memory_puts == 1, "an old file is cached");
 	uint64_t sum = first.last;
 	run(dir, NULL, &memory_cache);
 	ok(first.cached == 1 && first.begun == 0 && first.last == sum && stats.files_read == 0 &&
 	                stats.cache_hits == 1,
-	        "and not opened again, by another root either");
+	        "a cached file is not opened again, under another root either");
 	run(path, &op_second, &memory_cache);
 	ok(first.cached == 1 && first.begun == 0 && second.results == 1 && second.cached == 0,
 	        "beside another operation, too, which has a value of its own");
@@ -494,12 +498,12 @@ static void cached(void)
 	run(path, &op_writer, &memory_cache);
 	ok(first.cached == 1 && first.begun == 0 && second.bytes == 500000 && second.whole == 1 &&
 	                stats.files_read == 1,
-	        "beside one that must read, the cached one is not fed");
+	        "a cached operation is not fed beside one that must read");
 
 	overwrite();
 	run(path, NULL, &memory_cache);
 	ok(first.cached == 0 && first.last != sum && stats.files_read == 1,
-	        "rewritten in place with its mtime restored, it is read again");
+	        "a file rewritten with its mtime restored is read again");
 
 	memory_clear();
 	age();

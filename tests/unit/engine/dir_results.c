@@ -120,42 +120,42 @@ static void unchanged_and_changed(void)
 {
 	struct file_meta meta = file(5), other;
 	is_int(run_files(1, 1, 11), 0, "a first run finds nothing");
-	is_int(memory_puts, 1, "and stores one value");
+	is_int(memory_puts, 1, "a first run stores one value");
 	is_int(run_files(1, 1, 11), 10, "a second run finds everything");
-	ok(memory_puts == 1 && memory_requests == 2, "stores nothing and asks once a run");
-	is_int(run_files(2, 1, 11), 0, "another directory has its own");
+	ok(memory_puts == 1 && memory_requests == 2, "a second run stores nothing and asks once");
+	is_int(run_files(2, 1, 11), 0, "another directory has a separate value");
 
 	enter(1);
 	other = meta, other.size++;
-	ok(!found(&other), "another size is another file");
+	ok(!found(&other), "a file of another size is not found");
 	other = meta, other.mtime.nsec++;
-	ok(!found(&other), "so is another mtime, by a nanosecond");
+	ok(!found(&other), "a file whose mtime differs by a nanosecond is not found");
 	other = meta, other.mtime.sec--;
-	ok(!found(&other), "or by a second");
+	ok(!found(&other), "a file whose mtime differs by a second is not found");
 	other = meta, other.ctime.nsec--;
-	ok(!found(&other), "so is another ctime: a rewrite with its mtime restored");
+	ok(!found(&other), "a file rewritten with its mtime restored is not found");
 	other = meta, other.ctime.sec++;
-	ok(!found(&other), "or by a second");
+	ok(!found(&other), "a file whose ctime differs by a second is not found");
 	other = meta, other.dev++;
-	ok(!found(&other), "so is one of another file system, mounted here");
+	ok(!found(&other), "a file of another file system mounted here is not found");
 	other = meta, other.ino = 500;
-	ok(!found(&other), "so is another inode");
+	ok(!found(&other), "a file of another inode is not found");
 	other = meta, other.have &= ~(unsigned)META_CTIME;
-	ok(!found(&other), "without a ctime nothing is found");
-	ok(found(&meta), "the file itself still is");
+	ok(!found(&other), "a file without a ctime is not found");
+	ok(found(&meta), "an unchanged file is still found");
 	leave();
 
 	dir_dev = 99;
-	is_int(run_files(1, 1, 11), 10, "a new device number does not matter");
+	is_int(run_files(1, 1, 11), 10, "a new device number changes nothing");
 	dir_dev = 1;
 	identity_name = 8;
 	renew("test:1");
-	is_int(run_files(1, 1, 11), 0, "another file system does");
+	is_int(run_files(1, 1, 11), 0, "another file system finds nothing");
 	identity_name = 7;
 	renew("test:2");
-	is_int(run_files(1, 1, 11), 0, "another operation does too");
+	is_int(run_files(1, 1, 11), 0, "another operation finds nothing");
 	renew("test:1");
-	is_int(run_files(1, 1, 11), 10, "and the first is as it was");
+	is_int(run_files(1, 1, 11), 10, "the first operation finds everything again");
 }
 
 /* Not stored: what may still change within the grain of its time stamps. */
@@ -203,15 +203,17 @@ static void file_systems(void)
 			leave();
 		}
 		enter(10 + answer);
-		ok(found(&whole) == !answer, "a ctime of whole seconds, identity %d", answer);
-		ok(found(&fraction), "and one with a fraction");
+		ok(found(&whole) == !answer,
+		        "a ctime of whole seconds is trusted as identity %d allows", answer);
+		ok(found(&fraction), "a ctime with a fraction is trusted");
 		leave();
 	}
 	identity_answer = -ENOTSUP;
 	renew("test:1");
 	unsigned before = memory_requests;
-	is_int(run_files(12, 1, 5) + run_files(12, 1, 5), 0, "no trusted ctime, no cache");
-	is_int(memory_requests, before, "nor a question to it");
+	is_int(run_files(12, 1, 5) + run_files(12, 1, 5), 0,
+	        "a file system without a trusted ctime has no cache");
+	is_int(memory_requests, before, "a file system without a trusted ctime asks no cache");
 	identity_answer = 0;
 	renew("test:1");
 }
@@ -231,7 +233,7 @@ static void damage(void)
 		leave();
 		value->data[bit / 8] ^= (char)(1 << bit % 8);
 	}
-	is_int(believed, 0, "with any one bit turned nothing is found");
+	is_int(believed, 0, "a value with any one bit flipped is ignored");
 	for (size_t len = 0; len < copy.len; len++) {
 		value->len = len;
 		enter(1);
@@ -239,21 +241,21 @@ static void damage(void)
 		believed += found(&meta);
 		leave();
 	}
-	is_int(believed, 0, "nor with the value cut at any length");
+	is_int(believed, 0, "a value truncated at any length is ignored");
 	value->len = copy.len;
-	is_int(run_files(1, 1, 6), 5, "undamaged it is all there");
+	is_int(run_files(1, 1, 6), 5, "an undamaged value is found");
 
 	run_files(2, 1, 6);
 	buf_clear(value);
 	buf_add(value, memory_values[1].value.data, memory_values[1].value.len);
-	is_int(run_files(1, 1, 6), 0, "the value of another directory is none");
-	is_int(run_files(1, 1, 6), 5, "and is replaced");
+	is_int(run_files(1, 1, 6), 0, "the value of another directory is ignored");
+	is_int(run_files(1, 1, 6), 5, "the value of another directory is replaced");
 	buf_clear(value);
 	for (unsigned i = 0; i < 100000; i++) {
 		buf_add_char(value, (char)rand());
 	}
-	is_int(run_files(1, 1, 6), 0, "random bytes are none");
-	is_int(run_files(1, 1, 6), 5, "and are replaced");
+	is_int(run_files(1, 1, 6), 0, "a value of random bytes is ignored");
+	is_int(run_files(1, 1, 6), 5, "a value of random bytes is replaced");
 	buf_release(&copy);
 }
 
@@ -262,16 +264,16 @@ static void merging(void)
 	memory_clear();
 	run_files(1, 1, 11);
 	run_files(1, 11, 21);
-	is_int(run_files(1, 1, 21), 20, "runs over different files keep each other's");
+	is_int(run_files(1, 1, 21), 20, "runs over different files keep each other's results");
 
 	memory_clear();
 	run_files(1, 1, 11);
 	for (uint64_t i = 0; i < 3; i++) {
-		is_int(run_files(1, 100 + i, 101 + i), 0, "a store without them");
+		is_int(run_files(1, 100 + i, 101 + i), 0, "a run over other files finds nothing");
 	}
-	is_int(run_files(1, 1, 2), 1, "leaves files that were not met for three times");
+	is_int(run_files(1, 1, 2), 1, "results of unseen files survive three runs");
 	run_files(1, 200, 201);
-	is_int(run_files(1, 2, 11), 0, "and forgets them with the fourth");
+	is_int(run_files(1, 2, 11), 0, "results of unseen files are dropped with the fourth run");
 
 	struct file_meta twice = file(300);
 	enter(1);
@@ -279,26 +281,26 @@ static void merging(void)
 	run_file(&twice);
 	leave();
 	enter(1);
-	ok(found(&twice) && found(&twice), "two names of one inode");
+	ok(found(&twice) && found(&twice), "two names of one inode are both found");
 	leave();
 }
 
 static void huge_directory(void)
 {
 	memory_clear();
-	is_int(run_files(1, 1, 50001), 0, "50,000 files");
-	ok(memory_count > 1 && memory_largest <= 1 << 20, "go to %u values of at most %zu bytes",
-	        memory_count, memory_largest);
+	is_int(run_files(1, 1, 50001), 0, "a first run over 50,000 files finds nothing");
+	ok(memory_count > 1 && memory_largest <= 1 << 20,
+	        "50,000 files go to %u values of at most %zu bytes", memory_count, memory_largest);
 	unsigned values = memory_count, puts = memory_puts;
-	is_int(run_files(1, 1, 50001), 50000, "all are found again");
-	is_int(memory_puts, puts, "and nothing is stored");
-	is_int(run_files(1, 1, 50002), 50000, "one more");
-	is_int(memory_puts, puts + 1, "stores one page again");
-	is_int(run_files(1, 1, 50002), 50001, "and all are found");
+	is_int(run_files(1, 1, 50001), 50000, "50,000 files are found again");
+	is_int(memory_puts, puts, "a second run over 50,000 files stores nothing");
+	is_int(run_files(1, 1, 50002), 50000, "one more file leaves the others found");
+	is_int(memory_puts, puts + 1, "one more file stores one page again");
+	is_int(run_files(1, 1, 50002), 50001, "all files are found after one more");
 	buf_clear(&memory_values[values - 1].value);
 	unsigned hits = run_files(1, 1, 50002);
-	ok(hits > 0 && hits < 50001, "a lost page costs its own files only (%u found)", hits);
-	is_int(run_files(1, 1, 50002), 50001, "once");
+	ok(hits > 0 && hits < 50001, "a lost page costs only its own files (%u found)", hits);
+	is_int(run_files(1, 1, 50002), 50001, "a lost page is stored again");
 
 	memory_clear();
 	run_files(1, 1, 1000001);
@@ -306,7 +308,8 @@ static void huge_directory(void)
 	        "a million files go to %u values of at most %zu bytes", memory_count,
 	        memory_largest);
 	hits = run_files(1, 1, 1000001);
-	ok(hits > 800000 && hits <= DIR_RESULTS_PAGES * 16384u, "most of them are kept (%u)", hits);
+	ok(hits > 800000 && hits <= DIR_RESULTS_PAGES * 16384u,
+	        "most of a million files are kept (%u)", hits);
 }
 
 /* A result of another length for each file: 0 to OP_RESULT_MAX bytes. */
@@ -454,7 +457,7 @@ int main(void)
 	lengths();
 	memory_clear();
 	is_int(run_crowd(), 0, "threads share a directory");
-	is_int(run_crowd(), 20000, "and what they stored is found by all");
+	is_int(run_crowd(), 20000, "results of all threads are found by all");
 	memory_clear();
 	dir_results_thread_free(thread);
 	return done();

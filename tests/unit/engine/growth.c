@@ -33,50 +33,58 @@ static void begin(void)
 static void test_waiting(void)
 {
 	begin();
-	is_int(after(2, 20, 0.8, &flash), 4, "twice as many, when they wait");
-	is_int(after(4, 20, 1.1, &flash), 4, "a while later");
-	is_int(after(4, 20, 1.1, &flash), 8, "again, when that got more done");
-	is_int(after(8, 40, 1.5, &flash), 12, "never more than the most");
+	is_int(after(2, 20, 0.8, &flash), 4, "threads that wait are doubled");
+	is_int(after(4, 20, 1.1, &flash), 4, "threads are not doubled again at once");
+	is_int(after(4, 20, 1.1, &flash), 8, "threads are doubled again when that got more done");
+	is_int(after(8, 40, 1.5, &flash), 12, "threads never exceed the most");
 	begin();
-	is_int(after(2, 20, 0.8, &flash), 4, "twice as many");
-	is_int(after(4, 40, 1.85, &flash), 4, "and no more, when no processor is free");
-	is_int(after(4, 5000, 1.9, &warm), 4, "for seconds");
-	is_int(after(4, 40, 1.2, &flash), 8, "but when they wait later");
+	is_int(after(2, 20, 0.8, &flash), 4, "waiting threads are doubled");
+	is_int(after(4, 40, 1.85, &flash), 4, "threads are not doubled while no processor is free");
+	is_int(after(4, 5000, 1.9, &warm), 4,
+	        "threads stay for seconds while no processor is free");
+	is_int(after(4, 40, 1.2, &flash), 8, "threads that wait later are doubled");
 }
 
 static void test_not_waiting(void)
 {
 	begin();
-	is_int(after(2, 20, 1.9, &flash), 2, "the processors are busy");
-	is_int(after(2, 20, 0.8, &pipe_full), 2, "the reader of the output is waited for");
-	is_int(after(2, 20, 0.8, &loaded), 2, "others use the processors");
-	is_int(after(2, 20, 0.3, &seeking), 2, "a disk that seeks, however much each read brings");
-	is_int(after(2, 20, 0.04, &flash), 2, "one that has the processors do next to nothing");
-	is_int(growth.most, 12, "none of this is held against a disk");
+	is_int(after(2, 20, 1.9, &flash), 2, "busy processors leave the threads as they are");
+	is_int(after(2, 20, 0.8, &pipe_full), 2,
+	        "waiting for the output's reader leaves the threads as they are");
+	is_int(after(2, 20, 0.8, &loaded), 2,
+	        "processors used by others leave the threads as they are");
+	is_int(after(2, 20, 0.3, &seeking), 2, "a disk that seeks leaves the threads as they are");
+	is_int(after(2, 20, 0.04, &flash), 2,
+	        "a disk that hardly uses the processors leaves the threads as they are");
+	is_int(growth.most, 12, "pauses without growth keep the most");
 	begin();
-	is_int(after(2, 20, 0.8, &flash), 4, "that answers many at once");
+	is_int(after(2, 20, 0.8, &flash), 4,
+	        "a disk that serves many requests at once gets more threads");
 }
 
 static void test_no_gain(void)
 {
 	begin();
-	is_int(after(2, 20, 0.8, &flash), 4, "twice as many");
-	is_int(after(4, 40, 0.8, &flash), 4, "got no more done");
-	is_int(after(4, 20, 0.85, &flash), 4, "nor a little later");
-	is_int(after(4, 40, 1.2, &flash), 8, "then they did");
-	is_int(after(8, 150, 1, &flash), 8, "no more");
-	is_int(growth.most, 12, "is not held against them yet");
-	is_int(after(8, 100, 1, &flash), 8, "for long enough");
-	is_int(growth.most, 8, "that is the end of it");
+	is_int(after(2, 20, 0.8, &flash), 4, "waiting threads are doubled");
+	is_int(after(4, 40, 0.8, &flash), 4, "threads that got no more done are not doubled");
+	is_int(after(4, 20, 0.85, &flash), 4,
+	        "threads that got no more done are not doubled a little later");
+	is_int(after(4, 40, 1.2, &flash), 8, "threads that got more done in the end are doubled");
+	is_int(after(8, 150, 1, &flash), 8, "threads that get no more done stay");
+	is_int(growth.most, 12, "a short time without gain keeps the most");
+	is_int(after(8, 100, 1, &flash), 8, "threads without gain for long enough stay");
+	is_int(growth.most, 8, "threads without gain for long enough set the most");
 }
 
 /* Half of it was in memory when they first waited; then nothing was. */
 static void test_new_base(void)
 {
 	begin();
-	is_int(after(2, 20, 1.7, &flash), 4, "twice as many");
-	is_int(after(4, 60, 0.6, &flash), 4, "what it meets now takes more waiting");
-	is_int(after(4, 250, 0.7, &flash), 8, "that is what more threads are measured by");
+	is_int(after(2, 20, 1.7, &flash), 4, "waiting threads are doubled");
+	is_int(after(4, 60, 0.6, &flash), 4,
+	        "threads are not doubled while the work waits more than before");
+	is_int(after(4, 250, 0.7, &flash), 8,
+	        "threads are doubled again, measured by the new waiting");
 }
 
 /* What was used while nobody asked says nothing. */
@@ -88,11 +96,11 @@ static void test_pause(void)
 	growth.since.waits -= 10000;
 	growth.since.cpu_ns -= 100000000u;
 	struct growth same = growth;
-	is_int(growth_next(&growth, 2), 4, "half a second of waiting");
+	is_int(growth_next(&growth, 2), 4, "half a second of waiting doubles the threads");
 	growth = same;
 	growth.asked_ns -= 600000000u;
-	is_int(growth_next(&growth, 2), 2, "in which nobody has asked");
-	is_int(growth_next(&growth, 8), 8, "the most stays");
+	is_int(growth_next(&growth, 2), 2, "a pause without questions doubles nothing");
+	is_int(growth_next(&growth, 8), 8, "a pause without questions keeps the most");
 }
 
 int main(void)

@@ -91,7 +91,7 @@ static void test_ceiling(void)
 	uint64_t calls = (uint64_t)THREADS * ROUNDS * (CALLS + 1); /* "nowhere": the open alone */
 	ok(tree->backend != &fs_local && fs_limited_behind(tree) == &fs_local_tree &&
 	                tree->fields == fs_local_tree.fields,
-	        "a ceiling stands before the backend");
+	        "a limit stands in front of the backend");
 	ok(fs_tree_at(trees, 1) == tree, "two roots of one tree share it");
 	uint64_t start = monotonic_ns();
 	for (int i = 0; i < THREADS; i++) {
@@ -103,7 +103,9 @@ static void test_ceiling(void)
 	/* A busy machine may take longer; whatever it is, not less. */
 	double least = (double)calls / RATE - (double)RATE_BURST_NS / 1e9 - 0.01;
 	double took = seconds_since(start);
-	ok(took >= least, "%d calls of %d threads at %d a second: %.2f s, at least %.2f",
+	ok(took >= least,
+	        "%d calls of %d threads at %d per second take the time that they must: %.2f s, at "
+	        "least %.2f",
 	        (int)calls, THREADS, RATE, took, least);
 	fs_trees_free(trees);
 }
@@ -130,7 +132,7 @@ static void test_stop(void)
 	}
 	pthread_join(thread, NULL);
 	ok(seconds_since(start) < 100,
-	        "1000 calls at one a second do not wait once the run is stopped");
+	        "a stopped run does not wait for 1000 calls at one per second");
 	fs_trees_free(trees);
 }
 
@@ -138,7 +140,8 @@ static void test_none(void)
 {
 	struct fs_trees *trees = limited_trees(0, 2);
 	ok(fs_tree_at(trees, 0) == &fs_local_tree, "without a ceiling, the tree itself");
-	ok(fs_tree_at(trees, 1) == &fs_local_tree, "for its scheme, too");
+	ok(fs_tree_at(trees, 1) == &fs_local_tree,
+	        "without a limit, a URL of its scheme has the backend itself");
 	fs_trees_free(trees);
 }
 

@@ -65,14 +65,14 @@ static void test_disks(void)
 	point("dev/block/8:3", "devices/pci0/ata1/host0/block/sda/sda3");
 	put("devices/pci0/ata2/host1/block/sdb/sdb1/partition", "1\n");
 	point("dev/block/8:17", "devices/pci0/ata2/host1/block/sdb/sdb1");
-	ok(medium_spins(sys, 8, 0), "a disk that rotates");
-	ok(medium_spins(sys, 8, 3), "its partition");
+	ok(medium_spins(sys, 8, 0), "a rotating disk seeks");
+	ok(medium_spins(sys, 8, 3), "a partition of a rotating disk seeks");
 	ok(!medium_spins(sys, 8, 16) && !medium_spins(sys, 8, 17),
-	        "not a flash disk, nor its partition");
-	ok(!medium_spins(sys, 8, 32), "not an emulated one");
-	ok(!medium_spins(sys, 254, 0), "not a virtual machine's");
-	ok(!medium_spins(sys, 7, 0), "not a loop device");
-	ok(!medium_spins(sys, 9, 9), "not one that is not there");
+	        "a flash disk and its partition do not seek");
+	ok(!medium_spins(sys, 8, 32), "an emulated disk does not seek");
+	ok(!medium_spins(sys, 254, 0), "a virtual machine's disk does not seek");
+	ok(!medium_spins(sys, 7, 0), "a loop device does not seek");
+	ok(!medium_spins(sys, 9, 9), "a missing device does not seek");
 }
 
 static void test_stacks(void)
@@ -85,31 +85,38 @@ static void test_stacks(void)
 	point("devices/virtual/block/md0/slaves/sda3", "devices/pci0/ata1/host0/block/sda/sda3");
 	disk("253:2", "devices/virtual/block/dm-2", "1\n", NULL);
 	point("devices/virtual/block/dm-2/slaves/dm-2", "devices/virtual/block/dm-2");
-	ok(!medium_spins(sys, 253, 0), "a volume on a virtual machine's disk does not");
-	ok(medium_spins(sys, 9, 0), "an array of a rotating disk's partition does");
-	ok(medium_spins(sys, 253, 1), "and a volume on it");
-	ok(!medium_spins(sys, 253, 2), "a stack without an end has one");
+	ok(!medium_spins(sys, 253, 0), "a volume on a virtual machine's disk does not seek");
+	ok(medium_spins(sys, 9, 0), "an array of a rotating disk's partition seeks");
+	ok(medium_spins(sys, 253, 1), "a volume on an array of rotating disks seeks");
+	ok(!medium_spins(sys, 253, 2), "a stack of devices that does not end is given up");
 }
 
 static void test_threads(void)
 {
-	is_int(medium_threads(MEDIUM_LOCAL, 64), 64, "one a processor");
-	is_int(medium_threads(MEDIUM_SPINNING, 64), 1, "one for a disk that seeks");
-	is_int(medium_threads(MEDIUM_NETWORK, 1), 8, "a network: 8 at least");
-	is_int(medium_threads(MEDIUM_NETWORK, 4), 16, "four a processor");
-	is_int(medium_threads(MEDIUM_NETWORK, 16), 32, "at most 32");
-	is_int(medium_threads(MEDIUM_NETWORK, 64), 64, "but never less than one a processor");
-	is_int(medium_threads(MEDIUM_FUSE, 1), 4, "FUSE: four a processor");
-	is_int(medium_threads(MEDIUM_FUSE, 64), 10, "as many as it answers");
+	is_int(medium_threads(MEDIUM_LOCAL, 64), 64, "a local medium has one thread per processor");
+	is_int(medium_threads(MEDIUM_SPINNING, 64), 1, "a disk that seeks has one thread");
+	is_int(medium_threads(MEDIUM_NETWORK, 1), 8, "a network has at least 8 threads");
+	is_int(medium_threads(MEDIUM_NETWORK, 4), 16, "a network has four threads per processor");
+	is_int(medium_threads(MEDIUM_NETWORK, 16), 32, "a network has at most 32 threads");
+	is_int(medium_threads(MEDIUM_NETWORK, 64), 64,
+	        "a network never has less than one thread per processor");
+	is_int(medium_threads(MEDIUM_FUSE, 1), 4, "FUSE has four threads per processor");
+	is_int(medium_threads(MEDIUM_FUSE, 64), 10,
+	        "FUSE has at most as many threads as libfuse answers with");
 	is_int(medium_threads_waiting(MEDIUM_LOCAL, 2), 16,
-	        "who waits for flash: eight a processor");
-	is_int(medium_threads_waiting(MEDIUM_LOCAL, 8), 32, "at most 32");
-	is_int(medium_threads_waiting(MEDIUM_LOCAL, 64), 64, "but never less than at first");
-	is_int(medium_threads_waiting(MEDIUM_SPINNING, 64), 1, "a disk that seeks: still one");
-	is_int(medium_threads_waiting(MEDIUM_NETWORK, 4), 16, "a network: as at first");
-	is_int(medium_threads_waiting(MEDIUM_FUSE, 64), 10, "FUSE, too");
+	        "flash that is waited for has eight threads per processor");
+	is_int(medium_threads_waiting(MEDIUM_LOCAL, 8), 32,
+	        "flash that is waited for has at most 32 threads");
+	is_int(medium_threads_waiting(MEDIUM_LOCAL, 64), 64,
+	        "flash that is waited for never has less threads than at first");
+	is_int(medium_threads_waiting(MEDIUM_SPINNING, 64), 1,
+	        "a disk that seeks has one thread while it is waited for");
+	is_int(medium_threads_waiting(MEDIUM_NETWORK, 4), 16,
+	        "a network has as many threads while it is waited for");
+	is_int(medium_threads_waiting(MEDIUM_FUSE, 64), 10,
+	        "FUSE has as many threads while it is waited for");
 	ok(medium_of("/proc") == MEDIUM_LOCAL && medium_of("/nowhere") == MEDIUM_LOCAL,
-	        "what is no disk is local");
+	        "a file system without a disk is local");
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)

@@ -213,40 +213,48 @@ static struct output_root *root_at(const char *relative)
 static void test_one_file(const char *how)
 {
 	struct output_root *root = root_at("out");
-	is_int(access(at("out"), F_OK), -1, "%s: opening creates nothing", how);
-	is_int(put(root, "a/b/c.txt", "one", false), 0, "%s: written", how);
-	is_str(content("out/a/b/c.txt"), "one", "%s: content", how);
+	is_int(access(at("out"), F_OK), -1, "%s: opening an output root creates nothing", how);
+	is_int(put(root, "a/b/c.txt", "one", false), 0, "%s: a new file is written", how);
+	is_str(content("out/a/b/c.txt"), "one", "%s: a new file has its content", how);
 	struct stat st;
 	stat(at("out/a/b/c.txt"), &st);
-	is_int(st.st_mode & 07777, 0750, "%s: mode without setuid and setgid", how);
-	ok(st.st_mtim.tv_sec == -1234567 && st.st_mtim.tv_nsec == 987654321, "%s: mtime", how);
-	is_int(st.st_nlink, 1, "%s: one link", how);
-	is_int(put(root, "a/b/c.txt", "two", false), -EEXIST, "%s: not replaced", how);
-	is_str(content("out/a/b/c.txt"), "one", "%s: still the first", how);
-	is_int(put(root, "a/b/c.txt", "three", true), 0, "%s: replaced when asked", how);
-	is_str(content("out/a/b/c.txt"), "three", "%s: replaced", how);
-	is_int(entries_in("out/a/b"), 1, "%s: no temporary file remains", how);
+	is_int(st.st_mode & 07777, 0750, "%s: a new file has its mode without setuid and setgid",
+	        how);
+	ok(st.st_mtim.tv_sec == -1234567 && st.st_mtim.tv_nsec == 987654321,
+	        "%s: a new file has its mtime", how);
+	is_int(st.st_nlink, 1, "%s: a new file has one link", how);
+	is_int(put(root, "a/b/c.txt", "two", false), -EEXIST,
+	        "%s: an existing file is not replaced unasked", how);
+	is_str(content("out/a/b/c.txt"), "one", "%s: an existing file keeps its content", how);
+	is_int(put(root, "a/b/c.txt", "three", true), 0,
+	        "%s: an existing file is replaced when asked", how);
+	is_str(content("out/a/b/c.txt"), "three", "%s: a replaced file has the new content", how);
+	is_int(entries_in("out/a/b"), 1, "%s: replacing leaves no temporary file", how);
 
 	mkdir(at("out/a/dir"), 0700);
 	is_int(put(root, "a/dir", "x", true), -EISDIR, "%s: a directory is not replaced", how);
-	is_int(put(root, "a/dir", "x", false), -EEXIST, "%s: nor without being asked", how);
-	is_int(entries_in("out/a"), 2, "%s: nothing left behind", how);
+	is_int(put(root, "a/dir", "x", false), -EEXIST, "%s: a directory is in the way of a file",
+	        how);
+	is_int(entries_in("out/a"), 2, "%s: a file that met a directory leaves nothing", how);
 
 	struct output_file file;
-	is_int(output_begin(root, "a/gone", &file), 0, "%s: begun", how);
-	is_int(fd_write_all(file.fd, "x", 1), 0, "%s: and written", how);
+	is_int(output_begin(root, "a/gone", &file), 0, "%s: a file is begun", how);
+	is_int(fd_write_all(file.fd, "x", 1), 0, "%s: a file that was begun is written", how);
 	output_discard(&file);
-	is_int(entries_in("out/a"), 2, "%s: discarding leaves nothing", how);
+	is_int(entries_in("out/a"), 2, "%s: discarding a file leaves nothing", how);
 
 	fsync_error = EIO;
-	is_int(put(root, "a/failed", "x", false), -EIO, "%s: a failed fsync", how);
-	is_int(entries_in("out/a"), 2, "%s: leaves nothing", how);
+	is_int(put(root, "a/failed", "x", false), -EIO, "%s: a failed fsync is an error", how);
+	is_int(entries_in("out/a"), 2, "%s: a failed fsync leaves nothing", how);
 	fsync_error = 0;
 	dir_fsync_error = EIO;
-	is_int(put(root, "a/failed", "x", false), -EIO, "%s: a failed fsync of the directory", how);
-	is_int(entries_in("out/a"), 2, "%s: leaves nothing either", how);
-	is_int(put(root, "a/b/c.txt", "four", true), -EIO, "%s: nor when it replaces", how);
-	is_str(content("out/a/b/c.txt"), "four", "%s: but then one of them is there", how);
+	is_int(put(root, "a/failed", "x", false), -EIO,
+	        "%s: a failed fsync of the directory is an error", how);
+	is_int(entries_in("out/a"), 2, "%s: a failed fsync of the directory leaves nothing", how);
+	is_int(put(root, "a/b/c.txt", "four", true), -EIO,
+	        "%s: a failed fsync of the directory is an error when it replaces", how);
+	is_str(content("out/a/b/c.txt"), "four",
+	        "%s: a failed fsync of the directory leaves one of the two files", how);
 	dir_fsync_error = 0;
 	output_root_close(root);
 	remove_tree(AT_FDCWD, at("out"));
@@ -259,25 +267,29 @@ static void test_paths(const char *dir, const char *deeper)
 	static const char *const bad[] = {
 	        "", "/", "/etc/x", "..", "../x", "a/../x", "a/..", ".", "./a", "a//b", "a/"};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		is_int(put(root, bad[i], "x", true), -EINVAL, "refused: \"%s\"", bad[i]);
+		is_int(put(root, bad[i], "x", true), -EINVAL, "the path \"%s\" is rejected",
+		        bad[i]);
 	}
 	char longest[256 + 8] = "";
 	memset(longest, 'n', 255);
-	is_int(put(root, longest, "x", false), 0, "a name of 255 bytes");
+	is_int(put(root, longest, "x", false), 0, "a name of 255 bytes is accepted");
 	longest[255] = 'n';
-	is_int(put(root, longest, "x", false), -ENAMETOOLONG, "not one of 256");
+	is_int(put(root, longest, "x", false), -ENAMETOOLONG, "a name of 256 bytes is rejected");
 	strcpy(longest + 256, "/x");
-	is_int(put(root, longest, "x", false), -ENAMETOOLONG, "nor as a directory");
-	is_int(put(root, "-r\n\033[31m\xff/\xfe -", "odd", false), 0, "any bytes");
-	is_str(content(under(dir, "/new/-r\n\033[31m\xff/\xfe -")), "odd", "found again");
+	is_int(put(root, longest, "x", false), -ENAMETOOLONG,
+	        "a directory's name of 256 bytes is rejected");
+	is_int(put(root, "-r\n\033[31m\xff/\xfe -", "odd", false), 0, "a path may have any bytes");
+	is_str(content(under(dir, "/new/-r\n\033[31m\xff/\xfe -")), "odd",
+	        "a path of any bytes is found again");
 
 	struct file_meta found;
-	is_int(output_stat(root, "none/x", &found), -ENOENT, "stat: not there");
-	is_int(output_stat(root, "-r\n\033[31m\xff/\xfe -", &found), 0, "stat: there");
+	is_int(output_stat(root, "none/x", &found), -ENOENT, "output_stat() misses a missing file");
+	is_int(output_stat(root, "-r\n\033[31m\xff/\xfe -", &found), 0,
+	        "output_stat() finds a file");
 	ok(found.have == META_ALL && found.size == 3 && found.mtime.sec == -1234567,
-	        "stat: fields");
+	        "output_stat() fills all fields");
 	is_int(output_stat(root, "-r\n\033[31m\xff/\xfe -/x", &found), -ENOTDIR,
-	        "stat: no directory");
+	        "output_stat() fails below a file");
 	output_root_close(root);
 
 	char deep[12000] = "";
@@ -289,8 +301,8 @@ static void test_paths(const char *dir, const char *deeper)
 	}
 	strcpy(deep + len, "leaf");
 	root = root_at(deeper);
-	is_int(put(root, deep, "x", false), 0, "a path of 10 KiB");
-	is_int(output_stat(root, deep, &found), 0, "found again");
+	is_int(put(root, deep, "x", false), 0, "a path of 10 KiB is accepted");
+	is_int(output_stat(root, deep, &found), 0, "a path of 10 KiB is found again");
 	output_root_close(root);
 }
 
@@ -298,25 +310,31 @@ static void test_links(const char *dir, const char *outside)
 {
 	mkdir(at(outside), 0700);
 	mkdir(at(dir), 0700);
-	ok(symlink(at(outside), at(under(dir, "/dir"))) == 0, "a link to a directory outside");
-	ok(symlink("nowhere", at(under(dir, "/file"))) == 0, "a link to nowhere");
+	ok(symlink(at(outside), at(under(dir, "/dir"))) == 0,
+	        "a link to a directory outside is made");
+	ok(symlink("nowhere", at(under(dir, "/file"))) == 0, "a dangling link is made");
 	struct output_root *root = root_at(dir);
-	is_int(put(root, "dir/x", "x", true), -ENOTDIR, "is not followed");
-	is_int(put(root, "dir/new/x", "x", true), -ENOTDIR, "nor beyond it");
-	is_int(entries_in(outside), 0, "nothing was written there");
+	is_int(put(root, "dir/x", "x", true), -ENOTDIR, "a link to a directory is not followed");
+	is_int(put(root, "dir/new/x", "x", true), -ENOTDIR,
+	        "a link to a directory is not followed to a new directory");
+	is_int(entries_in(outside), 0, "the directory outside stays empty");
 	struct file_meta found;
-	is_int(output_stat(root, "dir/x", &found), -ENOTDIR, "stat does not follow it");
-	is_int(output_stat(root, "file", &found), 0, "nor the last component");
-	ok(S_ISLNK(found.mode), "it sees the link");
-	is_int(put(root, "file", "x", false), -EEXIST, "a link is not replaced");
-	is_int(put(root, "file", "x", true), 0, "or, when asked, itself");
-	is_str(content(under(dir, "/file")), "x", "replaced by a file");
-	is_int(access(at(under(dir, "/nowhere")), F_OK), -1, "its target was not made");
+	is_int(output_stat(root, "dir/x", &found), -ENOTDIR,
+	        "output_stat() does not follow a link to a directory");
+	is_int(output_stat(root, "file", &found), 0,
+	        "output_stat() does not follow a link at the end");
+	ok(S_ISLNK(found.mode), "output_stat() sees the link itself");
+	is_int(put(root, "file", "x", false), -EEXIST, "a link is not replaced unasked");
+	is_int(put(root, "file", "x", true), 0, "a link is replaced when asked");
+	is_str(content(under(dir, "/file")), "x", "a link is replaced by a file");
+	is_int(access(at(under(dir, "/nowhere")), F_OK), -1,
+	        "the target of a replaced link is not made");
 	output_root_close(root);
 
 	root = root_at(under(dir, "/dir"));
-	is_int(put(root, "x", "x", false), 0, "the output root itself may be a link");
-	is_str(content(under(outside, "/x")), "x", "to what it points to");
+	is_int(put(root, "x", "x", false), 0, "the output root may be a link");
+	is_str(content(under(outside, "/x")), "x",
+	        "the files of a linked output root go to its target");
 	output_root_close(root);
 }
 
@@ -340,19 +358,25 @@ static void test_modes(void)
 	char last[64] = "";
 	struct output_root *root = root_at("modes/root");
 	const struct output_modes modes = {.mode = by_name, .context = last};
-	is_int(output_directories(root, "closed/open/none", &modes), 0, "three directories");
-	is_int(mode_at("modes/root"), 0755, "the root has the umask");
-	is_int(mode_at("modes/root/closed"), 0700, "one has its permissions, and its owner's");
-	is_int(mode_at("modes/root/closed/open"), 0777, "whatever the umask");
-	is_int(mode_at("modes/root/closed/open/none"), 0755, "which decides where nobody knows");
-	is_str(last, "closed/open/none", "each is asked for by its path");
+	is_int(output_directories(root, "closed/open/none", &modes), 0,
+	        "three directories are made");
+	is_int(mode_at("modes/root"), 0755, "the output root has the permissions of the umask");
+	is_int(mode_at("modes/root/closed"), 0700,
+	        "a directory has its permissions, and its owner's");
+	is_int(mode_at("modes/root/closed/open"), 0777,
+	        "a directory has its permissions whatever the umask");
+	is_int(mode_at("modes/root/closed/open/none"), 0755,
+	        "the umask decides about a directory of unknown permissions");
+	is_str(last, "closed/open/none", "a directory's permissions are asked for by its path");
 	chmod(at("modes/root/closed"), 0711);
-	is_int(output_directories(root, "closed/more", &modes), 0, "one more");
-	is_int(mode_at("modes/root/closed"), 0711, "what is there stays as it is");
+	is_int(output_directories(root, "closed/more", &modes), 0, "a further directory is made");
+	is_int(mode_at("modes/root/closed"), 0711, "an existing directory keeps its permissions");
 	chmod(at("modes/root"), 02755);
-	is_int(output_directories(root, "heir", &modes), 0, "below one with setgid");
-	is_int(mode_at("modes/root/heir"), 02777, "which is inherited as always");
-	is_int(output_directories(root, "../x", &modes), -EINVAL, "nothing outside");
+	is_int(output_directories(root, "heir", &modes), 0,
+	        "a directory is made below one with setgid");
+	is_int(mode_at("modes/root/heir"), 02777, "a directory inherits setgid");
+	is_int(output_directories(root, "../x", &modes), -EINVAL,
+	        "a directory outside the root is rejected");
 	output_root_close(root);
 }
 
@@ -363,39 +387,55 @@ static void test_place(void)
 	mkdir(at("in/sub/root"), 0700);
 	close(open(at("file"), O_CREAT | O_WRONLY, 0600));
 	struct output_root *root = root_at("in/sub/out");
-	is_int(output_root_inside(root, at("in")), 1, "inside, before it exists");
-	is_int(output_root_inside(root, at("in/sub/root")), 0, "beside");
-	is_int(output_root_inside(root, at("file")), 0, "a file holds nothing");
-	is_int(output_root_inside(root, at("none")), -ENOENT, "what is not there");
-	is_int(output_root_contains(root, at("in")), 0, "nothing lies in what does not exist");
+	is_int(output_root_inside(root, at("in")), 1,
+	        "an output root is inside a tree before it exists");
+	is_int(output_root_inside(root, at("in/sub/root")), 0,
+	        "an output root beside a tree is not inside it");
+	is_int(output_root_inside(root, at("file")), 0, "an output root is not inside a file");
+	is_int(output_root_inside(root, at("none")), -ENOENT,
+	        "an output root inside a missing tree is an error");
+	is_int(output_root_contains(root, at("in")), 0,
+	        "an output root that does not exist contains nothing");
 	output_root_close(root);
 	root = root_at("in/sub");
-	is_int(output_root_inside(root, at("in/sub")), 1, "itself");
-	is_int(output_root_contains(root, at("in/sub/root")), 1, "holds a root");
-	is_int(output_root_contains(root, at("in")), 0, "does not hold its parent");
-	is_int(output_root_contains(root, at("file")), 0, "nor a file");
+	is_int(output_root_inside(root, at("in/sub")), 1, "an output root is inside itself");
+	is_int(output_root_contains(root, at("in/sub/root")), 1, "an output root contains a tree");
+	is_int(output_root_contains(root, at("in")), 0,
+	        "an output root does not contain its parent");
+	is_int(output_root_contains(root, at("file")), 0,
+	        "an output root does not contain a file beside it");
 	output_root_close(root);
 
 	struct strlist allowed = {0};
 	struct vega_error err;
 	strlist_add(&allowed, at("none"));
 	strlist_add(&allowed, at("in"));
-	is_int(output_root_open(at("in/new/dir"), &allowed, &root, &err), 0, "allowed");
+	is_int(output_root_open(at("in/new/dir"), &allowed, &root, &err), 0,
+	        "an output root below an allowed directory is opened");
 	output_root_close(root);
-	is_int(output_root_open(at("in/sub"), &allowed, &root, &err), 0, "allowed, existing");
+	is_int(output_root_open(at("in/sub"), &allowed, &root, &err), 0,
+	        "an existing output root below an allowed directory is opened");
 	output_root_close(root);
-	is_int(output_root_open(at("elsewhere"), &allowed, &root, &err), VEGA_FATAL, "not allowed");
-	ok(strstr(err.text, "elsewhere") != NULL, "the error names it: %s", err.text);
-	is_int(output_root_open(at("in/../x"), &allowed, &root, &err), VEGA_FATAL, "no way out");
-	ok(symlink(at("outside"), at("in/link")) == 0, "a link out");
+	is_int(output_root_open(at("elsewhere"), &allowed, &root, &err), VEGA_FATAL,
+	        "an output root elsewhere is rejected");
+	ok(strstr(err.text, "elsewhere") != NULL, "the error names the rejected output root: %s",
+	        err.text);
+	is_int(output_root_open(at("in/../x"), &allowed, &root, &err), VEGA_FATAL,
+	        "an output root with .. is rejected");
+	ok(symlink(at("outside"), at("in/link")) == 0,
+	        "a link to a directory that is not allowed is made");
 	is_int(output_root_open(at("in/link/x"), &allowed, &root, &err), VEGA_FATAL,
-	        "does not help");
+	        "an output root behind a link to elsewhere is rejected");
 	strlist_release(&allowed);
 
-	is_int(output_root_open(at("file"), NULL, &root, &err), VEGA_FATAL, "a file is no root");
-	is_int(output_root_open(at("file/x"), NULL, &root, &err), VEGA_FATAL, "nor below one");
-	is_int(output_root_open(at("no/../x"), NULL, &root, &err), VEGA_FATAL, ".. below nothing");
-	is_int(output_root_open("", NULL, &root, &err), VEGA_USAGE, "no name");
+	is_int(output_root_open(at("file"), NULL, &root, &err), VEGA_FATAL,
+	        "an output root that is a file is rejected");
+	is_int(output_root_open(at("file/x"), NULL, &root, &err), VEGA_FATAL,
+	        "an output root below a file is rejected");
+	is_int(output_root_open(at("no/../x"), NULL, &root, &err), VEGA_FATAL,
+	        "an output root with .. below a missing directory is rejected");
+	is_int(output_root_open("", NULL, &root, &err), VEGA_USAGE,
+	        "an output root without a name is rejected");
 }
 
 static void test_leftover(void)
@@ -403,7 +443,7 @@ static void test_leftover(void)
 	no_tmpfile = true;
 	struct output_root *root = root_at("left");
 	struct output_file file, second;
-	is_int(put(root, "other", "x", false), 0, "the directory is there");
+	is_int(put(root, "other", "x", false), 0, "a file is written beside");
 	pid_t child = fork();
 	if (child == 0) {
 		if (output_begin(root, "name", &file) != 0) {
@@ -414,19 +454,20 @@ static void test_leftover(void)
 	int status;
 	waitpid(child, &status, 0);
 	ok(WIFSIGNALED(status), "a writer was killed");
-	is_int(entries_in("left"), 2, "its temporary file remains");
-	is_int(output_begin(root, "name", &file), 0, "the next writer begins");
-	is_int(entries_in("left"), 2, "in the place of it");
-	is_int(output_begin(root, "name", &second), 0, "another one at the same time");
-	is_int(entries_in("left"), 3, "has its own");
+	is_int(entries_in("left"), 2, "the temporary file of a killed writer remains");
+	is_int(output_begin(root, "name", &file), 0, "the next writer of a killed one begins");
+	is_int(entries_in("left"), 2, "the next writer takes the place of a killed one");
+	is_int(output_begin(root, "name", &second), 0, "a second writer begins at the same time");
+	is_int(entries_in("left"), 3, "a second writer has a temporary file of its own");
 	is_int(output_commit(&second, &meta, false), 0, "the faster one wins");
-	is_int(output_commit(&file, &meta, false), -EEXIST, "the slower one is told");
-	is_int(entries_in("left"), 2, "nothing remains");
+	is_int(output_commit(&file, &meta, false), -EEXIST, "the slower writer gets an error");
+	is_int(entries_in("left"), 2, "two writers leave no temporary file");
 	no_locks = true;
-	is_int(output_begin(root, "third", &file), 0, "without locks, too");
-	is_int(output_begin(root, "third", &second), 0, "two at a time");
-	is_int(output_commit(&file, &meta, false), 0, "one wins");
-	is_int(output_commit(&second, &meta, false), -EEXIST, "one does not");
+	is_int(output_begin(root, "third", &file), 0, "a writer begins without locks");
+	is_int(output_begin(root, "third", &second), 0, "a second writer begins without locks");
+	is_int(output_commit(&file, &meta, false), 0, "one of two writers wins without locks");
+	is_int(output_commit(&second, &meta, false), -EEXIST,
+	        "the other of two writers gets an error without locks");
 	no_locks = no_tmpfile = false;
 	output_root_close(root);
 }
@@ -488,9 +529,9 @@ static void test_race(const char *dir)
 	for (int i = 0; i < RACERS; i++) {
 		pthread_join(threads[i], NULL);
 	}
-	is_int(race_won, RACE_FILES, "%s: each file was written once", dir);
-	is_int(race_lost, RACE_FILES * (RACERS - 1), "%s: the others were told", dir);
-	is_int(race_other, 0, "%s: nothing else happened", dir);
+	is_int(race_won, RACE_FILES, "%s: racing writers write each file once", dir);
+	is_int(race_lost, RACE_FILES * (RACERS - 1), "%s: the losers of a race get an error", dir);
+	is_int(race_other, 0, "%s: racing writers meet no other error", dir);
 	output_root_close(race_root);
 }
 
@@ -540,37 +581,41 @@ static void test_batch(void)
 {
 	int results[BATCH];
 	struct output_root *root = root_at("batch");
-	is_int(put(root, "a1/f5", "x", false), 0, "one name is taken");
-	is_int(publish_batch(root, "a", results), 14, "a batch is published, but for two");
-	is_int(results[5], -EEXIST, "the one of that name");
-	is_int(results[15], -EEXIST, "and one that has another's in the batch");
-	is_str(content("batch/a1/f5"), "x", "which is as it was");
-	is_str(content("batch/a3/f3"), "a3/f3", "and the rest as written");
-	is_int(batch_entries("batch", "a"), 15, "nothing else");
+	is_int(put(root, "a1/f5", "x", false), 0, "a name in the batch is taken");
+	is_int(publish_batch(root, "a", results), 14, "a batch is published, except two files");
+	is_int(results[5], -EEXIST, "a file of a taken name is not published");
+	is_int(results[15], -EEXIST,
+	        "a file that has another's name in the batch is not published");
+	is_str(content("batch/a1/f5"), "x", "the file of the taken name keeps its content");
+	is_str(content("batch/a3/f3"), "a3/f3", "a file of the batch has its content");
+	is_int(batch_entries("batch", "a"), 15, "a published batch leaves nothing else");
 	struct statfs fs;
 	statfs(top, &fs);
 	if (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == TMPFS_MAGIC) {
-		ok(syncfs_calls == 2 && fsync_calls == 0, "by two calls");
+		ok(syncfs_calls == 2 && fsync_calls == 0, "a batch is synced by two calls");
 	} else {
-		ok(syncfs_calls == 0 && fsync_calls >= 29, "each by itself, on a file system that "
-		                                           "is not known");
+		ok(syncfs_calls == 0 && fsync_calls >= 29,
+		        "each file is synced by itself on an unknown file system");
 	}
 	lost = 1;
-	is_int(publish_batch(root, "b", results), 14, "one was lost on its way to the disk");
-	is_int(results[9], -EIO, "it is told");
-	is_int(batch_entries("batch", "b"), 14, "and absent");
+	is_int(publish_batch(root, "b", results), 14,
+	        "a file lost on its way to the disk is not published");
+	is_int(results[9], -EIO, "a lost file has an error");
+	is_int(batch_entries("batch", "b"), 14, "a lost file is absent");
 	lost = 0;
 	syncfs_error = EIO;
-	is_int(publish_batch(root, "c", results), 15, "a failed syncfs: each by itself");
-	ok(fsync_calls >= 31, "really");
+	is_int(publish_batch(root, "c", results), 15, "a failed syncfs leaves all files published");
+	ok(fsync_calls >= 31, "a failed syncfs has each file synced by itself");
 	lost = 1;
-	is_int(publish_batch(root, "d", results), 14, "and one of them was lost");
-	is_int(results[9], -EIO, "it is told");
-	is_int(batch_entries("batch", "d"), 14, "and absent");
+	is_int(publish_batch(root, "d", results), 14,
+	        "a file lost after a failed syncfs is not published");
+	is_int(results[9], -EIO, "a file lost after a failed syncfs has an error");
+	is_int(batch_entries("batch", "d"), 14, "a file lost after a failed syncfs is absent");
 	lost = 0;
 	dir_fsync_error = EIO;
-	is_int(publish_batch(root, "e", results), 0, "the names could not be synced");
-	is_int(batch_entries("batch", "e"), 0, "none is there");
+	is_int(publish_batch(root, "e", results), 0,
+	        "a batch whose names cannot be synced is not published");
+	is_int(batch_entries("batch", "e"), 0, "a batch whose names cannot be synced is absent");
 	dir_fsync_error = syncfs_error = 0;
 	output_root_close(root);
 }
@@ -586,37 +631,42 @@ static void test_full_disk(void)
 		ok(true, "full disk # SKIP only root can mount");
 		return;
 	}
-	ok(mounted, "a small file system");
+	ok(mounted, "a small file system is mounted");
 	char *big = calloc(1, 256 << 10);
 	memset(big, 'x', (256 << 10) - 1);
 	for (int fallback = 0; fallback < 2; fallback++) {
 		no_tmpfile = fallback;
 		struct output_root *root = root_at("small");
-		is_int(put(root, "big", big, false), -ENOSPC, "no space");
-		is_int(entries_in("small"), 0, "nothing remains");
-		is_int(put(root, "fits", "x", false), 0, "what fits is written");
+		is_int(put(root, "big", big, false), -ENOSPC, "a file without space is an error");
+		is_int(entries_in("small"), 0, "a file without space leaves nothing");
+		is_int(put(root, "fits", "x", false), 0, "a file that fits is written");
 		int error = 0;
 		for (int i = 0; i < 16 && !error; i++) {
 			char path[32];
 			snprintf(path, sizeof path, "many%d", i);
 			error = put(root, path, "", false);
 		}
-		is_int(error, -ENOSPC, "no inodes");
+		is_int(error, -ENOSPC, "a file without an inode is an error");
 		output_root_close(root);
 		umount(at("small"));
-		ok(mount("tmpfs", at("small"), "tmpfs", 0, "size=64k,nr_inodes=8") == 0, "again");
+		ok(mount("tmpfs", at("small"), "tmpfs", 0, "size=64k,nr_inodes=8") == 0,
+		        "a small file system is mounted again");
 	}
 	no_tmpfile = false;
 	free(big);
 	struct output_root *root = root_at("small");
-	is_int(put(root, "a/x", "x", false), 0, "writable");
-	ok(mount(NULL, at("small"), NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0, "made read-only");
-	is_int(put(root, "a/y", "x", false), -EROFS, "read-only");
-	is_int(put(root, "b/y", "x", false), -EROFS, "read-only, in a new directory");
+	is_int(put(root, "a/x", "x", false), 0, "a writable file system takes a file");
+	ok(mount(NULL, at("small"), NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0,
+	        "the file system is remounted read-only");
+	is_int(put(root, "a/y", "x", false), -EROFS, "a read-only file system rejects a file");
+	is_int(put(root, "b/y", "x", false), -EROFS,
+	        "a read-only file system rejects a file in a new directory");
 	struct vega_error err;
 	struct output_root *second;
-	is_int(output_root_open(at("small"), NULL, &second, &err), VEGA_FATAL, "told at once");
-	ok(strstr(err.text, "small") && err.sys == EROFS, "with its name: %s", err.text);
+	is_int(output_root_open(at("small"), NULL, &second, &err), VEGA_FATAL,
+	        "an output root on a read-only file system is rejected at once");
+	ok(strstr(err.text, "small") && err.sys == EROFS,
+	        "the error names the read-only output root: %s", err.text);
 	output_root_close(root);
 	umount(at("small"));
 }
@@ -624,10 +674,10 @@ static void test_full_disk(void)
 static void test_vanished(void)
 {
 	struct output_root *root = root_at("vanish");
-	is_int(put(root, "x", "x", false), 0, "written");
+	is_int(put(root, "x", "x", false), 0, "a file is written below an output root");
 	remove_tree(AT_FDCWD, at("vanish"));
-	is_int(put(root, "y", "x", false), -ENOENT, "the output root was removed");
-	is_int(put(root, "d/y", "x", false), -ENOENT, "and is not made again");
+	is_int(put(root, "y", "x", false), -ENOENT, "a removed output root takes no file");
+	is_int(put(root, "d/y", "x", false), -ENOENT, "a removed output root is not made again");
 	output_root_close(root);
 }
 
@@ -683,8 +733,8 @@ int main(void)
 	no_tmpfile = false;
 	test_vanished();
 	test_full_disk();
-	is_int(open_fds(), before, "no descriptor leaked");
+	is_int(open_fds(), before, "the test leaks no descriptor");
 	remove_tree(AT_FDCWD, top);
-	is_int(access(top, F_OK), -1, "nothing is left behind");
+	is_int(access(top, F_OK), -1, "the test leaves no file");
 	return done();
 }

@@ -171,17 +171,18 @@ static void test_names(void)
 {
 	struct stage stage;
 	char name[STAGE_NAME_MAX];
-	ok(stage_parse(&stage, "01a20955-da8b-750b-9fb5-e54c84ad3c00.18446744073709551615"), "one");
+	ok(stage_parse(&stage, "01a20955-da8b-750b-9fb5-e54c84ad3c00.18446744073709551615"),
+	        "the name of a staging directory is parsed");
 	stage_name(&stage, name);
 	is_str(name, ".vega-stage.01a20955-da8b-750b-9fb5-e54c84ad3c00.18446744073709551615",
-	        "its name");
+	        "a staging directory has its name");
 	static const char *const bad[] = {"", "x", "01a20955-da8b-750b-9fb5-e54c84ad3c00",
 	        "01a20955-da8b-750b-9fb5-e54c84ad3c00.", "01a20955-da8b-750b-9fb5-e54c84ad3c00.0",
 	        "01a20955-da8b-750b-9fb5-e54c84ad3c00.1/x",
 	        "../20955-da8b-750b-9fb5-e54c84ad3c00.1",
 	        "01a20955-da8b-750b-9fb5-e54c84ad3c00.18446744073709551616"};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		ok(!stage_parse(&stage, bad[i]), "'%s' is none", bad[i]);
+		ok(!stage_parse(&stage, bad[i]), "'%s' is no staging directory", bad[i]);
 	}
 }
 
@@ -200,32 +201,37 @@ static void test_publish(void)
 	const struct output_modes modes = {.mode = private_or_shared};
 	ok(stage_create(root, &first, &staged) == 0 &&
 	                output_directories(staged, "private/shared", &modes) == 0,
-	        "directories of a stage");
+	        "a staging directory gets directories");
 	output_root_close(staged);
 	ok(stage_files(root, &first, names), "five files are staged");
 	stat(stage_at(&first), &st);
-	is_int(st.st_mode & 07777, 0700, "where nobody else looks");
-	is_int(entries_in("out"), 1, "and nothing is seen of them");
-	is_int(publish(root, &first, false), 0, "published");
+	is_int(st.st_mode & 07777, 0700, "a staging directory is closed to others");
+	is_int(entries_in("out"), 1, "staged files are invisible");
+	is_int(publish(root, &first, false), 0, "a staging directory is published");
 	for (size_t i = 0; names[i]; i++) {
-		is_str(content(names[i]), names[i], "one is in its place");
+		is_str(content(names[i]), names[i], "a published file is in its place");
 	}
 	stat(at("out/a/y"), &st);
-	is_int(st.st_mode & 07777, 0640, "with its mode");
-	ok(st.st_mtim.tv_sec == 1000 && st.st_mtim.tv_nsec == 987654321, "and mtime");
-	is_int(st.st_nlink, 1, "moved");
+	is_int(st.st_mode & 07777, 0640, "a published file has its mode");
+	ok(st.st_mtim.tv_sec == 1000 && st.st_mtim.tv_nsec == 987654321,
+	        "a published file has its mtime");
+	is_int(st.st_nlink, 1, "a published file is moved");
 	stat(at("out/a/b"), &st);
-	is_int(st.st_mode & 07777, 0755, "in a directory like any");
+	is_int(st.st_mode & 07777, 0755, "a published directory has the usual permissions");
 	stat(at("out/private"), &st);
-	is_int(st.st_mode & 07777, 0700, "or like the one in the stage: closed");
+	is_int(st.st_mode & 07777, 0700,
+	        "a published directory has the closed permissions of the staged one");
 	stat(at("out/private/shared"), &st);
-	is_int(st.st_mode & 07777, 0775, "or open");
-	ok(is_there(&first) && entries_of(&first) == 0, "the empty stage says that it was done");
-	is_int(publish(root, &first, false), 0, "so that once more does nothing");
+	is_int(st.st_mode & 07777, 0775,
+	        "a published directory has the open permissions of the staged one");
+	ok(is_there(&first) && entries_of(&first) == 0,
+	        "an empty staging directory shows that it was published");
+	is_int(publish(root, &first, false), 0, "publishing again does nothing");
 	unlink(at("out/x"));
-	is_int(publish(root, &first, false), 0, "nor does it");
-	is_str(content("x"), NULL, "bring back what was removed since");
-	is_int(publish(root, &second, false), 1, "a stage that is not there is told from it");
+	is_int(publish(root, &first, false), 0, "publishing again after a removal does nothing");
+	is_str(content("x"), NULL, "publishing again does not restore a removed file");
+	is_int(publish(root, &second, false), 1,
+	        "a missing staging directory is distinct from an empty one");
 	output_root_close(root);
 }
 
@@ -234,40 +240,43 @@ static void test_refusals(void)
 	static const char *const names[] = {
 	        "new", "differs", "same", "size", "dir", "file/x", "link/x", "sub/differs", NULL};
 	struct output_root *root = fresh();
-	ok(stage_files(root, &first, names), "staged");
-	is_int(put(root, "differs", "before"), 0, "a file in the way");
-	is_int(put(root, "sub/differs", "before"), 0, "and another");
+	ok(stage_files(root, &first, names), "files are staged");
+	is_int(put(root, "differs", "before"), 0, "a file is in the way");
+	is_int(put(root, "sub/differs", "before"), 0, "another file is in the way");
 	const struct timespec times[2] = {{.tv_sec = 5}, {.tv_sec = 5}};
 	utimensat(AT_FDCWD, at("out/differs"), times, 0);
 	utimensat(AT_FDCWD, at("out/sub/differs"), times, 0);
-	is_int(put(root, "same", "SAME"), 0, "one of the same time and size");
-	is_int(put(root, "size", "before"), 0, "one of the same time, but another size");
+	is_int(put(root, "same", "SAME"), 0, "a file of the same time and size is in the way");
+	is_int(put(root, "size", "before"), 0,
+	        "a file of the same time and another size is in the way");
 	mkdir(at("out/dir"), 0777);
-	is_int(put(root, "file", ""), 0, "a file where a directory goes");
+	is_int(put(root, "file", ""), 0, "a file is in the way of a directory");
 	mkdir(at("elsewhere"), 0777);
-	ok(symlink(at("elsewhere"), at("out/link")) == 0, "and a link where one goes");
+	ok(symlink(at("elsewhere"), at("out/link")) == 0, "a link is in the way of a directory");
 	for (int i = 0; i < 2; i++) {
-		is_int(publish(root, &first, false), 0, "the rest is published");
-		is_str(content("new"), "new", "what nothing is in the way of");
-		is_str(content("differs"), "before", "what is there is not replaced");
-		is_str(content("same"), "SAME", "nor is what is the same");
-		is_int(entries_in("elsewhere"), 0, "no link is followed");
+		is_int(publish(root, &first, false), 0,
+		        "publishing goes on past the files in the way");
+		is_str(content("new"), "new", "a file with nothing in its way is published");
+		is_str(content("differs"), "before", "a different file in the way is not replaced");
+		is_str(content("same"), "SAME", "an equal file in the way is not replaced");
+		is_int(entries_in("elsewhere"), 0, "a link in the way is not followed");
 		ok(strstr(refusals, "|differs|EEXIST;") && strstr(refusals, "|dir|EEXIST;") &&
 		                strstr(refusals, "|size|EEXIST;") &&
 		                strstr(refusals, "sub/|differs|EEXIST;") &&
 		                strstr(refusals, "file/|x|ENOTDIR;") &&
 		                (strstr(refusals, "link/|x|ELOOP;") ||
 		                        strstr(refusals, "link/|x|ENOTDIR;")),
-		        "each is told, each time: %s", refusals);
-		ok(!strstr(refusals, "same") && !strstr(refusals, "new"), "and no other");
+		        "each file in the way is reported, each time: %s", refusals);
+		ok(!strstr(refusals, "same") && !strstr(refusals, "new"),
+		        "no other file is reported");
 	}
-	is_int(publish(root, &first, true), 0, "when replacing is wanted");
-	is_str(content("differs"), "differs", "it is done");
-	is_str(content("same"), "SAME", "where it is needed");
-	ok(strstr(refusals, "|dir|EISDIR;"), "but a directory stays: %s", refusals);
-	is_int(entries_in("out/dir"), 0, "as it is");
-	is_int(stage_discard(root, &first), 0, "discard");
-	ok(!is_there(&first), "removes what was refused");
+	is_int(publish(root, &first, true), 0, "publishing with replacement succeeds");
+	is_str(content("differs"), "differs", "a different file is replaced on request");
+	is_str(content("same"), "SAME", "an equal file is not replaced on request");
+	ok(strstr(refusals, "|dir|EISDIR;"), "a directory in the way is reported: %s", refusals);
+	is_int(entries_in("out/dir"), 0, "a directory in the way stays as it is");
+	is_int(stage_discard(root, &first), 0, "a partly published staging directory is discarded");
+	ok(!is_there(&first), "discarding removes the files that were rejected");
 	output_root_close(root);
 }
 
@@ -277,11 +286,11 @@ static void test_stop(void)
 	struct output_root *root = fresh();
 	atomic_int stop = 15;
 	const struct stage_publication how = {.stop = &stop, .refused = on_refused};
-	ok(stage_files(root, &first, names), "staged");
-	is_int(stage_publish(root, &first, &how), -EINTR, "stopped");
-	is_int(entries_in("out"), 1, "before the first file");
-	is_int(publish(root, &first, false), 0, "another goes on");
-	is_str(content("a/y"), "a/y", "to the end");
+	ok(stage_files(root, &first, names), "files are staged to be stopped");
+	is_int(stage_publish(root, &first, &how), -EINTR, "publishing is interrupted by a stop");
+	is_int(entries_in("out"), 1, "a stopped publishing moved no file");
+	is_int(publish(root, &first, false), 0, "another publisher continues");
+	is_str(content("a/y"), "a/y", "another publisher publishes everything");
 	output_root_close(root);
 }
 
@@ -296,15 +305,18 @@ static void test_full_disk(void)
 		return;
 	}
 	struct vega_error err;
-	is_int(output_root_open(at("out"), NULL, &root, &err), 0, "a small disk");
+	is_int(output_root_open(at("out"), NULL, &root, &err), 0,
+	        "an output root on a small disk is opened");
 	/* 1 root, 1 stage, 9 staged: no inode is left for a directory. */
-	ok(stage_files(root, &first, names), "staged");
-	is_int(publish(root, &first, false), -ENOSPC, "not all can be published");
-	is_str(refusals, "", "which nobody takes for a refusal");
-	ok(mount("tmpfs", at("out"), "tmpfs", MS_REMOUNT, "size=1m,nr_inodes=100") == 0, "room");
-	is_int(publish(root, &first, false), 0, "then the rest is published");
+	ok(stage_files(root, &first, names), "files are staged on a small disk");
+	is_int(publish(root, &first, false), -ENOSPC, "publishing on a full disk fails");
+	is_str(refusals, "", "publishing on a full disk reports no file in the way");
+	ok(mount("tmpfs", at("out"), "tmpfs", MS_REMOUNT, "size=1m,nr_inodes=100") == 0,
+	        "the small disk gets more room");
+	is_int(publish(root, &first, false), 0, "publishing continues when there is room");
 	for (size_t i = 0; names[i]; i++) {
-		is_str(content(names[i]), names[i], "one is in its place");
+		is_str(content(names[i]), names[i],
+		        "a file of a disk that was full is in its place");
 	}
 	output_root_close(root);
 	umount(at("out"));
@@ -350,7 +362,7 @@ static void test_killed(void)
 	struct output_root *root = fresh();
 	unsigned kills = 0, partly = 0;
 	int status = -1;
-	ok(stage_many(root), "many are staged");
+	ok(stage_many(root), "many files are staged");
 	for (useconds_t delay = 100; status != 0; delay += 100) {
 		pid_t pid = publisher(root);
 		usleep(delay);
@@ -361,8 +373,8 @@ static void test_killed(void)
 		partly += now > 0 && now < MANY;
 	}
 	ok(kills > 0, "publishers were killed (%u, %u of them half way)", kills, partly);
-	is_int(published(), MANY, "and in the end all is published");
-	is_int(entries_of(&first), 0, "and nothing left");
+	is_int(published(), MANY, "killed publishers leave everything to the next");
+	is_int(entries_of(&first), 0, "the next publisher leaves an empty staging directory");
 	output_root_close(root);
 }
 
@@ -372,7 +384,7 @@ static void test_together(void)
 	struct output_root *root = fresh();
 	pid_t pids[PUBLISHERS];
 	unsigned well = 0;
-	ok(stage_many(root), "many are staged");
+	ok(stage_many(root), "many files are staged for four publishers");
 	for (int i = 0; i < PUBLISHERS; i++) {
 		pids[i] = publisher(root);
 	}
@@ -381,9 +393,9 @@ static void test_together(void)
 		waitpid(pids[i], &status, 0);
 		well += status == 0;
 	}
-	is_int(well, PUBLISHERS, "four publish at once");
-	is_int(published(), MANY, "all is published");
-	is_int(entries_of(&first), 0, "and nothing left");
+	is_int(well, PUBLISHERS, "four publishers succeed at once");
+	is_int(published(), MANY, "four publishers publish everything");
+	is_int(entries_of(&first), 0, "four publishers leave an empty staging directory");
 	output_root_close(root);
 }
 
@@ -392,34 +404,43 @@ static void test_discard(void)
 	static const char *const names[] = {"x", "a/b/y", NULL};
 	struct output_root *root = fresh(), *staged;
 	struct buf deep = BUF_INIT;
-	is_int(stage_count(root, &second), 0, "no output directory, no stages");
-	is_int(stage_discard(root, &second), 0, "nor anything to discard");
-	is_int(access(at("out"), F_OK), -1, "and none is made");
+	is_int(stage_count(root, &second), 0,
+	        "a missing output directory has no staging directories");
+	is_int(stage_discard(root, &second), 0,
+	        "a missing output directory has nothing to discard");
+	is_int(access(at("out"), F_OK), -1, "discarding makes no output directory");
 	ok(stage_files(root, &first, names) && stage_files(root, &second, names) &&
 	                stage_files(root, &other, names),
-	        "three stages");
-	is_int(stage_count(root, &first), 1, "one of the first lease");
-	is_int(stage_count(root, &second), 2, "one more of the second");
-	is_int(stage_discard(root, &first), 0, "discard the first");
-	ok(!is_there(&first) && is_there(&second) && is_there(&other), "the first is gone");
-	ok(stage_files(root, &first, names), "it is there again");
-	is_int(stage_discard(root, &second), 0, "discard the second");
-	ok(!is_there(&first) && !is_there(&second), "which takes the earlier one along");
-	ok(is_there(&other) && entries_of(&other) == 2, "but not another job's");
+	        "three staging directories are made");
+	is_int(stage_count(root, &first), 1, "one staging directory counts for the first lease");
+	is_int(stage_count(root, &second), 2, "two staging directories count for the second lease");
+	is_int(stage_discard(root, &first), 0, "the first lease's staging directory is discarded");
+	ok(!is_there(&first) && is_there(&second) && is_there(&other),
+	        "discarding removes only the first lease's staging directory");
+	ok(stage_files(root, &first, names), "the first lease's staging directory is made again");
+	is_int(stage_discard(root, &second), 0,
+	        "the second lease's staging directory is discarded");
+	ok(!is_there(&first) && !is_there(&second),
+	        "discarding removes earlier leases' staging directories");
+	ok(is_there(&other) && entries_of(&other) == 2,
+	        "discarding keeps another job's staging directory");
 	for (int i = 0; i < 3000; i++) {
 		buf_add_str(&deep, "d/");
 	}
 	buf_add_str(&deep, "x");
-	is_int(stage_create(root, &first, &staged), 0, "a stage");
-	is_int(put(staged, buf_cstr(&deep), "deep"), 0, "with a file deeper than a path is long");
+	is_int(stage_create(root, &first, &staged), 0,
+	        "a staging directory is made for a deep path");
+	is_int(put(staged, buf_cstr(&deep), "deep"), 0,
+	        "a file deeper than a path is long is staged");
 	output_root_close(staged);
-	is_int(publish(root, &first, false), 0, "which is published");
-	is_int(entries_of(&first), 0, "all of it");
-	is_int(stage_discard(root, &first), 0, "discard");
-	is_int(stage_create(root, &first, &staged), 0, "the same");
-	is_int(put(staged, deep.data, "deep"), 0, "staged");
-	is_int(stage_discard(root, &first), 0, "and discarded");
-	ok(!is_there(&first), "is gone");
+	is_int(publish(root, &first, false), 0, "a file deeper than a path is long is published");
+	is_int(entries_of(&first), 0, "publishing a deep file empties the staging directory");
+	is_int(stage_discard(root, &first), 0, "the staging directory of a deep file is discarded");
+	is_int(stage_create(root, &first, &staged), 0,
+	        "a staging directory is made for a deep path again");
+	is_int(put(staged, deep.data, "deep"), 0, "a deep file is staged again");
+	is_int(stage_discard(root, &first), 0, "a staging directory with a deep file is discarded");
+	ok(!is_there(&first), "discarding removes a deep file");
 	buf_release(&deep);
 	output_root_close(staged);
 	output_root_close(root);
@@ -428,7 +449,7 @@ static void test_discard(void)
 static void move_away(void *context, const char *dir, const char *name, int errnum)
 {
 	(void)context, (void)name, (void)errnum;
-	ok(rename(context, at("others/a")) == 0, "%s is moved away meanwhile", dir);
+	ok(rename(context, at("others/a")) == 0, "the directory %s is moved away meanwhile", dir);
 }
 
 /* Who can write there moves a directory to where ".." is not ours. */
@@ -439,16 +460,16 @@ static void test_moved(void)
 	char name[STAGE_NAME_MAX], a[1024];
 	stage_name(&first, name);
 	snprintf(a, sizeof a, "%s/out/%s/a", top, name);
-	ok(stage_files(root, &first, names), "a stage");
+	ok(stage_files(root, &first, names), "files are staged to be moved away");
 	ok(mkdir(at("out/a"), 0777) == 0 && mkdir(at("out/a/x"), 0777) == 0,
-	        "something in its way");
+	        "directories are in the way of staged files");
 	ok(mkdir(at("others"), 0777) == 0 && mkdir(at("others/b"), 0777) == 0 &&
 	                close(creat(at("others/b/precious"), 0666)) == 0,
-	        "a directory of others");
+	        "a directory of others is made");
 	const struct stage_publication how = {.refused = move_away, .context = a};
 	int error = stage_publish(root, &first, &how);
-	is_int(access(at("others/b/precious"), F_OK), 0, "what is there is left alone");
-	is_int(error, -ESTALE, "as is told");
+	is_int(access(at("others/b/precious"), F_OK), 0, "the files of others are left alone");
+	is_int(error, -ESTALE, "a directory that was moved away is an error");
 	output_root_close(root);
 }
 
@@ -457,15 +478,17 @@ static void test_zombie(void)
 {
 	struct output_root *root = fresh(), *staged;
 	struct output_file file;
-	is_int(stage_create(root, &first, &staged), 0, "a stage");
-	is_int(output_begin(staged, "a/x", &file), 0, "a file is being written");
-	is_int(stage_discard(root, &first), 0, "when the stage is discarded");
-	is_int(fd_write_all(file.fd, "x", 1), 0, "it can be written to");
-	is_int(output_commit(&file, &meta, false), -ENOENT, "but appears nowhere");
-	is_int(put(staged, "y", "y"), -ENOENT, "nor does a later one");
-	is_int(put(staged, "b/y", "y"), -ENOENT, "in a new directory either");
-	is_int(publish(root, &first, false), 1, "and there is nothing to publish");
-	is_int(entries_in("out"), 0, "nothing at all");
+	is_int(stage_create(root, &first, &staged), 0, "a staging directory is made for a zombie");
+	is_int(output_begin(staged, "a/x", &file), 0, "a zombie's file is being written");
+	is_int(stage_discard(root, &first), 0, "the staging directory of a zombie is discarded");
+	is_int(fd_write_all(file.fd, "x", 1), 0, "a zombie's file can be written to");
+	is_int(output_commit(&file, &meta, false), -ENOENT, "a zombie's file is not committed");
+	is_int(put(staged, "y", "y"), -ENOENT, "a zombie's later file is not written");
+	is_int(put(staged, "b/y", "y"), -ENOENT,
+	        "a zombie's file in a new directory is not written");
+	is_int(publish(root, &first, false), 1,
+	        "a zombie's staging directory is missing when published");
+	is_int(entries_in("out"), 0, "a zombie leaves nothing");
 	output_root_close(staged);
 	output_root_close(root);
 }
@@ -663,7 +686,7 @@ int main(void)
 	test_half_named();
 	test_discard_foreign();
 	test_many_leases();
-	is_int(open_fds(), before, "no descriptor leaked");
-	ok(remove_all(top), "nothing is left behind");
+	is_int(open_fds(), before, "the test leaks no descriptor");
+	ok(remove_all(top), "the test leaves no file");
 	return done();
 }

@@ -13,30 +13,35 @@ static void states(void)
 	        ".x..x", "x.xxx", ".....", ".....", "....."};
 	for (int from = 0; from < JOB_STATES; from++) {
 		enum job_state state = JOB_STATES;
-		is_str(job_state_name((enum job_state)from), names[from], "the name of a state");
-		ok(job_state_parse(names[from], &state) && (int)state == from, "and back");
+		is_str(job_state_name((enum job_state)from), names[from], "a state has its name");
+		ok(job_state_parse(names[from], &state) && (int)state == from,
+		        "a state is parsed from its name");
 		is_int(job_state_terminal((enum job_state)from), from >= JOB_COMPLETED,
 		        "%s is terminal or not", names[from]);
 		for (int to = 0; to < JOB_STATES; to++) {
 			is_int(job_transition_allowed((enum job_state)from, (enum job_state)to),
-			        allowed[from][to] == 'x', "%s to %s", names[from], names[to]);
+			        allowed[from][to] == 'x',
+			        "the transition from %s to %s is allowed or not", names[from],
+			        names[to]);
 		}
 	}
 	enum job_state state = JOB_FAILED;
-	ok(job_state_parse("pending", &state) && state == JOB_PENDING, "in lower case");
+	ok(job_state_parse("pending", &state) && state == JOB_PENDING,
+	        "a state is parsed from its name in lower case");
 	state = JOB_FAILED;
 	ok(!job_state_parse("PEND", &state) && !job_state_parse("", &state) && state == JOB_FAILED,
-	        "no state is left alone");
+	        "an unknown name of a state is rejected");
 }
 
 static void delays(void)
 {
 	is_int(job_retry_delay_ms(0), 1000, "a retry waits at least a second");
-	is_int(job_retry_delay_ms(1), 1000, "after the first attempt");
-	is_int(job_retry_delay_ms(2), 2000, "twice that after the second");
-	is_int(job_retry_delay_ms(10), 512000, "doubled each time");
-	is_int(job_retry_delay_ms(11), 600000, "up to ten minutes");
-	is_int(job_retry_delay_ms(4000000000u), 600000, "for ever");
+	is_int(job_retry_delay_ms(1), 1000, "a retry waits a second after the first attempt");
+	is_int(job_retry_delay_ms(2), 2000, "a retry waits two seconds after the second attempt");
+	is_int(job_retry_delay_ms(10), 512000, "the delay of a retry doubles with each attempt");
+	is_int(job_retry_delay_ms(11), 600000, "the delay of a retry is at most ten minutes");
+	is_int(job_retry_delay_ms(4000000000u), 600000,
+	        "the delay of a retry stays at ten minutes");
 }
 
 static void limits(void)
@@ -45,11 +50,11 @@ static void limits(void)
 	struct job_limits limits = {.timeout_ms = 11, .output_bytes = 30};
 	job_limits_lower(&limits, &most);
 	is_int(limits.timeout_ms, 10, "a higher limit is lowered");
-	is_int(limits.memory_bytes, 20, "where there was none, there is one");
-	is_int(limits.output_bytes, 30, "no limit lowers none");
+	is_int(limits.memory_bytes, 20, "a missing limit is set");
+	is_int(limits.output_bytes, 30, "an unset limit lowers none");
 	limits.timeout_ms = 9;
 	job_limits_lower(&limits, &most);
-	is_int(limits.timeout_ms, 9, "a lower one stays");
+	is_int(limits.timeout_ms, 9, "a lower limit stays");
 }
 
 static void is_json(const struct job *job, const char *wanted, const char *name)
@@ -68,7 +73,7 @@ static void json(void)
 	        "{\"type\":\"job\",\"v\":1,\"id\":\"01a20919-5b78-7163-8ed0-628c66594237\","
 	        "\"state\":\"PENDING\",\"priority\":0,\"attempt\":0,\"max_attempts\":3,"
 	        "\"lease_seq\":0,\"cancel_requested\":false}",
-	        "what is not known is left out");
+	        "unknown members of a job are absent");
 	job = (struct job){.id = "01a20919-5b78-7163-8ed0-628c66594237",
 	        .spec = strdup("{\"v\":1}"),
 	        .submitter = strdup("me"),
@@ -109,9 +114,9 @@ static void json(void)
 	        "\"exit_code\":3,\"stderr_tail\":\"t\",\"records_size\":5,"
 	        "\"records_uri\":\"file:///r\",\"records_digest\":\"xxh128:0\","
 	        "\"summary\":{\"type\":\"summary\"}}",
-	        "JSON is embedded, text is quoted, the records stay out");
+	        "a job embeds JSON, quotes text, and omits the records");
 	job_release(&job);
-	ok(!job.spec && !job.stderr_tail && job.lease_seq == 0, "released means zeroed");
+	ok(!job.spec && !job.stderr_tail && job.lease_seq == 0, "a released job is zeroed");
 	job_release(&job);
 }
 

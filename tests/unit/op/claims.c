@@ -44,7 +44,7 @@ static void test_threads(void)
 		pthread_join(thread[i], NULL);
 	}
 	is_int(won, PATHS, "each path was claimed once");
-	is_int(refused, PATHS * (THREADS - 1), "and refused to all others");
+	is_int(refused, PATHS * (THREADS - 1), "each path was denied to all others");
 	claims_free(claims);
 }
 
@@ -91,31 +91,33 @@ static void test_names(void)
 	claims = claims_new(output_name_add);
 	claim("d/a", "one/d/a.gz");
 	claim("d/b", "two/d/b.gz");
-	is_int(claims_check(claims, &spec, &err), 0, "no collision");
+	is_int(claims_check(claims, &spec, &err), 0, "different outputs do not collide");
 	claim("d/b", "one/d/b.zst");
-	is_int(claims_check(claims, &spec, &err), VEGA_FATAL, "between two roots");
+	is_int(claims_check(claims, &spec, &err), VEGA_FATAL,
+	        "two roots that share an output collide");
 	is_str(err.text,
 	        "one/d/b.zst and two/d/b.gz would both be written to out/d/b; transform them in "
 	        "two "
 	        "runs",
-	        "both are named, in order");
+	        "the error names both inputs, in order");
 	claim("d/a", "one/d/a");
-	is_int(claims_check(claims, &spec, &err), VEGA_FATAL, "another, that comes before");
+	is_int(claims_check(claims, &spec, &err), VEGA_FATAL, "an earlier collision is found");
 	is_str(err.text,
 	        "one/d/a and one/d/a.gz would both be written to out/d/a (and 1 more like this); "
 	        "transform them in two runs",
-	        "is named instead");
+	        "the error names the first collision");
 	unlink("one/d/a.gz");
 	claims_check(claims, &spec, &err);
 	ok(strncmp(err.text, "another input and one/d/a would", 31) == 0,
-	        "one that is gone is not invented: %s", err.text);
+	        "the error does not invent a removed input: %s", err.text);
 	claims_free(claims);
 
 	claims = claims_new(output_name_add);
 	claim("file", "file.gz");
 	claim("file", "two/file");
-	is_int(claims_check(claims, &spec, &err), VEGA_FATAL, "a root that is a file");
-	ok(strncmp(err.text, "file.gz and two/file would", 26) == 0, "is named: %s", err.text);
+	is_int(claims_check(claims, &spec, &err), VEGA_FATAL, "a root that is a file collides");
+	ok(strncmp(err.text, "file.gz and two/file would", 26) == 0,
+	        "the error names a root that is a file: %s", err.text);
 	claims_free(claims);
 	spec.out = NULL;
 	spec_release(&spec);

@@ -93,7 +93,7 @@ static void test_round_trips(struct codec *none)
 		ok(run(codec, &plain, 1 << 20, &packed, &err) == 0 &&
 		                run(none, &packed, 1 << 20, &back, &err) == 0 &&
 		                same(&plain, &back),
-		        "20 MiB of zeros in %zu bytes", packed.len);
+		        "20 MiB of zeros make a round trip in %zu bytes", packed.len);
 		codec_free(codec);
 	}
 }
@@ -107,12 +107,12 @@ static void test_quota(struct codec *none)
 	run(codec, &plain, 65536, &packed, &err);
 	codec_free(codec);
 	codec_limit(none, &quota);
-	is_int(run(none, &packed, 65536, &back, &err), 0, "as much as a quota allows");
-	is_int(stop, 0, "does not end the run");
-	ok(run(none, &packed, 65536, &back, &err) < 0, "more does");
-	is_int(err.sys, EDQUOT, "and says so");
-	is_int(back.len, 0, "nothing of it is written");
-	is_int(stop, -1, "the run is to end");
+	is_int(run(none, &packed, 65536, &back, &err), 0, "a codec may write its quota");
+	is_int(stop, 0, "writing the quota does not end the run");
+	ok(run(none, &packed, 65536, &back, &err) < 0, "writing more than the quota fails");
+	is_int(err.sys, EDQUOT, "writing more than the quota is EDQUOT");
+	is_int(back.len, 0, "writing more than the quota writes nothing");
+	is_int(stop, -1, "writing more than the quota ends the run");
 	codec_limit(none, NULL);
 }
 
@@ -121,12 +121,12 @@ static void test_levels(void)
 	fill(&plain, 300000, false);
 	for (enum spec_codec kind = SPEC_ZSTD; kind <= SPEC_GZIP; kind++) {
 		struct codec *fast = codec_new(kind, 1), *best = codec_new(kind, 9);
-		is_int(run(fast, &plain, 65536, &packed, &err), 0, "level 1");
+		is_int(run(fast, &plain, 65536, &packed, &err), 0, "level 1 compresses");
 		size_t first = packed.len;
-		is_int(run(best, &plain, 65536, &packed, &err), 0, "level 9");
+		is_int(run(best, &plain, 65536, &packed, &err), 0, "level 9 compresses");
 		ok(packed.len < first, "a higher level packs tighter: %zu < %zu", packed.len,
 		        first);
-		is_int(run(best, &plain, 65536, &twice, &err), 0, "again");
+		is_int(run(best, &plain, 65536, &twice, &err), 0, "level 9 compresses again");
 		ok(same(&packed, &twice), "equal input gives equal output");
 		codec_free(fast);
 		codec_free(best);
@@ -134,10 +134,10 @@ static void test_levels(void)
 	struct codec *zstd = codec_new(SPEC_ZSTD, 0);
 	run(zstd, &plain, 65536, &packed, &err);
 	is_int(ZSTD_getFrameContentSize(packed.data, packed.len), 300000,
-	        "zstd: the size is written");
+	        "zstd data have the size of their input");
 	codec_begin(zstd, -1, 100);
 	int rc = codec_feed(zstd, plain.data, 200, &err);
-	ok(rc != 0 || codec_end(zstd, &err) != 0, "zstd: more bytes than announced");
+	ok(rc != 0 || codec_end(zstd, &err) != 0, "zstd rejects more bytes than announced");
 	codec_free(zstd);
 }
 
@@ -158,7 +158,8 @@ static void test_concatenated(struct codec *none)
 		}
 		for (size_t step = 1; step < 8; step++) {
 			ok(run(none, &all, step, &back, &err) == 0 && same(&want, &back),
-			        "%s: three in a row, by %zu", name, step);
+			        "%s: three streams in a row are expanded, in pieces of %zu", name,
+			        step);
 		}
 		size_t length = all.len;
 		unsigned wrong = 0;
@@ -172,12 +173,12 @@ static void test_concatenated(struct codec *none)
 		all.len = length;
 		buf_add_str(&all, "garbage");
 		ok(run(none, &all, 4096, &back, &err) != 0 && err.sys == 0 && *err.text,
-		        "%s: garbage at the end: %s", name, err.text);
+		        "%s: garbage at the end is an error: %s", name, err.text);
 		all.len = length;
 		all.data[length / 2] ^= 0x10;
 		all.data[length - 6] ^= 0x10;
-		ok(run(none, &all, 4096, &back, &err) != 0 && err.sys == 0, "%s: corrupt: %s", name,
-		        err.text);
+		ok(run(none, &all, 4096, &back, &err) != 0 && err.sys == 0,
+		        "%s: corrupt data are an error: %s", name, err.text);
 		buf_release(&all);
 		buf_release(&want);
 		codec_free(codec);
@@ -190,19 +191,22 @@ static void test_formats(struct codec *none)
 	fill(&plain, 1000, false);
 	run(gzip, &plain, 4096, &packed, &err);
 	buf_add(&packed, "\0\0\0\0\0", 5);
-	ok(run(none, &packed, 3, &back, &err) == 0 && same(&plain, &back), "gzip: zeros behind");
+	ok(run(none, &packed, 3, &back, &err) == 0 && same(&plain, &back),
+	        "gzip data may be followed by zeros");
 	buf_add(&packed, "\x1f\x8b", 2);
-	ok(run(none, &packed, 3, &back, &err) != 0, "gzip: something behind the zeros");
+	ok(run(none, &packed, 3, &back, &err) != 0,
+	        "gzip data with garbage after the zeros are an error");
 
 	buf_clear(&twice);
 	buf_add(&twice, "\x53\x2a\x4d\x18\3\0\0\0abc", 11); /* a skippable frame */
 	run(zstd, &plain, 4096, &packed, &err);
 	buf_add(&twice, packed.data, packed.len);
-	ok(run(none, &twice, 5, &back, &err) == 0 && same(&plain, &back), "zstd: a frame to skip");
+	ok(run(none, &twice, 5, &back, &err) == 0 && same(&plain, &back),
+	        "zstd data may have a frame to skip");
 
 	run(gzip, &plain, 4096, &packed, &err);
 	buf_add(&twice, packed.data, packed.len);
-	ok(run(none, &twice, 4096, &back, &err) != 0, "gzip behind zstd");
+	ok(run(none, &twice, 4096, &back, &err) != 0, "gzip data after zstd data are an error");
 
 	static const char *const bad[] = {"", "a", "\x1f", "\x1f\x8b", "\x28\xb5\x2f",
 	        "plain text\n", "\x1f\x9d compress", "PK\3\4", "BZh9", "\xfd\x37zXZ"};
@@ -210,10 +214,11 @@ static void test_formats(struct codec *none)
 		buf_clear(&packed);
 		buf_add_str(&packed, bad[i]);
 		ok(run(none, &packed, 1, &back, &err) != 0 && back.len == 0 && err.sys == 0,
-		        "not to be expanded: %s", err.text);
+		        "other data are not expanded: %s", err.text);
 	}
 	run(gzip, &plain, 4096, &packed, &err);
-	ok(run(none, &packed, 4096, &back, &err) == 0 && same(&plain, &back), "usable afterwards");
+	ok(run(none, &packed, 4096, &back, &err) == 0 && same(&plain, &back),
+	        "a codec is usable after an error");
 	codec_free(gzip);
 	codec_free(zstd);
 }
@@ -227,12 +232,12 @@ static void test_write_failure(struct codec *none)
 		codec_begin(codec, full, plain.len);
 		err.sys = 0;
 		ok(codec_feed(codec, plain.data, plain.len, &err) != 0 && err.sys == ENOSPC,
-		        "a full disk: %s", err.text);
+		        "a full disk is an error: %s", err.text);
 		run(codec, &plain, plain.len, &packed, &err);
 		codec_begin(none, full, 0);
 		err.sys = 0;
 		ok(codec_feed(none, packed.data, packed.len, &err) != 0 && err.sys == ENOSPC,
-		        "a full disk, expanding");
+		        "a full disk is an error while expanding");
 		codec_free(codec);
 	}
 	close(full);
@@ -251,19 +256,21 @@ static void test_made_from(void)
 		bool fine = run(codec, &plain, 4096, &packed, &err) == 0;
 		int fd = memfd_create("made", MFD_CLOEXEC);
 		fine = fine && fd_write_all(fd, packed.data, packed.len) == 0;
-		ok(fine && codec_made_from(kind, fd, packed.len, size), "made from %zu bytes",
-		        size);
+		ok(fine && codec_made_from(kind, fd, packed.len, size),
+		        "data are recognized as made from %zu bytes", size);
 		ok(!codec_made_from(kind, fd, packed.len, size + 1) &&
 		                !(size && codec_made_from(kind, fd, packed.len, size - 1)),
-		        "and not from another number");
+		        "data are not taken as made from another number of bytes");
 		ok(!codec_made_from(kinds[1 - i % 2], fd, packed.len, size),
-		        "nor by the other codec");
-		ok(codec_made_from(SPEC_NONE, fd, packed.len, 7), "of plain data nothing is known");
+		        "data are not taken as made by the other codec");
+		ok(codec_made_from(SPEC_NONE, fd, packed.len, 7),
+		        "plain data could be made from any number of bytes");
 		if (kind == SPEC_GZIP && size) {
-			ok(!codec_made_from(kind, fd, packed.len - 1, size), "cut off");
+			ok(!codec_made_from(kind, fd, packed.len - 1, size),
+			        "truncated data were made from no number of bytes");
 		}
 		ok(ftruncate(fd, 0) == 0 && !codec_made_from(kind, fd, 0, size),
-		        "an empty file was made by neither");
+		        "an empty file was made by no codec");
 		close(fd);
 		codec_free(codec);
 	}

@@ -98,40 +98,48 @@ static void test_streams(void)
 	for (size_t i = 0; i < len; i++) {
 		big[i] = (char)(i * 7 + i / 251);
 	}
-	is_int(RUN("abc", 3, 0, "cat"), 0, "cat");
-	is_str(buf_cstr(&output), "abc", "what goes in comes out");
-	is_int(RUN("", 0, 0, "cat"), 0, "an empty file");
-	is_int(output.len, 0, "is empty");
-	is_int(RUN(big, len, 0, "cat"), 0, "cat, 8 MiB");
-	ok(output.len == len && memcmp(output.data, big, len) == 0, "unharmed");
-	is_int(RUN(big, len, 0, "tac", "-s", "\377"), 0, "one that reads all, then writes");
-	is_int(output.len, len, "all of it");
+	is_int(RUN("abc", 3, 0, "cat"), 0, "cat ends well");
+	is_str(buf_cstr(&output), "abc", "cat's output is its input");
+	is_int(RUN("", 0, 0, "cat"), 0, "cat ends well for an empty file");
+	is_int(output.len, 0, "cat's output for an empty file is empty");
+	is_int(RUN(big, len, 0, "cat"), 0, "cat ends well for 8 MiB");
+	ok(output.len == len && memcmp(output.data, big, len) == 0,
+	        "cat's output of 8 MiB is its input");
+	is_int(RUN(big, len, 0, "tac", "-s", "\377"), 0,
+	        "a filter that reads all before it writes ends well");
+	is_int(output.len, len, "a filter that reads all before it writes gives everything");
 	is_int(SH(big, len, "head -c 3000000 /dev/zero >&2; head -c 3000000 /dev/zero; cat"), 0,
-	        "one that writes much before it reads");
-	is_int(output.len, 3000000 + len, "all of it");
-	is_int(RUN(big, len, 0, "true"), 0, "one that reads nothing");
-	is_int(output.len, 0, "and writes nothing");
-	is_int(RUN(big, len, 0, "head", "-c", "10"), 0, "one that reads a little");
-	is_int(output.len, 10, "writes it");
-	is_int(RUN("x", 1, 0, "echo", "{}", "{/.}", "x{}"), 0, "arguments");
-	is_str(buf_cstr(&output), "some/file.csv file x{}\n", "replaced");
-	is_int(SH("", 0, "(sleep 0.2; echo late) & echo early"), 0, "a process in the background");
-	is_str(buf_cstr(&output), "early\nlate\n", "is waited for while it can write");
-	is_int(SH("", 0, "exec >&-; sleep 0.1; exit 4"), VEGA_FATAL, "its output closed early");
-	is_str(err.text, "sh: exit status 4", "its status still counts");
+	        "a filter that writes much before it reads ends well");
+	is_int(output.len, 3000000 + len,
+	        "a filter that writes much before it reads gives everything");
+	is_int(RUN(big, len, 0, "true"), 0, "a filter that reads nothing ends well");
+	is_int(output.len, 0, "a filter that reads nothing gives nothing");
+	is_int(RUN(big, len, 0, "head", "-c", "10"), 0, "a filter that reads a little ends well");
+	is_int(output.len, 10, "a filter that reads a little gives it");
+	is_int(RUN("x", 1, 0, "echo", "{}", "{/.}", "x{}"), 0, "a filter with arguments ends well");
+	is_str(buf_cstr(&output), "some/file.csv file x{}\n", "a filter's arguments are replaced");
+	is_int(SH("", 0, "(sleep 0.2; echo late) & echo early"), 0,
+	        "a filter with a background process ends well");
+	is_str(buf_cstr(&output), "early\nlate\n",
+	        "a background process is waited for while it can write");
+	is_int(SH("", 0, "exec >&-; sleep 0.1; exit 4"), VEGA_FATAL,
+	        "a filter that closes its output early fails by its status");
+	is_str(err.text, "sh: exit status 4",
+	        "a filter that closes its output early has its status reported");
 
 	struct strlist command = words((const char *const[]){"cat", NULL});
 	struct filter *filter = filter_new(&command, 0, &stop);
 	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
-	is_int(filter_begin(filter, "x", 1, full, &err), 0, "into a full disk");
+	is_int(filter_begin(filter, "x", 1, full, &err), 0,
+	        "a filter begins to write to a full disk");
 	int rc = filter_feed(filter, big, len, &err);
-	is_int(rc, VEGA_FATAL, "fails");
-	is_int(err.sys, ENOSPC, "with: %s", err.text);
+	is_int(rc, VEGA_FATAL, "a filter that writes to a full disk fails");
+	is_int(err.sys, ENOSPC, "a filter that writes to a full disk reports: %s", err.text);
 	int fd = memfd_create("filter", MFD_CLOEXEC);
-	is_int(filter_begin(filter, "x", 1, fd, &err), 0, "the next one");
-	is_int(filter_feed(filter, "y", 1, &err), 0, "is fed");
-	is_int(filter_end(filter, &err), 0, "and ends well");
-	is_int(filter_written(filter), 1, "with its own count");
+	is_int(filter_begin(filter, "x", 1, fd, &err), 0, "the next filter begins");
+	is_int(filter_feed(filter, "y", 1, &err), 0, "the next filter is fed");
+	is_int(filter_end(filter, &err), 0, "the next filter ends well");
+	is_int(filter_written(filter), 1, "the next filter has its own count of bytes");
 	close(fd);
 	close(full);
 	filter_free(filter);
@@ -141,28 +149,34 @@ static void test_streams(void)
 
 static void test_failures(void)
 {
-	is_int(SH("", 0, "exit 3"), VEGA_FATAL, "a status");
-	is_str(err.text, "sh: exit status 3", "is told");
+	is_int(SH("", 0, "exit 3"), VEGA_FATAL, "a filter that exits with a status fails");
+	is_str(err.text, "sh: exit status 3", "a filter's exit status is reported");
 	is_int(SH("", 0, "echo bad line >&2; echo >&2; echo 'worse one' >&2; exit 1"), VEGA_FATAL,
-	        "standard error");
-	is_str(err.text, "sh: exit status 1: bad line; worse one", "is told in one line");
-	is_int(SH("", 0, "seq 1 100000 >&2; exit 7"), VEGA_FATAL, "much of it");
+	        "a filter that exits with a status after messages fails");
+	is_str(err.text, "sh: exit status 1: bad line; worse one",
+	        "a filter's messages are reported in one line");
+	is_int(SH("", 0, "seq 1 100000 >&2; exit 7"), VEGA_FATAL,
+	        "a filter that fails after many messages fails");
 	size_t len = strlen(err.text);
-	ok(len < 700 && strcmp(err.text + len - 15, "; 99999; 100000") == 0, "its tail: %s",
-	        err.text);
-	ok(strncmp(err.text, "sh: exit status 7: 99", 21) == 0, "from the start of a line");
-	is_int(SH("", 0, "kill -SEGV $$"), VEGA_FATAL, "a signal");
-	is_str(err.text, "sh: ended by SIGSEGV", "is told");
+	ok(len < 700 && strcmp(err.text + len - 15, "; 99999; 100000") == 0,
+	        "a filter's last messages are reported: %s", err.text);
+	ok(strncmp(err.text, "sh: exit status 7: 99", 21) == 0,
+	        "a filter's last messages begin with a whole line");
+	is_int(SH("", 0, "kill -SEGV $$"), VEGA_FATAL, "a filter that is killed by a signal fails");
+	is_str(err.text, "sh: ended by SIGSEGV", "a filter's signal is reported");
 	is_int(SH("", 0, "echo fine >&2"), 0, "standard error alone is no failure");
-	is_int(RUN("", 0, 0, "/nonexistent/program"), VEGA_FATAL, "no such program");
-	ok(strstr(err.text, "/nonexistent/program") != NULL, "is named: %s", err.text);
+	is_int(RUN("", 0, 0, "/nonexistent/program"), VEGA_FATAL, "a missing program fails");
+	ok(strstr(err.text, "/nonexistent/program") != NULL, "a missing program is named: %s",
+	        err.text);
 
 	struct strlist none = words((const char *const[]){"no-such-program-here", NULL});
 	struct strlist some = words((const char *const[]){"cat", NULL});
 	struct strlist plain = words((const char *const[]){"/etc/passwd", NULL});
-	is_int(filter_check(&none, &err), VEGA_FATAL, "not in PATH: %s", err.text);
-	is_int(filter_check(&some, &err), 0, "in PATH");
-	is_int(filter_check(&plain, &err), VEGA_FATAL, "not executable: %s", err.text);
+	is_int(filter_check(&none, &err), VEGA_FATAL,
+	        "a program that is not in PATH is rejected: %s", err.text);
+	is_int(filter_check(&some, &err), 0, "a program in PATH is accepted");
+	is_int(filter_check(&plain, &err), VEGA_FATAL,
+	        "a file that is not executable is rejected: %s", err.text);
 	strlist_release(&none);
 	strlist_release(&some);
 	strlist_release(&plain);
@@ -174,10 +188,10 @@ static void test_quota(void)
 	static struct quota small = {.most = 100000, .stop = &stop};
 	quota = &small;
 	is_int(SH("", 0, "head -c 100000 /dev/zero"), 0, "a filter may write its quota");
-	ok(SH("", 0, "exec yes") < 0, "and no more");
-	is_int(err.sys, EDQUOT, "says so");
-	is_int(output.len, 0, "nothing of what would exceed it is written");
-	is_int(stop, -1, "and ends the run");
+	ok(SH("", 0, "exec yes") < 0, "a filter that writes more than its quota fails");
+	is_int(err.sys, EDQUOT, "a filter that writes more than its quota reports EDQUOT");
+	is_int(output.len, 0, "a filter that writes more than its quota writes nothing");
+	is_int(stop, -1, "a filter that writes more than its quota ends the run");
 	stop = 0;
 	quota = NULL;
 }
@@ -219,39 +233,42 @@ static void test_ends(void)
 	long pids[2] = {0, 0};
 	double begun = seconds();
 	is_int(RUN("", 0, 300000000, "sh", "-c", "sleep 1000 & echo $$ $!; wait"), VEGA_FATAL,
-	        "a timeout");
-	is_int(err.sys, ETIMEDOUT, "is told: %s", err.text);
-	ok(seconds() - begun < 5, "in time");
+	        "a filter that runs too long fails");
+	is_int(err.sys, ETIMEDOUT, "a filter's timeout is reported: %s", err.text);
+	ok(seconds() - begun < 5, "a filter that runs too long is ended in time");
 	sscanf(buf_cstr(&output), "%ld %ld", &pids[0], &pids[1]);
-	ok(pids[0] > 0 && gone(pids[0]), "the process is gone");
-	ok(pids[1] > 0 && gone(pids[1]), "and its child");
+	ok(pids[0] > 0 && gone(pids[0]), "a filter that runs too long is gone");
+	ok(pids[1] > 0 && gone(pids[1]), "the child of a filter that runs too long is gone");
 
 	begun = seconds();
 	is_int(RUN("", 0, 300000000, "sh", "-c",
 	               "trap '' TERM; echo $$; while :; do sleep 1; done"),
-	        VEGA_FATAL, "one that ignores SIGTERM");
+	        VEGA_FATAL, "a filter that ignores SIGTERM fails");
 	sscanf(buf_cstr(&output), "%ld", &pids[0]);
-	ok(pids[0] > 0 && gone(pids[0]) && seconds() - begun < 5, "goes all the same");
+	ok(pids[0] > 0 && gone(pids[0]) && seconds() - begun < 5,
+	        "a filter that ignores SIGTERM is killed");
 
 	char *big = calloc(1, 1 << 20);
 	is_int(RUN(big, 1 << 20, 300000000, "sleep", "1000"), VEGA_FATAL,
-	        "a timeout while feeding");
-	is_int(err.sys, ETIMEDOUT, "is told");
+	        "a filter that does not read fails by its timeout");
+	is_int(err.sys, ETIMEDOUT, "the timeout of a filter that does not read is reported");
 	free(big);
 
 	pthread_t thread;
 	pthread_create(&thread, NULL, stop_soon, NULL);
-	is_int(SH("", 0, "echo $$; sleep 1000"), VEGA_FATAL, "the run is stopped");
-	is_int(err.sys, EINTR, "is told: %s", err.text);
+	is_int(SH("", 0, "echo $$; sleep 1000"), VEGA_FATAL,
+	        "a filter fails when the run is stopped");
+	is_int(err.sys, EINTR, "a stopped run is reported: %s", err.text);
 	sscanf(buf_cstr(&output), "%ld", &pids[0]);
-	ok(pids[0] > 0 && gone(pids[0]), "the process is gone");
+	ok(pids[0] > 0 && gone(pids[0]), "a stopped run's filter is gone");
 	pthread_join(thread, NULL);
 	stop = 0;
 
-	is_int(SH("", 0, "sleep 1000 >/dev/null 2>&1 & echo $!"), 0, "one that leaves a process");
+	is_int(SH("", 0, "sleep 1000 >/dev/null 2>&1 & echo $!"), 0,
+	        "a filter that leaves a process ends well");
 	sscanf(buf_cstr(&output), "%ld", &pids[0]);
-	ok(pids[0] > 0 && gone(pids[0]), "which is ended with it");
-	is_int(waitpid(-1, NULL, WNOHANG), -1, "no child remains");
+	ok(pids[0] > 0 && gone(pids[0]), "a process that a filter leaves is ended");
+	is_int(waitpid(-1, NULL, WNOHANG), -1, "no child remains unreaped");
 }
 
 /* What the process inherits, with a caller whose signals and descriptors are in a bad state. */
@@ -264,18 +281,19 @@ static void test_inheritance(void)
 	sigaddset(&set, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &set, &old);
 	signal(SIGUSR1, SIG_IGN);
-	is_int(RUN("", 0, 0, "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"), 0, "signals");
+	is_int(RUN("", 0, 0, "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"), 0,
+	        "a filter reads its signal masks");
 	unsigned long long blocked = 1, ignored = 1;
 	sscanf(buf_cstr(&output), "SigBlk: %llx SigIgn: %llx", &blocked, &ignored);
-	is_int(blocked, 0, "none blocked");
-	is_int(ignored & 0x7fffffff, 0, "none ignored (but glibc's own two)");
+	is_int(blocked, 0, "a filter has no signal blocked");
+	is_int(ignored & 0x7fffffff, 0, "a filter has no signal ignored (except glibc's own two)");
 	signal(SIGUSR1, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	is_int(SH("", 0, "ls /proc/$$/fd"), 0, "descriptors");
-	is_str(buf_cstr(&output), "0\n1\n2\n", "only the three");
+	is_int(SH("", 0, "ls /proc/$$/fd"), 0, "a filter lists its descriptors");
+	is_str(buf_cstr(&output), "0\n1\n2\n", "a filter has only three descriptors");
 	close(leak);
 	is_int(SH("", 0, "read pid a b c group d < /proc/$$/stat; test $pid = $group"), 0,
-	        "a process group of its own");
+	        "a filter has a process group of its own");
 
 	fflush(stdout);
 	pid_t child = fork();
@@ -289,7 +307,7 @@ static void test_inheritance(void)
 	}
 	int status = 0;
 	waitpid(child, &status, 0);
-	is_int(status, 0, "with 0, 1 and 2 closed in the caller");
+	is_int(status, 0, "a filter runs with 0, 1 and 2 closed in the caller");
 }
 
 static unsigned highest_fd(void)
@@ -309,7 +327,7 @@ int main(void)
 	test_quota();
 	test_ends();
 	test_inheritance();
-	is_int(highest_fd(), before, "no descriptor leaked");
+	is_int(highest_fd(), before, "the test leaks no descriptor");
 	buf_release(&output);
 	return done();
 }

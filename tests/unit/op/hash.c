@@ -62,14 +62,15 @@ static void known_digests(void)
 		hash_options_of(&spec)->algo = algo;
 		void *self;
 		struct vega_error err = {0};
-		is_int(op_hash.open(&spec, NULL, &self, &err), 0, "opens %s", err.text);
+		is_int(op_hash.open(&spec, NULL, &self, &err), 0, "the operation opens %s",
+		        err.text);
 		void *hash = op_hash.thread_begin(&op_thread);
 		for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 			const char *wanted =
 			        algo == SPEC_SHA256 ? cases[i].sha256 : cases[i].xxh128;
 			if (wanted) {
 				is_str(digest(hash, cases[i].text, strlen(cases[i].text), 7),
-				        wanted, "the digest of \"%.8s\"", cases[i].text);
+				        wanted, "the digest of \"%.8s\" is known", cases[i].text);
 			}
 		}
 		size_t len = 1000003;
@@ -78,14 +79,18 @@ static void known_digests(void)
 			bytes[i] = (char)(i * 31 + i / 257);
 		}
 		snprintf(whole, sizeof whole, "%s", digest(hash, bytes, len, len));
-		is_str(digest(hash, bytes, len, 1021), whole, "in odd pieces");
-		is_str(digest(hash, bytes, len, 262144), whole, "and in large ones");
+		is_str(digest(hash, bytes, len, 1021), whole,
+		        "the digest in odd pieces is that of the whole");
+		is_str(digest(hash, bytes, len, 262144), whole,
+		        "the digest in large pieces is that of the whole");
 		struct buf result = BUF_INIT;
 		op_hash.begin_file(hash, &entry, &meta);
 		op_hash.chunk(hash, bytes, 100);
-		is_int(op_hash.end_file(hash, &entry, &meta, false, &result), 0, "broken off");
-		ok(result.len == 0, "it leaves no result");
-		is_str(digest(hash, bytes, len, 999999), whole, "nor anything behind");
+		is_int(op_hash.end_file(hash, &entry, &meta, false, &result), 0,
+		        "a file that is broken off ends");
+		ok(result.len == 0, "a file that is broken off has no result");
+		is_str(digest(hash, bytes, len, 999999), whole,
+		        "a file that is broken off does not change the next digest");
 		free(bytes);
 		op_hash.thread_end(hash);
 	}
@@ -123,7 +128,7 @@ static void reports(void)
 	op_hash.finish(NULL, hash, &json);
 	is_str(buf_cstr(&summary),
 	        "{\"algorithm\":\"xxh128\",\"files\":2,\"bytes\":6,\"cached\":1}",
-	        "the summary of both threads");
+	        "the summary counts the files of both threads");
 	op_hash.thread_end(hash);
 	op_hash.thread_end(other);
 	sink_finish(sink, NULL, 0, NULL);
@@ -134,9 +139,9 @@ static void reports(void)
 	const char *cached = strstr(text, ",\"cached\":true}\n");
 	ok(strstr(text, "\"path\":\"odd\\nname\"") &&
 	                strstr(text, "\"digest\":\"abababababababababababababababab\"}"),
-	        "the record of a file that was read");
+	        "a file that was read has a record");
 	ok(cached && cached > strchr(text, '\n') && strlen(cached) == strlen(",\"cached\":true}\n"),
-	        "one from the cache says so");
+	        "a digest from the cache has a record that says so");
 	buf_release(&out);
 	buf_release(&summary);
 }

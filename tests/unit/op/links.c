@@ -110,19 +110,19 @@ static void test_least_names(void)
 	for (unsigned i = 0; i < THREADS; i++) {
 		pthread_join(thread[i], NULL);
 	}
-	is_int(firsts, INODES, "each inode is new once");
-	is_int(failed, 0, "and none fails");
+	is_int(firsts, INODES, "each inode is new to one thread");
+	is_int(failed, 0, "no inode fails");
 	for (unsigned i = 0; i < DIRS; i++) {
 		held += dirs[i]->refs - 1;
 	}
-	is_int(held, INODES, "each holds one directory");
+	is_int(held, INODES, "each inode holds one directory");
 	links_settle(links, NULL, check, NULL);
-	is_int(charged, INODES, "each is charged once");
-	is_int(wrong, 0, "to its least name, with all its numbers");
+	is_int(charged, INODES, "each inode is charged once");
+	is_int(wrong, 0, "each inode is charged to its least name, with all its numbers");
 	for (unsigned i = 0; i < DIRS; i++) {
 		held -= dirs[i]->refs == 1;
 	}
-	is_int(held, INODES - DIRS, "and no directory is held any more");
+	is_int(held, INODES - DIRS, "directories are released after charging");
 	links_free(links);
 }
 
@@ -192,7 +192,7 @@ static void test_memory(void)
 		size_t each = look ? (in_use() - before) / (i + 1) : 0;
 		worst = each > worst ? each : worst;
 	}
-	is_int(failed, 0, "all are added");
+	is_int(failed, 0, "all inodes are added");
 	ok(worst > 12 && worst <= 48, "an inode costs at most 48 bytes (%zu)", worst);
 	links_free(links);
 }

@@ -21,11 +21,11 @@ int main(void)
 	spec_init(&spec);
 	own->to = SPEC_ZSTD;
 	is_name(&spec, "a.csv", "a.csv.zst");
-	ok(output_name_unique(&spec), "zstd loses nothing");
+	ok(output_name_unique(&spec), "zstd names are unique");
 	own->to = SPEC_GZIP;
 	is_name(&spec, "a.csv", "a.csv.gz");
 	is_name(&spec, "a.gz", "a.gz.gz");
-	ok(output_name_unique(&spec), "nor does gzip");
+	ok(output_name_unique(&spec), "gzip names are unique");
 	own->to = SPEC_NONE;
 	is_name(&spec, "a.csv.gz", "a.csv");
 	is_name(&spec, "a.zst", "a");
@@ -34,21 +34,21 @@ int main(void)
 	is_name(&spec, "a.gz.zst", "a.gz");
 	is_name(&spec, ".gz", ".gz");
 	is_name(&spec, "gz", "gz");
-	ok(!output_name_unique(&spec), "none may");
+	ok(!output_name_unique(&spec), "decompressed names may collide");
 
 	own->to = SPEC_CODEC_UNSET;
 	strlist_add(&spec.command, "cat");
 	is_name(&spec, "a.csv", "a.csv");
-	ok(output_name_unique(&spec), "a filter's own name");
+	ok(output_name_unique(&spec), "a filter's unchanged names are unique");
 	static char with_name[] = "x-{/}.txt", with_stem[] = "{/.}.txt", odd[] = "{/{/}{/.}}{}";
 	own->output_name = with_name;
 	is_name(&spec, "a.csv", "x-a.csv.txt");
-	ok(output_name_unique(&spec), "a template with the whole name");
+	ok(output_name_unique(&spec), "a template with the whole name gives unique names");
 	own->output_name = with_stem;
 	is_name(&spec, "a.b.csv", "a.b.txt");
 	is_name(&spec, ".hidden", ".hidden.txt");
 	is_name(&spec, "\xff\n.c", "\xff\n.txt");
-	ok(!output_name_unique(&spec), "one that leaves the extension out");
+	ok(!output_name_unique(&spec), "a template without the extension may collide");
 	own->output_name = odd;
 	is_name(&spec, "a.b", "{/a.ba}{}");
 	own->output_name = NULL;
@@ -56,12 +56,13 @@ int main(void)
 
 	char long_name[257];
 	memset(long_name, 'n', sizeof long_name);
-	ok(!output_name_fault(long_name, 255) && output_name_fault(long_name, 256), "length");
+	ok(!output_name_fault(long_name, 255) && output_name_fault(long_name, 256),
+	        "a name has at most 255 bytes");
 	ok(output_name_fault("", 0) && output_name_fault(".", 1) && output_name_fault("..", 2) &&
 	                output_name_fault("a/b", 3),
-	        "what is no plain name");
+	        "a name that is empty, dots, or has a slash is rejected");
 	ok(!output_name_fault("...", 3) && !output_name_fault("-", 1) &&
 	                !output_name_fault(".a", 2),
-	        "what is one");
+	        "a name that begins with a dot or hyphen is accepted");
 	return done();
 }

@@ -41,27 +41,27 @@ int main(void)
 	int lowest = dup(0);
 	close(lowest);
 	struct pending *pending = pending_new();
-	ok(pending_take(pending, true) == NULL, "nothing is there");
+	ok(pending_take(pending, true) == NULL, "a new list of pending outputs is empty");
 	size_t before = 0;
 	for (int i = 0; i < PENDING_MAX - 1; i++) {
 		before += add(pending, 1, false);
 	}
-	is_int(before, 0, "not full");
-	is_int(add(pending, 1, false), PENDING_MAX, "full");
-	is_int(add(pending, 1, false), 0, "a new batch");
-	ok(pending_take(pending, false) == NULL, "is young");
-	is_int(add(pending, 1, true), 2, "all of it, when asked");
-	is_int(add(pending, PENDING_BYTES - 1, false), 0, "large ones wait");
-	is_int(add(pending, 1, false), 2, "until they are many bytes");
-	is_int(add(pending, 1, false), 0, "one alone");
+	is_int(before, 0, "a batch that is not full waits");
+	is_int(add(pending, 1, false), PENDING_MAX, "a full batch is given out");
+	is_int(add(pending, 1, false), 0, "a new batch waits");
+	ok(pending_take(pending, false) == NULL, "a young batch is not given out");
+	is_int(add(pending, 1, true), 2, "a batch is given out whole when asked for");
+	is_int(add(pending, PENDING_BYTES - 1, false), 0, "large outputs wait");
+	is_int(add(pending, 1, false), 2, "large outputs are given out when they are many bytes");
+	is_int(add(pending, 1, false), 0, "a single output waits");
 	struct pending_batch *old = NULL;
 	for (int i = 0; i < 1000 && !old; i++) {
 		old = pending_take(pending, false);
 		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 	}
-	is_int(drop(old), 1, "is given away when it is old");
+	is_int(drop(old), 1, "an old batch is given out");
 	add(pending, 1, false);
-	is_int(drop(pending_take(pending, true)), 1, "or when asked");
+	is_int(drop(pending_take(pending, true)), 1, "a batch is given out when asked for");
 	add(pending, 1, false);
 	pending_free(pending);
 	int now = dup(0);

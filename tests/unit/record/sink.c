@@ -97,7 +97,7 @@ static void test_threads(void)
 	static unsigned char seen[THREADS][RECORDS];
 	int fd = scratch();
 	struct vega_error err;
-	is_int(run(fd, false, true, "text", &err), 0, "many threads write");
+	is_int(run(fd, false, true, "text", &err), 0, "many threads write records");
 	size_t len, lines = 0, wrong = 0;
 	char *text = content(fd, &len), *rest = text;
 	for (char *line; (line = strsep(&rest, "\n")) && *line; lines++) {
@@ -109,8 +109,8 @@ static void test_threads(void)
 			wrong++;
 		}
 	}
-	is_int(lines, THREADS * RECORDS, "every record once");
-	is_int(wrong, 0, "no lines interleave");
+	is_int(lines, THREADS * RECORDS, "many threads write every record once");
+	is_int(wrong, 0, "many threads interleave no lines");
 	free(text);
 	close(fd);
 }
@@ -119,7 +119,7 @@ static void test_sorted(const char *format)
 {
 	int fd = scratch();
 	struct vega_error err;
-	is_int(run(fd, true, false, format, &err), 0, "%s: sorted", format);
+	is_int(run(fd, true, false, format, &err), 0, "%s: sorted records are written", format);
 	size_t len, lines = 0, wrong = 0;
 	char *text = content(fd, &len), *rest = text, *before = NULL;
 	for (char *line; (line = strsep(&rest, "\n")) && strstr(line, "t"); before = line) {
@@ -129,8 +129,8 @@ static void test_sorted(const char *format)
 		wrong += before && strcmp(before, line) >= 0;
 		lines++;
 	}
-	is_int(lines, THREADS * RECORDS, "%s: every record once", format);
-	is_int(wrong, 0, "%s: in order", format);
+	is_int(lines, THREADS * RECORDS, "%s: sorted records are written once", format);
+	is_int(wrong, 0, "%s: sorted records are in order", format);
 	free(text);
 	close(fd);
 }
@@ -148,7 +148,7 @@ static void test_order(void)
 		struct record record = entry(paths[i][0], paths[i][1]);
 		sink_record(thread, &record);
 	}
-	is_int(sink_finish(sink, NULL, 0, NULL), 0, "finish without a summary");
+	is_int(sink_finish(sink, NULL, 0, NULL), 0, "a sink finishes without a summary");
 	size_t len;
 	char *text = content(fd, &len);
 	is_str(text,
@@ -173,11 +173,13 @@ static void test_long_record(void)
 		sink_record(thread, &small);
 		sink_record(thread, &large);
 		sink_record(thread, &small);
-		is_int(sink_finish(sink, NULL, 0, NULL), 0, "a record longer than the buffer");
+		is_int(sink_finish(sink, NULL, 0, NULL), 0,
+		        "a record longer than the buffer is written");
 		size_t len;
 		char *text = content(fd, &len);
-		is_int(len, 2 + sizeof dir + 1 + 2, "nothing is lost");
-		is_int(strcspn(text + 2 + (sort ? 2 : 0), "n"), sizeof dir - 1, "or mixed");
+		is_int(len, 2 + sizeof dir + 1 + 2, "a record longer than the buffer is whole");
+		is_int(strcspn(text + 2 + (sort ? 2 : 0), "n"), sizeof dir - 1,
+		        "a record longer than the buffer is not mixed with others");
 		free(text);
 		close(fd);
 	}
@@ -188,10 +190,11 @@ static void test_failures(void)
 	struct vega_error err;
 	int full = open("/dev/full", O_WRONLY);
 	is_int(run(full, false, true, "text", &err), VEGA_FATAL, "a full disk fails");
-	is_int(err.sys, ENOSPC, "with ENOSPC");
-	is_int(run(full, true, false, "text", &err), VEGA_FATAL, "sorted, too");
-	is_int(err.sys, ENOSPC, "with ENOSPC");
-	is_int(run(full, false, false, "json", &err), VEGA_FATAL, "and with only a summary");
+	is_int(err.sys, ENOSPC, "a full disk fails with ENOSPC");
+	is_int(run(full, true, false, "text", &err), VEGA_FATAL,
+	        "a full disk fails sorted records");
+	is_int(err.sys, ENOSPC, "a full disk fails sorted records with ENOSPC");
+	is_int(run(full, false, false, "json", &err), VEGA_FATAL, "a full disk fails a summary");
 	close(full);
 
 	int ends[2];
@@ -203,12 +206,13 @@ static void test_failures(void)
 	struct sink_thread *thread = sink_thread_new(sink);
 	struct record record = entry("", "a");
 	sink_record(thread, &record);
-	is_int(sink_error(sink), 0, "nothing has failed yet");
+	is_int(sink_error(sink), 0, "a new sink has no error");
 	sink_flush(thread);
 	is_int(sink_error(sink), EPIPE, "a closed pipe is noticed");
 	sink_record(thread, &record);
-	is_int(sink_finish(sink, "{}", 2, &err), VEGA_FATAL, "and reported");
-	is_int(err.sys, EPIPE, "with EPIPE");
+	is_int(sink_finish(sink, "{}", 2, &err), VEGA_FATAL,
+	        "a closed pipe is reported at the end");
+	is_int(err.sys, EPIPE, "a closed pipe fails with EPIPE");
 	close(ends[1]);
 }
 
@@ -232,18 +236,19 @@ static void test_stop(bool null)
 	sink_flush(thread);
 	const long size = (long)record.name_len + 1;
 	static char got[1 << 20];
-	is_int(read(ends[0], got, sizeof got), size, "a record comes through");
+	is_int(read(ends[0], got, sizeof got), size, "a record comes through a pipe");
 	atomic_store(&stop, 15);
 	for (unsigned i = 0; i < 100000 && !sink_error(sink); i++) {
 		sink_record(thread, &record);
 	}
-	is_int(sink_error(sink), EINTR, "nobody reads: given up");
-	is_int(sink_finish(sink, "{}", 2, &err), VEGA_FATAL, "and reported");
-	is_int(err.sys, EINTR, "with EINTR");
+	is_int(sink_error(sink), EINTR, "a full pipe that nobody reads is given up");
+	is_int(sink_finish(sink, "{}", 2, &err), VEGA_FATAL,
+	        "a full pipe that nobody reads is reported at the end");
+	is_int(err.sys, EINTR, "a full pipe that nobody reads fails with EINTR");
 	long taken = read(ends[0], got, sizeof got);
 	ok(taken > 1000 * size, "the pipe was full");
-	is_int(taken % size, 0, "of whole records");
-	is_int(got[taken - 1], null ? '\0' : '\n', "the last one ended");
+	is_int(taken % size, 0, "a full pipe holds whole records");
+	is_int(got[taken - 1], null ? '\0' : '\n', "a full pipe ends with a whole record");
 	close(ends[0]);
 	close(ends[1]);
 }
@@ -257,12 +262,12 @@ static void test_flush(void)
 	struct sink_thread *thread = sink_thread_new(sink);
 	sink_record(thread, &record);
 	sink_flush_old(thread);
-	is_int(lseek(fd, 0, SEEK_END), 0, "young records wait");
+	is_int(lseek(fd, 0, SEEK_END), 0, "young records wait in the buffer");
 	for (unsigned i = 0; i < 1000 && lseek(fd, 0, SEEK_END) == 0; i++) {
 		usleep(1000); /* until it is old: polls the condition, for at most a second */
 		sink_flush_old(thread);
 	}
-	is_int(lseek(fd, 0, SEEK_END), 2, "old ones are written");
+	is_int(lseek(fd, 0, SEEK_END), 2, "old records are written");
 	sink_finish(sink, NULL, 0, NULL);
 
 	struct format_options terminal = options;
@@ -271,7 +276,7 @@ static void test_flush(void)
 	thread = sink_thread_new(sink);
 	sink_record(thread, &record);
 	sink_flush_old(thread);
-	is_int(lseek(fd, 0, SEEK_END), 4, "a terminal gets them at once");
+	is_int(lseek(fd, 0, SEEK_END), 4, "a terminal gets records at once");
 	sink_finish(sink, NULL, 0, NULL);
 	close(fd);
 }
@@ -290,7 +295,7 @@ static void test_progress(void)
 	free(text);
 	sink_finish(sink, NULL, 0, NULL);
 	text = content(fd, &len);
-	ok(strstr(text, "\"path\":\"a\""), "the records follow");
+	ok(strstr(text, "\"path\":\"a\""), "records follow the progress");
 	free(text);
 	close(fd);
 }
@@ -309,13 +314,13 @@ static void test_quota(void)
 	sink_record(thread, &progress);
 	sink_record(thread, &record);
 	sink_flush(thread);
-	is_int(sink_error(sink), 0, "what a quota allows is written");
-	is_int(stop, 0, "and the run goes on");
+	is_int(sink_error(sink), 0, "records within the quota are written");
+	is_int(stop, 0, "records within the quota do not end the run");
 	sink_record(thread, &record);
-	is_int(sink_finish(sink, NULL, 0, &err), VEGA_FATAL, "more is not");
-	is_int(err.sys, EDQUOT, "and says so");
-	is_int(stop, -1, "the run is to end");
-	is_int(lseek(fd, 0, SEEK_END), 4, "nothing of it is there");
+	is_int(sink_finish(sink, NULL, 0, &err), VEGA_FATAL, "records beyond the quota fail");
+	is_int(err.sys, EDQUOT, "records beyond the quota fail with EDQUOT");
+	is_int(stop, -1, "records beyond the quota end the run");
+	is_int(lseek(fd, 0, SEEK_END), 4, "records beyond the quota are not written");
 	close(fd);
 
 	quota = (struct quota){.most = 20, .stop = &stop};
@@ -326,8 +331,8 @@ static void test_quota(void)
 	for (unsigned i = 0; i < 100; i++) {
 		sink_record(thread, &progress);
 	}
-	is_int(sink_finish(sink, NULL, 0, &err), 0, "progress does not count");
-	ok(lseek(fd, 0, SEEK_END) > 1000, "and is written");
+	is_int(sink_finish(sink, NULL, 0, &err), 0, "progress does not count in the quota");
+	ok(lseek(fd, 0, SEEK_END) > 1000, "progress beyond the quota is written");
 	close(fd);
 }
 

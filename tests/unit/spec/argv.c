@@ -152,13 +152,13 @@ static void test_ages(void)
 	struct vega_time after = vega_now();
 	is_int(rc, 0, "ages: %s", err.text);
 	ok(vega_time_compare(spec.newer_than.value, spec.changed_after.value) == 0,
-	        "ages on one line count back from one moment");
+	        "all ages on a line count back from one moment");
 	ok(spec.older_than.value.sec - spec.newer_than.value.sec == 86400 &&
 	                spec.older_than.value.nsec == spec.newer_than.value.nsec,
-	        "a day apart, to the nanosecond");
+	        "ages of one and two days are a day apart, to the nanosecond");
 	ok(spec.newer_than.value.sec >= before.sec - 172800 &&
 	                spec.newer_than.value.sec <= after.sec - 172800,
-	        "two days back");
+	        "an age of two days is two days back");
 	spec_release(&spec);
 }
 
@@ -175,7 +175,7 @@ static void test_help_before_errors(void)
 	spec_tables(&spec, tables + 1);
 	ok(spec_parse_argv(&spec, tables, 1 + SPEC_TABLES, NULL, 3, argv, &err) == VEGA_USAGE,
 	        "transform without --out fails");
-	ok(common.help, "and --help was seen all the same");
+	ok(common.help, "--help is seen before an error");
 	spec_release(&spec);
 }
 

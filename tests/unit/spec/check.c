@@ -130,15 +130,20 @@ static void test_bare_struct(void)
 	struct spec spec;
 	struct vega_error err = {0};
 	spec_init(&spec);
-	is_int(spec_check(&spec, &err), VEGA_USAGE, "nothing at all: %s", err.text);
+	is_int(spec_check(&spec, &err), VEGA_USAGE, "an empty specification is rejected: %s",
+	        err.text);
 	spec.operations = 16;
-	is_int(spec_check(&spec, &err), VEGA_USAGE, "an unknown bit: %s", err.text);
+	is_int(spec_check(&spec, &err), VEGA_USAGE, "an unknown operation bit is rejected: %s",
+	        err.text);
 	spec.operations = SPEC_FIND;
-	is_int(spec_check(&spec, &err), VEGA_USAGE, "no root: %s", err.text);
+	is_int(spec_check(&spec, &err), VEGA_USAGE,
+	        "a specification without a root is rejected: %s", err.text);
 	strlist_add(&spec.roots, "/");
-	is_int(spec_check(&spec, &err), 0, "enough");
+	is_int(spec_check(&spec, &err), 0,
+	        "a specification with an operation and a root is accepted");
 	strlist_add(&spec.command, "cat");
-	is_int(spec_check(&spec, &err), VEGA_USAGE, "find with a command: %s", err.text);
+	is_int(spec_check(&spec, &err), VEGA_USAGE, "a command with find is rejected: %s",
+	        err.text);
 	spec_release(&spec);
 }
 

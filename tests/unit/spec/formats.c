@@ -54,31 +54,35 @@ static const char *formatted(
 
 static void test_table(void)
 {
-	ok(formats[0] == format_find("text"), "text is the default");
-	ok(format_find("ndjson") && format_find("json") && format_find("csv"), "four formats");
-	ok(!format_find("xml") && !format_find(""), "no other");
+	ok(formats[0] == format_find("text"), "the default format is text");
+	ok(format_find("ndjson") && format_find("json") && format_find("csv"),
+	        "ndjson, json and csv are formats");
+	ok(!format_find("xml") && !format_find(""), "other names are no formats");
 }
 
 static void test_text(void)
 {
 	struct record record = entry("a b/", "c\n\033[31m\\");
 	is_str(formatted("text", &pipe_options, &record), "a b/c\n\033[31m\\\n",
-	        "a pipe gets bytes");
+	        "text to a pipe is bytes");
 	is_str(formatted("text", &terminal_options, &record), "a b/c\\n\\e[31m\\\\\n",
-	        "a terminal gets escapes");
+	        "text to a terminal is escaped");
 
 	struct format_options null = terminal_options;
 	null.null = true;
-	is_str(formatted("text", &null, &record), "a b/c\n\033[31m\\", "-0 is exact everywhere");
+	is_str(formatted("text", &null, &record), "a b/c\n\033[31m\\",
+	        "text with -0 is exact everywhere");
 
 	struct format_options latin = terminal_options;
 	latin.utf8 = false;
 	record = entry("", "\xc3\xbc");
-	is_str(formatted("text", &terminal_options, &record), "\xc3\xbc\n", "UTF-8 is shown");
-	is_str(formatted("text", &latin, &record), "\\303\\274\n", "elsewhere ASCII only");
+	is_str(formatted("text", &terminal_options, &record), "\xc3\xbc\n",
+	        "text to a UTF-8 terminal shows UTF-8");
+	is_str(formatted("text", &latin, &record), "\\303\\274\n",
+	        "text to another terminal shows only ASCII");
 
 	record.type = RECORD_ERROR;
-	is_str(formatted("text", &pipe_options, &record), "", "errors are not text's to print");
+	is_str(formatted("text", &pipe_options, &record), "", "text prints no errors");
 }
 
 static void test_sum(void)
@@ -94,12 +98,13 @@ static void test_sum(void)
 	plain.lead = "DIGEST  ";
 	plain.lead_len = 8;
 	is_str(formatted("text", &pipe_options, &plain), "DIGEST  d/a\tb\n",
-	        "and only where it does");
+	        "sum lines escape only where sha256sum does");
 	struct format_options null = pipe_options;
 	null.null = true;
-	is_str(formatted("text", &null, &record), "DIGEST  d/a\nb\\c\rd", "-0 never escapes");
+	is_str(formatted("text", &null, &record), "DIGEST  d/a\nb\\c\rd",
+	        "sum lines with -0 are not escaped");
 	is_str(formatted("text", &terminal_options, &record), "\\DIGEST  d/a\\nb\\\\c\\rd\n",
-	        "the same on a terminal");
+	        "sum lines are the same on a terminal");
 }
 
 static void test_ndjson(void)
@@ -108,7 +113,7 @@ static void test_ndjson(void)
 	is_str(formatted("ndjson", &pipe_options, &record),
 	        "{\"type\":\"entry\",\"v\":1,\"op\":\"find\",\"path\":\"d/"
 	        "\\\"\\n\xef\xbf\xbd\\u009b\",\"path_b64\":\"ZC8iCv/Cmw==\",\"file_type\":\"f\"}\n",
-	        "names that are not UTF-8 keep their bytes");
+	        "ndjson keeps the bytes of names that are not UTF-8");
 
 	const struct record_field fields[] = {
 	        {.key = "algorithm", .type = VALUE_TEXT, .text = "sha256"},
@@ -129,7 +134,7 @@ static void test_ndjson(void)
 	        "\"ino\":18446744073709551615,\"nlink\":2,\"algorithm\":\"sha256\","
 	        "\"output\":\"x\xef\xbf\xbdy\",\"output_b64\":\"eP55\","
 	        "\"n\":18446744073709551615,\"cached\":true}\n",
-	        "metadata and fields, exact");
+	        "ndjson has exact metadata and fields");
 
 	record = entry("d/", "f");
 	record.type = RECORD_ERROR;
@@ -138,20 +143,20 @@ static void test_ndjson(void)
 	is_str(formatted("ndjson", &pipe_options, &record),
 	        "{\"type\":\"error\",\"v\":1,\"op\":\"open\",\"path\":\"d/f\",\"errno\":\"EACCES\","
 	        "\"message\":\"Permission denied\"}\n",
-	        "an error");
+	        "ndjson has a record of an error");
 	record.errnum = 0;
 	record.message = "changed while it was read";
 	is_str(formatted("ndjson", &pipe_options, &record),
 	        "{\"type\":\"error\",\"v\":1,\"op\":\"open\",\"path\":\"d/f\","
 	        "\"message\":\"changed while it was read\"}\n",
-	        "an error without errno");
+	        "ndjson has a record of an error without errno");
 
 	record = (struct record){
 	        .type = RECORD_PROGRESS, .entries = 1, .bytes = 2, .waiting = 3, .errors = 4};
 	is_str(formatted("ndjson", &pipe_options, &record),
 	        "{\"type\":\"progress\",\"v\":1,\"entries\":1,\"bytes\":2,\"waiting\":3,"
 	        "\"errors\":4}\n",
-	        "progress");
+	        "ndjson has a record of progress");
 }
 
 static void test_long_path(void)
@@ -161,22 +166,23 @@ static void test_long_path(void)
 	dir[199999] = '/';
 	struct record record = entry(dir, "end");
 	const char *line = formatted("ndjson", &pipe_options, &record);
-	ok(strlen(line) > 200000 && strstr(line, "x/end\""), "a path longer than PATH_MAX");
+	ok(strlen(line) > 200000 && strstr(line, "x/end\""),
+	        "ndjson holds a path longer than PATH_MAX");
 }
 
 static void test_csv(void)
 {
 	struct record record = entry("a,b/", "c\"d\ne");
 	is_str(formatted("csv", &pipe_options, &record), "\"a,b/c\"\"d\ne\",f,,,,,,,,,\n",
-	        "quoted where needed");
+	        "csv quotes where needed");
 	is_str(formatted("csv", &terminal_options, &record), "\"a,b/c\"\"d\\ne\",f,,,,,,,,,\n",
-	        "escaped on a terminal");
+	        "csv escapes on a terminal");
 	record = entry("", "\xff\x01 ");
 	record.meta = &meta;
 	is_str(formatted("csv", &pipe_options, &record),
 	        "\xff\x01 ,f,9007199254740993,4096,1970-01-01T00:00:00.000000005Z,4755,1000,100,2,"
 	        "2049,18446744073709551615\n",
-	        "paths are raw bytes");
+	        "csv has the raw bytes of paths");
 
 	const struct record_field fields[] = {
 	        {.key = "digest", .type = VALUE_TEXT, .text = "abcd"},
@@ -189,14 +195,14 @@ static void test_csv(void)
 	record.op = "hash";
 	is_str(formatted("csv", &hash, &record),
 	        "\xff\x01 ,9007199254740993,1970-01-01T00:00:00.000000005Z,xxh128,abcd\n",
-	        "fields by their key");
+	        "csv finds fields by their key");
 	hash.only = NULL;
 	is_str(formatted("csv", &hash, &record),
 	        "hash,\xff\x01 ,f,9007199254740993,4096,1970-01-01T00:00:00.000000005Z,4755,1000,"
 	        "100,2,2049,18446744073709551615,xxh128,abcd,,,,,,,,,\n",
-	        "several operations have all columns");
+	        "csv has all columns for several operations");
 	record.type = RECORD_ERROR;
-	is_str(formatted("csv", &hash, &record), "", "errors are not csv's to print");
+	is_str(formatted("csv", &hash, &record), "", "csv prints no errors");
 }
 
 static const char *header(const struct operation *operation)
@@ -212,17 +218,19 @@ static const char *header(const struct operation *operation)
 static void test_csv_header(void)
 {
 	is_str(header(&operation_find),
-	        "path,type,size,allocated,mtime,mode,uid,gid,nlink,dev,ino\n", "find");
-	is_str(header(&operation_hash), "path,size,mtime,algorithm,digest\n", "hash");
+	        "path,type,size,allocated,mtime,mode,uid,gid,nlink,dev,ino\n",
+	        "the csv header of find is right");
+	is_str(header(&operation_hash), "path,size,mtime,algorithm,digest\n",
+	        "the csv header of hash is right");
 	is_str(header(&operation_transform), "path,output,status,input_bytes,output_bytes\n",
-	        "transform");
+	        "the csv header of transform is right");
 	is_str(header(&operation_summarize), "section,key,files,apparent_bytes,allocated_bytes\n",
-	        "summarize");
+	        "the csv header of summarize is right");
 	is_str(header(NULL),
 	        "op,path,type,size,allocated,mtime,mode,uid,gid,nlink,dev,ino,algorithm,digest,"
 	        "output,status,input_bytes,output_bytes,section,key,files,apparent_bytes,"
 	        "allocated_bytes\n",
-	        "several");
+	        "the csv header of several operations is right");
 }
 
 static void test_csv_summary(void)
@@ -250,16 +258,16 @@ static void test_csv_summary(void)
 	struct buf out = BUF_INIT;
 	format_find("csv")->summary(&out, &options, json, sizeof json - 1);
 	ok(out.len > sizeof wanted && memcmp(out.data, wanted, sizeof wanted - 1) == 0,
-	        "summary rows");
+	        "csv has the rows of a summary");
 	is_str(buf_cstr(&out) + sizeof wanted, ",,,4\nlargest_file,]}\\,,,\n",
-	        "exact bytes of a path, NUL included");
+	        "csv has the exact bytes of a path, NUL included");
 	size_t torn = 0;
 	for (size_t len = 0; len < sizeof json - 1; len++) {
 		buf_clear(&out);
 		format_find("csv")->summary(&out, &options, json, len);
 		torn += out.len && out.data[out.len - 1] != '\n';
 	}
-	is_int(torn, 0, "of a cut text, whole rows are left");
+	is_int(torn, 0, "csv of a truncated summary has only whole rows");
 	buf_release(&out);
 }
 

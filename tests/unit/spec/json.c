@@ -39,7 +39,7 @@ static void test_canonical(void)
 		struct vega_error err = {0};
 		int rc = parse_text(&spec, canonical[i], strlen(canonical[i]), &err);
 		char *json = rc == 0 ? json_of(&spec) : strdup(err.text);
-		is_str(json, canonical[i], "canonical JSON %zu comes back", i);
+		is_str(json, canonical[i], "canonical JSON %zu is written as it was read", i);
 		free(json);
 		spec_release(&spec);
 	}
@@ -68,7 +68,7 @@ static void test_tolerated(void)
 		struct vega_error err = {0};
 		int rc = parse_text(&spec, pairs[i][0], strlen(pairs[i][0]), &err);
 		char *json = rc == 0 ? json_of(&spec) : strdup(err.text);
-		is_str(json, pairs[i][1], "tolerated form %zu", i);
+		is_str(json, pairs[i][1], "tolerated form %zu is read", i);
 		free(json);
 		spec_release(&spec);
 	}
@@ -79,8 +79,9 @@ static void is_refused(const char *json, size_t len, const char *reason)
 	struct spec spec;
 	struct vega_error err = {0};
 	int rc = parse_text(&spec, json, len, &err);
-	is_int(rc, VEGA_USAGE, "refused: %.60s", json);
-	if (!ok(strstr(err.text, reason) && !strchr(err.text, '\n'), "because: %s", reason)) {
+	is_int(rc, VEGA_USAGE, "the JSON is rejected: %.60s", json);
+	if (!ok(strstr(err.text, reason) && !strchr(err.text, '\n'),
+	            "the JSON is rejected because: %s", reason)) {
 		printf("# got %s\n", err.text);
 	}
 	spec_release(&spec);
@@ -350,7 +351,7 @@ static void test_random(void)
 		spec_release(&spec);
 	}
 	ok(accepted > 2000, "%u random specifications were acceptable", accepted);
-	is_int(same, accepted, "each came back from its JSON as it was");
+	is_int(same, accepted, "each random specification is read from its JSON as it was");
 }
 
 int main(void)

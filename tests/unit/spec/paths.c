@@ -47,7 +47,7 @@ static void test_roots(void)
 	struct vega_error err = {0};
 	for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
 		struct spec spec = spec_of(roots[i][0], NULL, NULL);
-		is_int(spec_resolve_paths(&spec, &err), 0, "%s is resolved", roots[i][0]);
+		is_int(spec_resolve_paths(&spec, &err), 0, "the root %s is resolved", roots[i][0]);
 		is_path(spec.roots.items[0], roots[i][1], roots[i][0]);
 		spec_release(&spec);
 	}
@@ -57,8 +57,9 @@ static void test_roots(void)
 	        {"real/file/x", "real/file/x: Not a directory"}};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		struct spec spec = spec_of(bad[i][0], NULL, NULL);
-		is_int(spec_resolve_paths(&spec, &err), VEGA_USAGE, "%s is refused", bad[i][0]);
-		is_str(err.text, bad[i][1], "and why");
+		is_int(spec_resolve_paths(&spec, &err), VEGA_USAGE, "the root %s is rejected",
+		        bad[i][0]);
+		is_str(err.text, bad[i][1], "a rejected root has its reason");
 		spec_release(&spec);
 	}
 }
@@ -75,8 +76,8 @@ static void test_out(void)
 		spec_release(&spec);
 	}
 	struct spec spec = spec_of("real/sub", "/vega-no-such-directory/x", NULL);
-	is_int(spec_resolve_paths(&spec, &err), 0, "nothing of it exists");
-	is_str(spec.out, "/vega-no-such-directory/x", "the root directory is not doubled");
+	is_int(spec_resolve_paths(&spec, &err), 0, "an output of which nothing exists is resolved");
+	is_str(spec.out, "/vega-no-such-directory/x", "an output below / has one slash");
 	spec_release(&spec);
 
 	static const char *const bad[] = {
@@ -84,7 +85,7 @@ static void test_out(void)
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		spec = spec_of(".", bad[i], NULL);
 		ok(spec_resolve_paths(&spec, &err) == VEGA_USAGE && strstr(err.text, bad[i]),
-		        "--out %s is refused: %s", bad[i], err.text);
+		        "--out %s is rejected: %s", bad[i], err.text);
 		spec_release(&spec);
 	}
 }
@@ -98,7 +99,8 @@ static void test_apart(void)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct spec spec = spec_of(cases[i][0], cases[i][1], NULL);
 		ok(spec_resolve_paths(&spec, &err) == VEGA_USAGE && strstr(err.text, cases[i][2]),
-		        "%s into %s: %s", cases[i][0], cases[i][1], err.text);
+		        "the output of %s into %s is rejected: %s", cases[i][0], cases[i][1],
+		        err.text);
 		spec_release(&spec);
 	}
 	struct spec spec = spec_of("real/file", "real", NULL);
@@ -110,21 +112,23 @@ static void test_program(void)
 {
 	struct vega_error err = {0};
 	struct spec spec = spec_of(".", NULL, "cat");
-	ok(spec_resolve_paths(&spec, &err) == 0, "a bare name");
-	is_str(spec.command.items[0], "cat", "is left to PATH");
+	ok(spec_resolve_paths(&spec, &err) == 0, "a program's bare name is accepted");
+	is_str(spec.command.items[0], "cat", "a program's bare name is left to PATH");
 	spec_release(&spec);
 	spec = spec_of(".", NULL, "vega-no-such-program");
-	is_int(spec_resolve_paths(&spec, &err), VEGA_USAGE, "one that is not in PATH");
+	is_int(spec_resolve_paths(&spec, &err), VEGA_USAGE,
+	        "a program that is not in PATH is rejected");
 	is_str(err.text, "filter vega-no-such-program: there is no such program in PATH",
-	        "is named");
+	        "a program that is not in PATH is named");
 	spec_release(&spec);
 	spec = spec_of(".", NULL, "real/run");
-	ok(spec_resolve_paths(&spec, &err) == 0, "a relative program");
-	is_path(spec.command.items[0], "/real/run", "is made absolute");
+	ok(spec_resolve_paths(&spec, &err) == 0, "a relative program is accepted");
+	is_path(spec.command.items[0], "/real/run", "a relative program is made absolute");
 	spec_release(&spec);
 	spec = spec_of(".", NULL, "./real/none");
-	is_int(spec_resolve_paths(&spec, &err), VEGA_USAGE, "one that does not exist");
-	is_str(err.text, "filter ./real/none: No such file or directory", "is named");
+	is_int(spec_resolve_paths(&spec, &err), VEGA_USAGE, "a missing program is rejected");
+	is_str(err.text, "filter ./real/none: No such file or directory",
+	        "a missing program is named");
 	spec_release(&spec);
 }
 
@@ -143,41 +147,50 @@ static bool beneath(const char *root, const char *out, const char *top, struct v
 static void test_beneath(void)
 {
 	struct vega_error err = {0};
-	ok(beneath("/data", NULL, "/data", &err), "the directory itself");
-	ok(beneath("/data/a", "/data/b", "/data", &err), "below it");
-	ok(beneath("/data/a", "/etc", "/", &err), "all is below /");
-	ok(!beneath("/database", NULL, "/data", &err), "a longer name is not below it");
-	is_str(err.text, "/database lies outside of what is allowed (/elsewhere, /data)", "named");
-	ok(!beneath("/", NULL, "/data", &err), "nor what is above it");
-	ok(!beneath("/data/a", "/out", "/data", &err), "--out counts too");
-	is_str(err.text, "--out /out lies outside of what is allowed (/elsewhere, /data)", "named");
+	ok(beneath("/data", NULL, "/data", &err), "an allowed directory itself is allowed");
+	ok(beneath("/data/a", "/data/b", "/data", &err),
+	        "a path below an allowed directory is allowed");
+	ok(beneath("/data/a", "/etc", "/", &err), "every path is allowed below /");
+	ok(!beneath("/database", NULL, "/data", &err),
+	        "a longer name is not below an allowed directory");
+	is_str(err.text, "/database lies outside of what is allowed (/elsewhere, /data)",
+	        "a path that is not allowed is named");
+	ok(!beneath("/", NULL, "/data", &err), "a path above an allowed directory is not allowed");
+	ok(!beneath("/data/a", "/out", "/data", &err), "--out must be allowed, too");
+	is_str(err.text, "--out /out lies outside of what is allowed (/elsewhere, /data)",
+	        "an --out that is not allowed is named");
 }
 
 static void test_allowed(void)
 {
 	struct strlist given = {0}, allowed = {0};
 	struct vega_error err = {0};
-	is_int(spec_allowed_roots(&given, NULL, &allowed, &err), 0, "neither");
-	is_int(allowed.count, 0, "allows anything");
-	is_int(spec_allowed_roots(&given, ":real::link/sub:", &allowed, &err), 0, "VEGA_ROOTS");
-	is_int(allowed.count, 2, "has two");
-	is_path(allowed.items[0], "/real", "the first");
-	is_path(allowed.items[1], "/real/sub", "the second");
+	is_int(spec_allowed_roots(&given, NULL, &allowed, &err), 0,
+	        "an absent --root and VEGA_ROOTS are accepted");
+	is_int(allowed.count, 0, "an absent --root and VEGA_ROOTS allow anything");
+	is_int(spec_allowed_roots(&given, ":real::link/sub:", &allowed, &err), 0,
+	        "VEGA_ROOTS is accepted");
+	is_int(allowed.count, 2, "VEGA_ROOTS has two directories");
+	is_path(allowed.items[0], "/real", "VEGA_ROOTS has its first directory");
+	is_path(allowed.items[1], "/real/sub", "VEGA_ROOTS has its second directory");
 	strlist_release(&allowed);
 	strlist_add(&given, "link");
-	is_int(spec_allowed_roots(&given, "none", &allowed, &err), 0, "--root comes before it");
-	is_path(allowed.items[0], "/real", "resolved");
+	is_int(spec_allowed_roots(&given, "none", &allowed, &err), 0,
+	        "--root overrides VEGA_ROOTS");
+	is_path(allowed.items[0], "/real", "--root is resolved");
 	strlist_release(&allowed);
 	strlist_release(&given);
 	is_int(spec_allowed_roots(&given, "none", &allowed, &err), VEGA_USAGE,
-	        "one that is not there");
-	is_str(err.text, "VEGA_ROOTS: none: No such file or directory", "is named");
+	        "a missing directory in VEGA_ROOTS is rejected");
+	is_str(err.text, "VEGA_ROOTS: none: No such file or directory",
+	        "a missing directory in VEGA_ROOTS is named");
 	strlist_release(&allowed);
-	is_int(spec_allowed_roots(&given, "", &allowed, &err), 0, "an empty VEGA_ROOTS is none");
+	is_int(spec_allowed_roots(&given, "", &allowed, &err), 0,
+	        "an empty VEGA_ROOTS counts as unset");
 	is_int(spec_allowed_roots(&given, "::", &allowed, &err), VEGA_USAGE,
-	        "one that names nothing does not allow everything");
+	        "a VEGA_ROOTS without a directory is rejected");
 	is_str(err.text, "VEGA_ROOTS is '::' and names no directory; unset it to allow any",
-	        "said");
+	        "a VEGA_ROOTS without a directory is named");
 	strlist_release(&allowed);
 }
 

@@ -9,7 +9,7 @@ static void is_mode(const char *text, char wanted_kind, uint32_t wanted)
 	uint32_t mode = 0;
 	struct vega_error err = {0};
 	int rc = spec_parse_perm(text, &kind, &mode, &err);
-	ok(rc == 0 && kind == wanted_kind && mode == wanted, "%s is %o", text, wanted);
+	ok(rc == 0 && kind == wanted_kind && mode == wanted, "the mode %s is %o", text, wanted);
 	if (rc != 0 || mode != wanted) {
 		printf("# got %d, kind %d, %o %s\n", rc, kind, mode, err.text);
 	}
@@ -20,7 +20,8 @@ static void is_refused(const char *text)
 	char kind;
 	uint32_t mode;
 	struct vega_error err = {0};
-	is_int(spec_parse_perm(text, &kind, &mode, &err), VEGA_USAGE, "'%s' is refused", text);
+	is_int(spec_parse_perm(text, &kind, &mode, &err), VEGA_USAGE, "the mode '%s' is rejected",
+	        text);
 	ok(strncmp(err.text, "--perm ", 7) == 0 && strstr(err.text, "octal"), "%s", err.text);
 }
 

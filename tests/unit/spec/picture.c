@@ -117,8 +117,8 @@ static void test_widths(void)
 			}
 		}
 	}
-	is_int(bad, 0, "from 20 to 300 columns every line fits and is clean");
-	is_int(small, 0, "narrower windows are survived");
+	is_int(bad, 0, "every line fits and is clean from 20 to 300 columns");
+	is_int(small, 0, "narrower windows do no harm");
 	buf_release(&got);
 }
 
@@ -139,7 +139,7 @@ static void test_color(void)
 		}
 	}
 	/* Spaces before a colour's end are the one difference. */
-	is_str(buf_cstr(&stripped), buf_cstr(&a), "colour changes nothing else");
+	is_str(buf_cstr(&stripped), buf_cstr(&a), "colour changes nothing but colour");
 	buf_release(&a);
 	buf_release(&b);
 	buf_release(&stripped);
@@ -172,12 +172,12 @@ static void test_heights(void)
 			ends = ends && memmem(got.data, got.len, "3 entries could not", 19);
 			before = lines;
 		}
-		ok(fits, "%u columns: no higher than the screen", widths[i]);
-		ok(grows, "more on a higher one");
-		ok(ends, "and always what could not be read");
+		ok(fits, "a picture of %u columns is no higher than the screen", widths[i]);
+		ok(grows, "a higher screen shows more");
+		ok(ends, "every screen shows the unreadable entries");
 		const struct format_options all = {.width = widths[i], .utf8 = true};
 		draw(&got, &all, summary.data, summary.len);
-		is_int(before, lines_of(&got), "everything on a high one");
+		is_int(before, lines_of(&got), "a high screen shows everything");
 	}
 	buf_release(&got);
 }
@@ -199,11 +199,11 @@ static void test_small_screen(void)
 	                   "{\"path\":\"z\",\"depth\":0,\"allocated_bytes\":200}]}}";
 	const char *picture = drawn(&options, json);
 	ok(picture && strstr(picture, "  z") && strstr(picture, "─ b") && !strstr(picture, "─ e"),
-	        "all roots, and the largest below");
+	        "a small screen shows all roots, and the largest below");
 	ok(picture && strstr(picture, "owned by ro\\not"), "a single owner is named");
 	picture = drawn(&least, json);
 	ok(picture && strstr(picture, " 78%  a") && !strstr(picture, "  z"),
-	        "what is not drawn is still a part of all");
+	        "a part that is not drawn counts in the total");
 	const struct format_options narrow = {.width = 38, .utf8 = true};
 	picture = drawn(&narrow,
 	        "{\"summarize\":{\"files\":1991996,\"allocated_bytes\":900,\"by_owner\":["
@@ -220,17 +220,19 @@ static void test_states(void)
 	               "\"bytes\":2048,\"cached\":1}}"),
 	        "2 files hashed, 2.0 KiB in all, 1 taken from the cache\n"
 	        "1 entry could not be read\nincomplete: stopped\n",
-	        "hash, with an error and stopped");
+	        "the text of hash has its error and its interruption");
 	is_str(drawn(&options, "{\"ledger\":{\"errors\":3,\"unwritten\":2}}"),
 	        "1 entry could not be read, 2 files could not be written\n",
-	        "both kinds of errors");
+	        "the text has both kinds of errors");
 	is_str(drawn(&options, "{\"ledger\":{\"errors\":1,\"unwritten\":1}}"),
-	        "1 file could not be written\n", "nothing but what was not written");
+	        "1 file could not be written\n", "the text has only failed writes");
 	is_str(drawn(&options,
 	               "{\"complete\":true,\"transform\":{\"written\":12,\"current\":3,"
 	               "\"failed\":1,\"input_bytes\":3650722201,\"output_bytes\":851443712}}"),
-	        "12 files written (3.4 GiB → 812.0 MiB), 3 up to date, 1 failed\n", "transform");
-	is_str(drawn(&options, "{\"find\":{\"matched\":1}}"), "1 entry found\n", "find");
+	        "12 files written (3.4 GiB → 812.0 MiB), 3 up to date, 1 failed\n",
+	        "the text of transform is right");
+	is_str(drawn(&options, "{\"find\":{\"matched\":1}}"), "1 entry found\n",
+	        "the text of find is right");
 	is_str(drawn(&options,
 	               "{\"find\":{\"matched\":1},\"summarize\":{\"files\":1,\"directories\":1,"
 	               "\"allocated_bytes\":4096,\"apparent_bytes\":5,"
@@ -297,7 +299,7 @@ static void test_roots(void)
 	        "      0 B   0%  /\n"
 	        "      0 B   0%  └─ e\n"
 	        "\n0 files, 0 directories, 0 links,\n1 B allocated, 0 B apparent\n",
-	        "each root, and its own beneath it");
+	        "each root is drawn with its directories beneath it");
 }
 
 /* What is not a summary, or lies, must not do more than look odd. */
@@ -320,14 +322,15 @@ static void test_odd(void)
 	struct buf got = BUF_INIT;
 	for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
 		draw(&got, &options, odd[i], strlen(odd[i]));
-		ok(!got.failed && decent(&got, &options, SIZE_MAX), "survives %s", odd[i]);
+		ok(!got.failed && decent(&got, &options, SIZE_MAX), "a picture survives %s",
+		        odd[i]);
 	}
 	size_t silent = 0;
 	for (size_t len = 0; len < summary.len - 2; len += 7) {
 		draw(&got, &options, summary.data, len);
 		silent += !got.failed;
 	}
-	is_int(silent, 0, "what is not JSON is a failure");
+	is_int(silent, 0, "a text that is not JSON is rejected");
 	buf_release(&got);
 }
 
@@ -349,7 +352,7 @@ static void test_deep(void)
 	for (size_t i = 0; i < got.len; i++) {
 		lines += got.data[i] == '\n';
 	}
-	is_int(lines, 3000 + 3, "and shows every directory");
+	is_int(lines, 3000 + 3, "a deep tree shows every directory");
 	buf_release(&json);
 	buf_release(&path);
 	buf_release(&got);

@@ -12,7 +12,7 @@ static void labels_are(const char *wanted, const char *const items[])
 	}
 	int rc = request_labels(&labels, &out, &err);
 	is_str(rc == 0 ? buf_cstr(&out) : err.text, wanted, "%s", wanted);
-	is_int(rc, *wanted == '{' ? 0 : VEGA_USAGE, "and its code");
+	is_int(rc, *wanted == '{' ? 0 : VEGA_USAGE, "labels have the right result code");
 	buf_release(&out);
 	strlist_release(&labels);
 }
@@ -36,11 +36,11 @@ static void test_labels(void)
 	struct strlist labels = {0};
 	struct buf out = BUF_INIT;
 	strlist_add(&labels, text);
-	is_int(request_labels(&labels, &out, NULL), 0, "255 bytes");
+	is_int(request_labels(&labels, &out, NULL), 0, "a label of 255 bytes is accepted");
 	buf_clear(&out);
 	memcpy(text + 255, "v", 2);
 	strlist_add(&labels, text);
-	is_int(request_labels(&labels, &out, NULL), VEGA_USAGE, "256 bytes");
+	is_int(request_labels(&labels, &out, NULL), VEGA_USAGE, "a label of 256 bytes is rejected");
 	buf_release(&out);
 	strlist_release(&labels);
 }
@@ -49,22 +49,23 @@ static void test_check(void)
 {
 	struct vega_error err = {0};
 	struct store_request request = {0};
-	is_int(request_check(&request, &err), 0, "all left out");
+	is_int(request_check(&request, &err), 0, "a request without anything optional is accepted");
 	request = (struct store_request){.queue = "", .idempotency_key = "k"};
-	is_int(request_check(&request, &err), VEGA_USAGE, "an empty queue");
-	is_str(err.text, "queue '': not 1-255 bytes of UTF-8 text", "says so");
+	is_int(request_check(&request, &err), VEGA_USAGE, "an empty queue is rejected");
+	is_str(err.text, "queue '': not 1-255 bytes of UTF-8 text", "an empty queue is named");
 	request = (struct store_request){.queue = "q", .idempotency_key = "\xed\xa0\x80"};
-	is_int(request_check(&request, &err), VEGA_USAGE, "a key with a lone surrogate");
+	is_int(request_check(&request, &err), VEGA_USAGE,
+	        "a key with a lone surrogate is rejected");
 	request = (struct store_request){.max_attempts = REQUEST_ATTEMPTS_MAX};
-	is_int(request_check(&request, &err), 0, "the most attempts");
+	is_int(request_check(&request, &err), 0, "the largest number of attempts is accepted");
 	request.max_attempts++;
-	is_int(request_check(&request, &err), VEGA_USAGE, "one more");
+	is_int(request_check(&request, &err), VEGA_USAGE, "one attempt more is rejected");
 	request = (struct store_request){.not_before = {253402300799, 999999999}};
-	is_int(request_check(&request, &err), 0, "the end of 9999");
+	is_int(request_check(&request, &err), 0, "a start at the end of 9999 is accepted");
 	request.not_before.sec++;
-	is_int(request_check(&request, &err), VEGA_USAGE, "a moment later");
+	is_int(request_check(&request, &err), VEGA_USAGE, "a start after 9999 is rejected");
 	request.not_before.sec = -1;
-	is_int(request_check(&request, &err), VEGA_USAGE, "before 1970");
+	is_int(request_check(&request, &err), VEGA_USAGE, "a start before 1970 is rejected");
 }
 
 static int limits_of(uint64_t time, uint64_t memory, uint64_t output, struct job_limits *limits)
@@ -77,15 +78,19 @@ static void test_limits(void)
 {
 	const struct option_number none = {0};
 	struct job_limits limits;
-	is_int(request_limits(&none, &none, &none, &limits, NULL), 0, "no limits");
-	ok(!limits.timeout_ms && !limits.memory_bytes && !limits.output_bytes, "are zero");
-	is_int(limits_of(1500000, REQUEST_MEMORY_MIN, 1, &limits), 0, "the smallest");
+	is_int(request_limits(&none, &none, &none, &limits, NULL), 0, "absent limits are accepted");
+	ok(!limits.timeout_ms && !limits.memory_bytes && !limits.output_bytes,
+	        "absent limits are zero");
+	is_int(limits_of(1500000, REQUEST_MEMORY_MIN, 1, &limits), 0,
+	        "the smallest limits are accepted");
 	ok(limits.timeout_ms == 1 && limits.memory_bytes == 16 << 20 && limits.output_bytes == 1,
-	        "in milliseconds and bytes");
-	is_int(limits_of(999999, REQUEST_MEMORY_MIN, 1, &limits), VEGA_USAGE, "no time");
+	        "limits are in milliseconds and bytes");
+	is_int(limits_of(999999, REQUEST_MEMORY_MIN, 1, &limits), VEGA_USAGE,
+	        "a limit of no time is rejected");
 	is_int(limits_of(1000000, REQUEST_MEMORY_MIN - 1, 1, &limits), VEGA_USAGE,
-	        "too little memory");
-	is_int(limits_of(1000000, REQUEST_MEMORY_MIN, 0, &limits), VEGA_USAGE, "no output");
+	        "a limit of too little memory is rejected");
+	is_int(limits_of(1000000, REQUEST_MEMORY_MIN, 0, &limits), VEGA_USAGE,
+	        "a limit of no output is rejected");
 }
 
 int main(void)

@@ -14,7 +14,7 @@ static struct result_cache *open_cache(void)
 {
 	struct result_cache *cache = NULL;
 	struct vega_error err = {0};
-	is_int(result_cache_open(server.url, &cache, &err), 0, "opened %s", err.text);
+	is_int(result_cache_open(server.url, &cache, &err), 0, "the cache is opened %s", err.text);
 	return cache;
 }
 
@@ -46,32 +46,34 @@ static struct job finished_job(void)
 
 static void same_job(const struct job *got, const struct job *wanted)
 {
-	is_str(got->id, wanted->id, "id");
-	is_str(got->spec, wanted->spec, "spec");
-	is_str(got->submitter, NULL, "what is not there stays away");
-	is_str(got->queue, wanted->queue, "queue");
-	is_str(got->labels, wanted->labels, "labels");
-	is_str(got->worker, "", "an empty string is not an absent one");
-	is_str(got->summary, wanted->summary, "summary");
-	is_str(got->records, wanted->records, "records");
-	is_str(got->stderr_tail, wanted->stderr_tail, "bytes that are not UTF-8");
-	is_str(got->error, NULL, "no error");
+	is_str(got->id, wanted->id, "a cached job has its id");
+	is_str(got->spec, wanted->spec, "a cached job has its spec");
+	is_str(got->submitter, NULL, "a cached job has no absent member");
+	is_str(got->queue, wanted->queue, "a cached job has its queue");
+	is_str(got->labels, wanted->labels, "a cached job has its labels");
+	is_str(got->worker, "", "a cached job keeps empty strings");
+	is_str(got->summary, wanted->summary, "a cached job has its summary");
+	is_str(got->records, wanted->records, "a cached job has its records");
+	is_str(got->stderr_tail, wanted->stderr_tail,
+	        "a cached job keeps bytes that are not UTF-8");
+	is_str(got->error, NULL, "a cached job has no error");
 	ok(got->priority == -7 && got->max_attempts == 3 && got->attempt == 2 &&
 	                got->state == JOB_FAILED && got->cancel_requested && got->exit_code == 137,
-	        "small numbers");
-	ok(got->lease_seq == UINT64_MAX && got->records_size == UINT64_C(1) << 63, "large numbers");
+	        "a cached job has its small numbers");
+	ok(got->lease_seq == UINT64_MAX && got->records_size == UINT64_C(1) << 63,
+	        "a cached job has its large numbers");
 	ok(vega_time_compare(got->created, wanted->created) == 0 &&
 	                vega_time_compare(got->finished, wanted->finished) == 0 &&
 	                got->started.sec == 0,
-	        "times");
+	        "a cached job has its times");
 }
 
 static void round_trip(struct result_cache *cache)
 {
 	struct job job = finished_job(), got;
-	ok(!result_cache_get(cache, ID, 0, &got) && !got.spec, "not there before");
+	ok(!result_cache_get(cache, ID, 0, &got) && !got.spec, "a job is not in the cache before");
 	result_cache_put(cache, &job, STORE_PART_RESULT | STORE_PART_RECORDS);
-	ok(result_cache_get(cache, ID, STORE_PART_RESULT, &got), "there after");
+	ok(result_cache_get(cache, ID, STORE_PART_RESULT, &got), "a job is in the cache after");
 	same_job(&got, &job);
 	job_release(&got);
 
@@ -86,8 +88,9 @@ static void round_trip(struct result_cache *cache)
 	job.records = NULL;
 	result_cache_put(cache, &job, STORE_PART_RESULT);
 	ok(!result_cache_get(cache, ID, STORE_PART_RESULT | STORE_PART_RECORDS, &got),
-	        "one kept without its records does not answer for them");
-	ok(result_cache_get(cache, ID, STORE_PART_RESULT, &got), "but for the rest");
+	        "a job cached without its records does not answer for them");
+	ok(result_cache_get(cache, ID, STORE_PART_RESULT, &got),
+	        "a job cached without its records answers for the rest");
 	job_release(&got);
 
 	struct job large = finished_job();
@@ -96,9 +99,9 @@ static void round_trip(struct result_cache *cache)
 	large.records[(3 << 20) - 1] = '\0';
 	strcpy(large.id, "0190b3a3-1e82-7000-8000-000000000002");
 	result_cache_put(cache, &large, 3);
-	ok(!result_cache_get(cache, large.id, 0, &got), "a large one is not kept");
+	ok(!result_cache_get(cache, large.id, 0, &got), "a large job is not cached");
 	result_cache_put(cache, &job, 3);
-	ok(result_cache_get(cache, ID, 3, &got), "which spoils nothing");
+	ok(result_cache_get(cache, ID, 3, &got), "a large job spoils no other");
 	job_release(&got);
 	free(large.records);
 }
@@ -111,10 +114,10 @@ static void damage(struct result_cache *cache)
 	static const char key[] = "vega:job:" ID;
 	static const char other[] = "vega:job:0190b3a3-1e82-7000-8000-000000000003";
 	result_cache_put(cache, &job, 3);
-	ok(!result_cache_trouble(cache), "stored");
+	ok(!result_cache_trouble(cache), "a job is stored in the cache");
 	ok(redis_new(server.url, &redis, NULL) == 0 &&
 	                redis_get(redis, key, sizeof key - 1, &value),
-	        "the value is under its key");
+	        "a cached job is under its key");
 	unsigned believed = 0;
 	for (size_t at = 0; at < value.len; at += 7) {
 		value.data[at] ^= 0x20;
@@ -123,21 +126,22 @@ static void damage(struct result_cache *cache)
 		value.data[at] ^= 0x20;
 		believed += result_cache_get(cache, ID, 0, &got);
 	}
-	is_int(believed, 0, "damaged anywhere it is not believed");
+	is_int(believed, 0, "a damaged value is ignored");
 	redis_put(redis, key, sizeof key - 1, value.data, value.len - 1, 0);
 	redis_settle(redis);
-	ok(!result_cache_get(cache, ID, 0, &got), "nor cut short");
+	ok(!result_cache_get(cache, ID, 0, &got), "a truncated value is ignored");
 	redis_put(redis, other, sizeof other - 1, value.data, value.len, 0);
 	redis_settle(redis);
 	ok(!result_cache_get(cache, other + strlen("vega:job:"), 0, &got),
-	        "nor under the id of another job");
+	        "a value of another job is ignored");
 	ok(redis_server_command(&server, "DEL vega:job:" ID) &&
 	                redis_server_command(&server, "RPUSH vega:job:" ID " x"),
-	        "a list under the key");
-	ok(!result_cache_get(cache, ID, 0, &got) && !result_cache_trouble(cache), "is nothing");
+	        "a list is put under the key");
+	ok(!result_cache_get(cache, ID, 0, &got) && !result_cache_trouble(cache),
+	        "a list under the key is ignored");
 	redis_put(redis, key, sizeof key - 1, value.data, value.len, 0);
 	redis_settle(redis);
-	ok(result_cache_get(cache, ID, 0, &got), "undamaged it is believed again");
+	ok(result_cache_get(cache, ID, 0, &got), "an undamaged value is accepted again");
 	job_release(&got);
 	redis_free(redis);
 	buf_release(&value);
@@ -154,15 +158,15 @@ int main(void)
 	round_trip(cache);
 	damage(cache);
 	redis_server_stop(&server);
-	ok(!result_cache_get(cache, ID, 0, &got), "Redis that is down has nothing");
-	ok(result_cache_trouble(cache), "and that has a reason");
+	ok(!result_cache_get(cache, ID, 0, &got), "an unreachable Redis has no job");
+	ok(result_cache_trouble(cache), "an unreachable Redis has a reason");
 	result_cache_put(cache, &job, 3);
 	result_cache_close(cache);
 
-	is_int(result_cache_open("none", &cache, &err), 0, "no cache wanted");
-	ok(!cache && !result_cache_get(cache, ID, 0, &got), "has nothing");
+	is_int(result_cache_open("none", &cache, &err), 0, "the cache none is opened");
+	ok(!cache && !result_cache_get(cache, ID, 0, &got), "the cache none has no job");
 	result_cache_put(cache, &job, 3);
-	ok(!result_cache_trouble(cache), "and no trouble");
+	ok(!result_cache_trouble(cache), "the cache none has no trouble");
 	result_cache_close(cache);
 	is_int(result_cache_open("memcached://x", &cache, &err), VEGA_USAGE, "%s", err.text);
 	redis_server_remove(&server);

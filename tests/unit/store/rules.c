@@ -72,17 +72,17 @@ int main(void)
 			}
 		}
 	}
-	ok(count > 1000, "%u cases", count);
-	is_int(wrong_transition, 0, "no transition that job.h does not know");
-	is_int(seq_fell, 0, "the numbers of leases only rise");
-	is_int(terminal_changed, 0, "nothing leaves a terminal state");
+	ok(count > 1000, "enough cases are tried: %u", count);
+	is_int(wrong_transition, 0, "no transition is made that job.h does not allow");
+	is_int(seq_fell, 0, "lease numbers only rise");
+	is_int(terminal_changed, 0, "no job leaves a terminal state");
 	is_int(stale_changed, 0, "a lease that is not held changes nothing");
 	is_int(uncancelled, 0, "a job to be cancelled can only be CANCELLED");
 	is_int(uncommitted, 0, "a committed job can only be completed");
 	is_int(repeated, 0, "a repeated call changes nothing");
 	const struct store_hot tried = {.attempt = 9, .max_attempts = 20};
 	const struct store_hot committed = {.attempt = 9, .max_attempts = 20, .committed_seq = 3};
-	is_int(rule_delay_ms(&tried), 256000, "a job that is tried often is tried seldom");
-	is_int(rule_delay_ms(&committed), 16000, "what is committed is published soon");
+	is_int(rule_delay_ms(&tried), 256000, "a job of many attempts is retried after 256 s");
+	is_int(rule_delay_ms(&committed), 16000, "a committed job is retried after 16 s");
 	return done();
 }

@@ -25,18 +25,18 @@ static void test_ends(void)
 {
 	struct deque d;
 	void *out[8];
-	is_int(deque_init(&d), 0, "init");
-	ok(deque_pop(&d) == NULL && deque_steal(&d, out, 8) == 0, "nothing in an empty one");
+	is_int(deque_init(&d), 0, "a deque is made");
+	ok(deque_pop(&d) == NULL && deque_steal(&d, out, 8) == 0, "an empty deque gives nothing");
 	push(&d, 0, 5);
-	is_int(deque_len(&d), 5, "five pushed");
+	is_int(deque_len(&d), 5, "a deque holds the five that were pushed");
 	ok(deque_pop(&d) == number(4), "the youngest is popped");
-	is_int(deque_steal(&d, out, 8), 2, "half is stolen");
-	ok(out[0] == number(0) && out[1] == number(1), "the oldest, in order");
-	is_int(deque_steal(&d, out, 8), 1, "half of two");
-	is_int(deque_steal(&d, out, 8), 1, "half of one is one");
-	ok(out[0] == number(3) && deque_len(&d) == 0, "the last");
+	is_int(deque_steal(&d, out, 8), 2, "half of a deque is stolen");
+	ok(out[0] == number(0) && out[1] == number(1), "the oldest items are stolen, in order");
+	is_int(deque_steal(&d, out, 8), 1, "half of two items is stolen");
+	is_int(deque_steal(&d, out, 8), 1, "half of one item is that item");
+	ok(out[0] == number(3) && deque_len(&d) == 0, "the last item is stolen");
 	push(&d, 0, 20);
-	is_int(deque_steal(&d, out, 3), 3, "no more than asked for");
+	is_int(deque_steal(&d, out, 3), 3, "no more items are stolen than asked for");
 	deque_release(&d);
 }
 
@@ -77,7 +77,7 @@ static void test_growth(void)
 		wrong += deque_pop(&d) != NULL;
 		deque_release(&d);
 	}
-	is_int(wrong, 0, "grows from any position in order");
+	is_int(wrong, 0, "a deque grows from any position in order");
 }
 
 #define ITEMS 200000u
@@ -120,7 +120,7 @@ static void test_thieves(void)
 		wrong += atomic_load(&taken[i]) != 1;
 	}
 	is_int(wrong, 0, "each of %u items is taken exactly once", ITEMS);
-	is_int(deque_len(&d), 0, "nothing is left");
+	is_int(deque_len(&d), 0, "no item is left");
 	deque_release(&d);
 }
 

@@ -95,7 +95,7 @@ int main(void)
 			}
 		}
 	}
-	is_int(wrong, 0, "%lu pairs of paths in the order of strcmp", compared);
+	is_int(wrong, 0, "%lu pairs of paths have the order of strcmp", compared);
 	for (unsigned i = 0; i < DIRS; i++) {
 		free(dirs[i]);
 		free(paths[i]);

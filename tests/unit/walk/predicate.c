@@ -54,11 +54,11 @@ static bool meta(struct file_meta m, enum file_type type)
 static void test_none(void)
 {
 	begin();
-	is_int(compile(), 0, "nothing asked");
+	is_int(compile(), 0, "no predicate compiles");
 	ok(predicates_none(set) && !predicates_want(set) && !predicates_need_path(set),
-	        "nothing is needed");
+	        "no predicate needs nothing");
 	ok(name("", FILE_UNKNOWN) && path("") && meta((struct file_meta){0}, FILE_CHAR),
-	        "all is selected");
+	        "no predicate selects everything");
 	end();
 }
 
@@ -69,16 +69,19 @@ static void test_names(void)
 	strlist_add(&spec.name, "Make*");
 	spec.type = 1u << FILE_REGULAR | 1u << FILE_SYMLINK;
 	compile();
-	ok(!predicates_none(set) && !predicates_want(set), "names need no stat");
-	ok(name("x.c", FILE_REGULAR) && name("Makefile", FILE_SYMLINK), "either glob, either type");
-	ok(!name("x.c", FILE_DIRECTORY) && !name("x.h", FILE_REGULAR), "both must hold");
-	ok(name("x.c", FILE_UNKNOWN), "a type that is not known is asked again later");
-	ok(!name("x.C", FILE_REGULAR), "case counts");
+	ok(!predicates_none(set) && !predicates_want(set), "predicates on names need no stat");
+	ok(name("x.c", FILE_REGULAR) && name("Makefile", FILE_SYMLINK),
+	        "alternatives of globs and types are selected");
+	ok(!name("x.c", FILE_DIRECTORY) && !name("x.h", FILE_REGULAR),
+	        "a name and a type must both hold");
+	ok(name("x.c", FILE_UNKNOWN), "an unknown type is asked for again later");
+	ok(!name("x.C", FILE_REGULAR), "the case of --name counts");
 	end();
 	begin();
 	strlist_add(&spec.iname, "*.TXT");
 	compile();
-	ok(name("a.txt", FILE_REGULAR) && name("A.Txt", FILE_REGULAR), "but not for iname");
+	ok(name("a.txt", FILE_REGULAR) && name("A.Txt", FILE_REGULAR),
+	        "the case of --iname does not count");
 	end();
 	begin();
 	strlist_add(&spec.extension, "csv");
@@ -86,11 +89,12 @@ static void test_names(void)
 	compile();
 	ok(name("a.csv", FILE_REGULAR) && name("A.CSV", FILE_REGULAR) &&
 	                name("..csv", FILE_REGULAR),
-	        "an extension in any case");
+	        "an extension matches in any case");
 	ok(!name(".csv", FILE_REGULAR) && !name("csv", FILE_REGULAR) &&
 	                !name("acsv", FILE_REGULAR) && !name("a.csv.", FILE_REGULAR),
-	        "a hidden file has none");
-	ok(name("b.tar.gz", FILE_REGULAR) && !name("b.gz", FILE_REGULAR), "of several parts");
+	        "a hidden file has no extension");
+	ok(name("b.tar.gz", FILE_REGULAR) && !name("b.gz", FILE_REGULAR),
+	        "an extension may have several parts");
 	end();
 }
 
@@ -100,15 +104,17 @@ static void test_paths(void)
 	strlist_add(&spec.path, "*/docs/*");
 	strlist_add(&spec.regex, "\\.c$");
 	strlist_add(&spec.regex, "^\xff.x");
-	is_int(compile(), 0, "a path glob and two regular expressions");
-	ok(predicates_need_path(set) && !predicates_want(set), "need the path alone");
-	ok(path("a/docs/b.c") && path("a/docs/b/d.c"), "'*' crosses '/'");
-	ok(!path("a/docs/b.h") && !path("a/doc/b.c"), "both kinds must hold");
-	ok(path("\xff\nx/docs/z"), "bytes, not UTF-8; a dot is any byte");
+	is_int(compile(), 0, "a path glob and two regular expressions compile");
+	ok(predicates_need_path(set) && !predicates_want(set),
+	        "predicates on paths need only the path");
+	ok(path("a/docs/b.c") && path("a/docs/b/d.c"), "'*' in a path glob matches '/'");
+	ok(!path("a/docs/b.h") && !path("a/doc/b.c"),
+	        "a path glob and a regular expression must both hold");
+	ok(path("\xff\nx/docs/z"), "a dot of a regular expression is any byte");
 	end();
 	begin();
 	strlist_add(&spec.regex, "(");
-	is_int(compile(), VEGA_USAGE, "a bad regular expression is refused");
+	is_int(compile(), VEGA_USAGE, "a malformed regular expression is rejected");
 	end();
 	begin();
 	strlist_add(&spec.regex, "(a+)+$");
@@ -117,7 +123,7 @@ static void test_paths(void)
 	memset(many, 'a', sizeof many);
 	many[63] = 'b';
 	ok(!predicates_match_path(set, scratch, many, sizeof many),
-	        "one that explodes comes to an end");
+	        "a regular expression that explodes comes to an end");
 	end();
 }
 
@@ -127,24 +133,24 @@ static void test_sizes(void)
 	spec.min_size = (struct option_number){.set = true, .value = 10};
 	spec.max_size = (struct option_number){.set = true, .value = 20};
 	compile();
-	is_int(predicates_want(set), META_SIZE, "sizes need the size");
+	is_int(predicates_want(set), META_SIZE, "predicates on sizes need the size");
 	ok(meta((struct file_meta){.size = 10}, FILE_REGULAR) &&
 	                meta((struct file_meta){.size = 20}, FILE_DIRECTORY),
-	        "both ends are in");
+	        "both bounds of a size are included");
 	ok(!meta((struct file_meta){.size = 9}, FILE_REGULAR) &&
 	                !meta((struct file_meta){.size = 21}, FILE_REGULAR),
-	        "what is beyond is out");
+	        "sizes beyond the bounds are excluded");
 	end();
 	begin();
 	spec.empty = true;
 	compile();
 	ok(meta((struct file_meta){.size = 0}, FILE_REGULAR) &&
 	                meta((struct file_meta){.size = 4096}, FILE_DIRECTORY),
-	        "empty: files of 0 bytes, and directories to be looked into");
+	        "--empty selects files of 0 bytes, and directories to be listed");
 	ok(!meta((struct file_meta){.size = 1}, FILE_REGULAR) &&
 	                !meta((struct file_meta){.size = 0}, FILE_FIFO) &&
 	                !meta((struct file_meta){.size = 0}, FILE_SYMLINK),
-	        "and nothing else");
+	        "--empty selects nothing else");
 	end();
 }
 
@@ -190,27 +196,28 @@ static void test_times(void)
 	begin();
 	spec.newer_than = (struct option_time){.set = true, .value = at};
 	compile();
-	is_int(predicates_want(set), META_MTIME, "mtime");
-	ok(!meta((struct file_meta){.mtime = at}, FILE_REGULAR), "newer than is not the same");
+	is_int(predicates_want(set), META_MTIME, "predicates on mtime need it");
+	ok(!meta((struct file_meta){.mtime = at}, FILE_REGULAR), "an equal time is not newer");
 	ok(meta((struct file_meta){.mtime = {1000, 6}}, FILE_REGULAR) &&
 	                !meta((struct file_meta){.mtime = {1000, 4}}, FILE_REGULAR),
-	        "to the nanosecond");
+	        "times compare to the nanosecond");
 	unsigned wrong = 0;
 	for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
 		struct file_meta m = {.mtime = {seconds[i], 999999999}};
 		wrong += meta(m, FILE_REGULAR) != (seconds[i] > 1000);
 	}
-	is_int(wrong, 0, "at both ends of 64 bits");
+	is_int(wrong, 0, "times compare at both ends of 64 bits");
 	end();
 	begin();
 	spec.changed_before = (struct option_time){.set = true, .value = at};
 	spec.accessed_after = (struct option_time){.set = true, .value = at};
 	compile();
-	is_int(predicates_want(set), META_CTIME | META_ATIME, "ctime and atime");
+	is_int(predicates_want(set), META_CTIME | META_ATIME,
+	        "predicates on ctime and atime need both");
 	ok(meta((struct file_meta){.ctime = {999, 0}, .atime = {1001, 0}}, FILE_REGULAR) &&
 	                !meta((struct file_meta){.ctime = at, .atime = {1001, 0}}, FILE_REGULAR) &&
 	                !meta((struct file_meta){.ctime = {999, 0}, .atime = at}, FILE_REGULAR),
-	        "both must hold");
+	        "ctime and atime must both hold");
 	end();
 }
 
@@ -220,19 +227,19 @@ static void test_owners(void)
 	strlist_add(&spec.user, "0");
 	strlist_add(&spec.user, "4294967294");
 	strlist_add(&spec.group, "root");
-	is_int(compile(), 0, "numbers and names");
-	is_int(predicates_want(set), META_OWNER, "need the owner");
+	is_int(compile(), 0, "numbers and names of owners compile");
+	is_int(predicates_want(set), META_OWNER, "predicates on owners need the owner");
 	ok(meta((struct file_meta){.uid = 0}, FILE_REGULAR) &&
 	                meta((struct file_meta){.uid = 4294967294}, FILE_REGULAR) &&
 	                !meta((struct file_meta){.uid = 1}, FILE_REGULAR) &&
 	                !meta((struct file_meta){.uid = 0, .gid = 7}, FILE_REGULAR),
-	        "one of the users, and the group");
+	        "one of the users, and the group, must hold");
 	end();
 	static const char *const nobody[] = {"no such user", "4294967296", "-1", ""};
 	for (size_t i = 0; i < sizeof nobody / sizeof *nobody; i++) {
 		begin();
 		strlist_add(&spec.user, nobody[i]);
-		is_int(compile(), VEGA_USAGE, "\"%s\" is nobody", nobody[i]);
+		is_int(compile(), VEGA_USAGE, "the unknown user \"%s\" is rejected", nobody[i]);
 		end();
 	}
 }
@@ -249,10 +256,13 @@ static bool perm(const char *text, uint32_t mode)
 
 static void test_permissions(void)
 {
-	ok(perm("644", 0100644) && !perm("644", 0100645) && !perm("644", 0104644), "exactly");
-	ok(perm("-600", 0100644) && !perm("-600", 0100444) && perm("-0", 0), "all of them");
-	ok(perm("/022", 0100620) && !perm("/022", 0100644) && perm("/0", 0), "any of them");
-	ok(perm("-u+s", 0104755) && !perm("-u+s", 0100755), "symbolic");
+	ok(perm("644", 0100644) && !perm("644", 0100645) && !perm("644", 0104644),
+	        "exact permissions must be equal");
+	ok(perm("-600", 0100644) && !perm("-600", 0100444) && perm("-0", 0),
+	        "all permissions of -MODE must be set");
+	ok(perm("/022", 0100620) && !perm("/022", 0100644) && perm("/0", 0),
+	        "any permission of /MODE may be set");
+	ok(perm("-u+s", 0104755) && !perm("-u+s", 0100755), "symbolic permissions are understood");
 }
 
 int main(void)

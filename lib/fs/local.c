@@ -208,25 +208,27 @@ static int local_list(
 		batch->end = got == 0;
 		cursor->filled = (size_t)got;
 	}
-	unsigned count = 0;
+	struct fs_entry *entry = batch->entry;
+	struct file_meta *meta = batch->meta;
 	size_t at = cursor->at;
-	while (at < cursor->filled && count < FS_BATCH) {
+	while (at < cursor->filled && entry < batch->entry + FS_BATCH) {
 		const struct linux_dirent64 *d = (const void *)(cursor->buffer + at);
 		at += d->d_reclen;
 		if (dot_or_dot_dot(d->d_name)) {
 			continue;
 		}
-		batch->meta[count].have = 0;
-		struct fs_entry *entry = &batch->entry[count++];
 		entry->name = d->d_name;
 		entry->name_len = (uint16_t)strlen(d->d_name);
 		entry->ino = d->d_ino;
 		entry->type = (uint8_t)type_of_dirent(d->d_type);
 		entry->flags = 0;
 		entry->error = 0;
+		entry++;
+		meta->have = 0;
+		meta++;
 	}
 	cursor->at = at;
-	batch->count = count;
+	batch->count = (unsigned)(entry - batch->entry);
 	return 0;
 }
 

@@ -198,11 +198,13 @@ static struct walk_dir *process_entry(
 	return entry->self && walk->part && part_cuts(t, entry) ? NULL : entry->self;
 }
 
-/* Before the entries of a slice: what is the same of all of them, and stat. */
-static void begin_slice(struct walk_thread *t, struct walk_dir *dir, int handle,
+/* Directories to be entered are put into t->children; returns how many. */
+static size_t process_slice(struct walk_thread *t, struct walk_dir *dir, int handle,
         struct fs_entry *entry, struct file_meta *meta, unsigned count)
 {
-	unsigned want = t->walk->want & dir->tree->fields;
+	struct walk *walk = t->walk;
+	size_t children = 0;
+	unsigned want = walk->want & dir->tree->fields;
 	if (preselect(t, dir, handle, entry, meta, count, want)) {
 		dir->tree->backend->stat(dir->tree, handle, entry, meta, 0, count, want);
 	}
@@ -212,40 +214,27 @@ static void begin_slice(struct walk_thread *t, struct walk_dir *dir, int handle,
 	t->entry.depth = dir->depth + 1;
 	t->entry.is_root = false;
 	tally_add(&t->tallies.entries, count);
-}
-
-static inline struct walk_dir *run_entry(struct walk_thread *t, struct walk_dir *dir, int handle,
-        struct fs_entry *e, struct file_meta *meta)
-{
-	if ((e->flags & ENTRY_UNTYPED) && e->error == 0 && t->walk->filters) {
-		e->flags = judge(t, dir, handle, e);
-	}
-	if (e->flags & ENTRY_DROPPED) {
-		tally_add(&t->tallies.filtered, 1);
-		return NULL;
-	}
-	return process_entry(t, e, meta);
-}
-
-static void process_slice(struct walk_thread *t, struct walk_dir *dir, int handle,
-        struct fs_entry *entry, struct file_meta *meta, unsigned count)
-{
-	size_t children = 0;
-	begin_slice(t, dir, handle, entry, meta, count);
 	for (unsigned i = 0; i < count; i++) {
-		struct walk_dir *child = run_entry(t, dir, handle, &entry[i], &meta[i]);
+		struct fs_entry *e = &entry[i];
+		if ((e->flags & ENTRY_UNTYPED) && e->error == 0 && walk->filters) {
+			e->flags = judge(t, dir, handle, e);
+		}
+		if (e->flags & ENTRY_DROPPED) {
+			tally_add(&t->tallies.filtered, 1);
+			continue;
+		}
+		struct walk_dir *child = process_entry(t, e, &meta[i]);
 		if (child) {
 			t->children[children++] = child;
 		}
 	}
-	queue_children(t, children);
+	return children;
 }
 
 struct walk_dir *walk_offer(struct walk_thread *t, struct walk_dir *dir, int handle,
         struct fs_entry *entry, struct file_meta *meta)
 {
-	begin_slice(t, dir, handle, entry, meta, 1);
-	return run_entry(t, dir, handle, entry, meta);
+	return process_slice(t, dir, handle, entry, meta, 1) ? t->children[0] : NULL;
 }
 
 void walk_process(struct walk_thread *t, struct walk_dir *dir, int handle, struct fs_entry *entry,
@@ -267,7 +256,8 @@ void walk_process(struct walk_thread *t, struct walk_dir *dir, int handle, struc
 				queue_wake(walk);
 			}
 		}
-		process_slice(t, dir, handle, entry + at, meta + at, rest < step ? rest : step);
+		unsigned few = rest < step ? rest : step;
+		queue_children(t, process_slice(t, dir, handle, entry + at, meta + at, few));
 		if (step < SLICE) {
 			walk->config.visitor->breathe(t->context);
 		}

@@ -1,3 +1,4 @@
+/* The sum of what the trees of the roots expect. */
 #include "engine/expected.h"
 
 /* Does the walk leave out some of what is there? */

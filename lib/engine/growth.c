@@ -1,3 +1,4 @@
+/* Compares two looks at what the process has used: processors, blocks read, pauses of threads. */
 #include "engine/growth.h"
 
 #include <stdbool.h>

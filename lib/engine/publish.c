@@ -1,3 +1,4 @@
+/* A job's stage becomes its output, or goes: on commit, outside of any run. */
 #include "engine/engine.h"
 
 #include <errno.h>

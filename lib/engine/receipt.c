@@ -1,3 +1,4 @@
+/* Each entry and each error becomes 128 bits, which are added. */
 #include "engine/receipt.h"
 
 #include <errno.h>

@@ -3,17 +3,30 @@
 
 #include <errno.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/killpoint.h"
 #include "engine/partial.h"
 #include "engine/team.h"
 #include "fs/limited.h"
 
+_Static_assert(OPERATION_COUNT <= OPS_MAX && OPS_MAX <= 32, "a run can have all, as bits");
+
+/* Are all slots there that op.h asks for? */
+static bool consistent(const struct op *op)
+{
+	bool fed = op->content.kind || op->round;
+	return op->thread_begin && op->thread_end && op->finish &&
+	       (!fed || (op->begin_file && op->end_file)) &&
+	       (op->content.kind != OP_RANDOM || op->random) &&
+	       !op->cache_name == !op->file_result && !op->round == !op->next &&
+	       !op->plan == !op->plan_end && !op->plan == !op->plan_needed &&
+	       (!op->leave || op->dir_size) && !op->serialize == !op->deserialize;
+}
+
 void run_add_op(struct run *run, const struct op *op, const struct operation *operation)
 {
-	if (run->op_count == OPS_MAX) {
-		return;
-	}
+	CHECK(run->op_count < OPS_MAX && consistent(op));
 	if (op->content.kind) {
 		run->content_index[run->content.op_count] = run->op_count;
 		run->content.op[run->content.op_count++] = op;

@@ -1,3 +1,4 @@
+/* The largest number of threads that suits any root, and the lines that say why. */
 #include "engine/team.h"
 
 #include <omp.h>
@@ -61,13 +62,21 @@ struct team team_for(const struct spec *spec, const struct fs_trees *trees)
 	return team;
 }
 
+/* The operation whose work keeps a processor busy. */
+static const char *computing(const struct spec *spec)
+{
+	for (unsigned i = 0; operations[i]; i++) {
+		if ((spec->operations & (1u << i)) && operations[i]->computes) {
+			return operations[i]->name;
+		}
+	}
+	return NULL;
+}
+
 static const char *reason(const struct spec *spec, enum medium medium)
 {
 	if (spec->threads.set) {
 		return "as --threads says";
-	}
-	if (spec_computes(spec)) {
-		return "one a processor, for transform";
 	}
 	switch (medium) {
 	case MEDIUM_SPINNING:
@@ -92,7 +101,11 @@ void team_tell(const struct spec *spec, const struct fs_trees *trees, const stru
 		escape_terminal(&text, root, strlen(root));
 		buf_printf(&text, ": %s, ", buf_cstr(&name) ? name.data : "");
 		format_counted(&text, threads, "thread", "threads");
-		buf_printf(&text, " (%s", reason(spec, medium));
+		if (!spec->threads.set && computing(spec)) {
+			buf_printf(&text, " (one a processor, for %s", computing(spec));
+		} else {
+			buf_printf(&text, " (%s", reason(spec, medium));
+		}
 		if (team->most > team->begin) {
 			buf_printf(&text, ", up to %u while they wait for a disk", team->most);
 		}

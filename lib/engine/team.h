@@ -15,7 +15,7 @@ struct team {
 unsigned team_most(const struct spec *spec);
 
 /*
- * --threads, else the largest of what suits the first roots; with transform, which computes more
+ * --threads, else the largest of what suits the first roots; with an operation that computes more
  * than it waits, one a processor. `most` is more than `begin` only when that suits all of them.
  */
 struct team team_for(const struct spec *spec, const struct fs_trees *trees);

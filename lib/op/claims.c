@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
+#include "base/check.h"
+
 #define SHARDS 64
 #define FIRST_SLOTS 64
 
@@ -130,6 +132,7 @@ int claims_add(struct claims *claims, const char *output, size_t len, uint64_t i
 		if (result == 0) {
 			*claim = (struct claim){key, input_inode};
 			shard->used++;
+			CHECK(shard->used * 2 <= shard->slots);
 		}
 	}
 	pthread_mutex_unlock(&shard->lock);

@@ -1,3 +1,4 @@
+/* zstd and zlib behind one set of calls: compress, or detect and expand. */
 #include "op/codec.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* A command's process: its arguments, its life, its end, and its three streams. */
 #include "op/filter.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/fd.h"
 
@@ -51,8 +53,6 @@ struct filter {
 	char tail[TAIL_SIZE];
 	char buffer[READ_SIZE];
 };
-
-/* --- Arguments -------------------------------------------------------------------------------- */
 
 size_t filter_stem(const char *name, size_t len)
 {
@@ -140,8 +140,6 @@ int filter_check(const struct strlist *command, struct vega_error *err)
 	                       "filter %s: not found in PATH; install it or give its path",
 	                       program);
 }
-
-/* --- Life ------------------------------------------------------------------------------------- */
 
 struct filter *filter_new(
         const struct strlist *command, uint64_t timeout_ns, const atomic_int *stop)
@@ -308,6 +306,7 @@ int filter_begin(
         struct filter *filter, const char *path, size_t path_len, int fd, struct vega_error *err)
 {
 	filter_abort(filter);
+	CHECK(filter->pid == 0 && filter->in < 0 && filter->out < 0 && fd >= 0);
 	filter->to = fd;
 	filter->written = 0;
 	filter->tail_len = 0;
@@ -339,8 +338,6 @@ int filter_begin(
 	}
 	return 0;
 }
-
-/* --- Its end ---------------------------------------------------------------------------------- */
 
 /* Has it exited? It stays a zombie, so that its number and its group's are still its own. */
 static bool exited(const struct filter *filter)
@@ -443,8 +440,6 @@ static int judge(const struct filter *filter, int status, struct vega_error *err
 	}
 	return failed(filter, 0, what, err);
 }
-
-/* --- Its streams ------------------------------------------------------------------------------ */
 
 static bool take_errors(struct filter *filter)
 {

@@ -1,3 +1,4 @@
+/* hash: a digest of each file, from its bytes or from the cache. */
 #include "op/op.h"
 
 #include <errno.h>

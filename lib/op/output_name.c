@@ -1,3 +1,4 @@
+/* An output's name, made from its input's. */
 #include "op/output_name.h"
 
 #include <limits.h>

@@ -1,9 +1,11 @@
+/* One batch, filled by all threads under a lock; its age can be asked without. */
 #include "op/pending.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/fd.h"
 
@@ -49,6 +51,7 @@ void pending_free(struct pending *pending)
 static struct pending_batch *take(struct pending *pending)
 {
 	struct pending_batch *batch = pending->batch;
+	CHECK(!batch || batch->count > 0);
 	pending->batch = NULL;
 	pending->bytes = 0;
 	atomic_store_explicit(&pending->begun, 0, memory_order_relaxed);
@@ -73,6 +76,7 @@ bool pending_add(struct pending *pending, const struct pending_file *file, bool 
 		atomic_store_explicit(&pending->begun, monotonic_ns(), memory_order_relaxed);
 	}
 	if (batch) {
+		CHECK(batch->count < pending->max && pending->max <= PENDING_MAX);
 		batch->file[batch->count++] = *file;
 		pending->bytes += file->bytes;
 		if (now || batch->count >= pending->max || pending->bytes >= PENDING_BYTES ||

@@ -1,3 +1,4 @@
+/* SHA-256 by libcrypto, which is loaded when it is first asked for. */
 #include "op/sha256.h"
 
 #include <dlfcn.h>

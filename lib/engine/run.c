@@ -32,6 +32,7 @@ void run_add_op(struct run *run, const struct op *op, const struct operation *op
 		run->content.op[run->content.op_count++] = op;
 	}
 	run->rounds = run->rounds || op->round;
+	run->types[run->op_count] = op->entry && !op->round ? op->types : 0;
 	run->operation[run->op_count] = operation;
 	run->op[run->op_count++] = op;
 }

@@ -16,6 +16,7 @@ struct run {
 	const struct engine_config *config;
 	const struct op *op[OPS_MAX];
 	const struct operation *operation[OPS_MAX]; /* what each is called, and puts out */
+	uint32_t types[OPS_MAX]; /* of the entries that entry() of each is shown, in its order */
 	void *self[OPS_MAX];
 	size_t dir_offset[OPS_MAX];
 	unsigned op_count;

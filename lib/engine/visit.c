@@ -105,9 +105,8 @@ static bool on_entry(void *context, const struct walk_entry *entry)
 	const struct run *run = t->run;
 	bool taken = false;
 	for (unsigned i = 0; i < run->op_count; i++) {
-		const struct op *op = run->op[i];
-		if (op->entry && !op->round && (op->types & (1u << entry->type))) {
-			op->entry(t->accumulator[i], entry);
+		if (run->types[i] & (1u << entry->type)) {
+			run->op[i]->entry(t->accumulator[i], entry);
 			taken = true;
 		}
 	}

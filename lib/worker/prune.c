@@ -1,8 +1,9 @@
 /*
- * What pruning removes, and in which order. Stages go before their jobs: a job names its stage, so
- * one that is killed in between leaves a job without files, which the next call removes, and never
- * files that nobody knows. A spooled file goes when its lease is over and it is not the result of
- * its job; what the store does not know may belong to another store that shares the directory.
+ * Removing old jobs and their files, in an order that a kill may break off. Stages go before their
+ * jobs: a job names its stage, so one that is killed in between leaves a job without files, which
+ * the next call removes, and never files that nobody knows. A spooled file goes when its lease is
+ * over and it is not the result of its job; what the store does not know may belong to another
+ * store that shares the directory.
  */
 #include "worker/prune.h"
 

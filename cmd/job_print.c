@@ -74,8 +74,8 @@ static int print_inline(const struct job *job, struct vega_error *err)
 		code = vega_fail_nomem(err);
 	} else if (!job->records_digest || strcmp(digest.data, job->records_digest) != 0) {
 		code = vega_fail(err, VEGA_FATAL,
-		        "the records of job %s are not what it stored (%s, expected %s): run it "
-		        "again",
+		        "the records of job %s have changed since it stored them (%s, expected "
+		        "%s); run it again",
 		        job->id, digest.data, job->records_digest ? job->records_digest : "none");
 	} else {
 		code = print_buf(&out, err);

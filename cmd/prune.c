@@ -72,7 +72,8 @@ static int discard_stages(
 	struct output_root *root = root_of(outputs, spec);
 	int error = root ? stage_discard(root, &stage) : 0;
 	return error ? vega_fail_errno(err, VEGA_FATAL, -error,
-	                       "cannot remove what is left of job %s in %s", id, outputs->out)
+	                       "cannot remove the staging directories of job %s in %s", id,
+	                       outputs->out)
 	             : 0;
 }
 
@@ -106,18 +107,18 @@ static void add_text(struct buf *out, const struct prune_counts *p, bool dry_run
 	add_line(out, verb, p->stages, "stage", "stages", 0);
 	add_line(out, verb, p->workers, "lost worker", "lost workers", 0);
 	add_line(out, "left", p->elsewhere,
-	        "job whose records are on another host, or not in --spool; if that host is gone "
-	        "for good, say --forget-host NAME",
-	        "jobs whose records are on other hosts, or not in --spool; if such a host is gone "
-	        "for good, say --forget-host NAME",
+	        "job whose records are on another host, or not in --spool; if that host is lost "
+	        "for good, use --forget-host NAME",
+	        "jobs whose records are on other hosts, or not in --spool; if such a host is lost "
+	        "for good, use --forget-host NAME",
 	        0);
-	add_line(out, "left", p->kept, "job of which something could not be removed",
-	        "jobs of which something could not be removed", 0);
+	add_line(out, "left", p->kept, "job that could not be removed completely",
+	        "jobs that could not be removed completely", 0);
 	add_line(out, "left", p->unknown,
-	        "file of a job that this store does not know; it is removed when --spool says "
-	        "that no other store uses the directory",
-	        "files of jobs that this store does not know; they are removed when --spool says "
-	        "that no other store uses the directory",
+	        "file of a job that is not in this store; --spool DIR removes it, if no other "
+	        "store uses DIR",
+	        "files of jobs that are not in this store; --spool DIR removes them, if no other "
+	        "store uses DIR",
 	        0);
 }
 

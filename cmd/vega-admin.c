@@ -37,41 +37,41 @@ static const char *const format_names[] = {"text", "json", "prometheus", NULL};
 
 static const struct option_row rows[] = {
         {"older-than", 0, OPT_DURATION, FIELD(older_than), PRUNE, "AGE", NULL, WHICH,
-                "those that ended more than AGE ago (30d); needed"},
+                "jobs that ended more than AGE ago (30d); required"},
         {"state", 's', OPT_CHOICES, FIELD(state), PRUNE, "STATE", state_names, WHICH,
                 "in one of these states; repeat or separate with commas (default: all three)"},
         {"queue", 0, OPT_TEXT, FIELD(queue), PRUNE, "NAME", NULL, WHICH, "in the queue NAME"},
         {"label", 0, OPT_TEXT, FIELD(label), PRUNE, "K=V", NULL, WHICH, "with this label"},
         {"dry-run", 0, OPT_FLAG, FIELD(dry_run), PRUNE, NULL, NULL, HOW,
-                "say what would be removed, and remove nothing"},
+                "print what would be removed, and remove nothing"},
         {"batch", 0, OPT_NUMBER, FIELD(batch), PRUNE, "N", NULL, HOW,
                 "remove up to N jobs in one transaction (default: 500)"},
         {"spool", 0, OPT_TEXT, FIELD(spool), PRUNE, "DIR", NULL, HOW,
-                "where this host's workers keep long record streams, those of this store alone "
+                "where this host's workers keep the long record streams of this store alone "
                 "(default: $XDG_STATE_HOME/vega/results, which stores may share)"},
         {"forget-host", 0, OPT_LIST, FIELD(forget_host), PRUNE, "NAME", NULL, HOW,
-                "take spooled files on the host NAME for gone, and remove their jobs: it was "
-                "renamed or replaced; repeat for more"},
+                "treat spooled files on host NAME as lost, and remove their jobs: for a host that "
+                "was renamed or replaced; repeat for more"},
         {CMD_ROOT(struct admin), .groups = PRUNE, .heading = HOW,
-                .help = "look for stages of jobs beneath DIR only; repeat for more (default: "
-                        "$VEGA_ROOTS, separated by colons, else anywhere; when the store is "
-                        "PostgreSQL, else nowhere)"},
+                .help = "look for staging directories of jobs only beneath DIR; repeat for more "
+                        "(default: $VEGA_ROOTS, separated by colons, else anywhere; when the store "
+                        "is PostgreSQL, else nowhere)"},
         {CMD_FORMAT(struct admin), .choices = format_names, .heading = GENERAL,
-                .help = "text (default), json: an object, or for stats prometheus"},
+                .help = "text (default), json (one object), or prometheus (for stats)"},
         {CMD_STORE(struct admin), .heading = GENERAL},
 };
 
 static const struct cmd_help help = {
         .usage = "vega-admin prune --older-than AGE [OPTION]...\n"
                  "       vega-admin stats [OPTION]...",
-        .intro = "prune removes jobs that have ended with all that they left, and what lost "
-                 "workers left behind. stats counts jobs, leases and workers.",
+        .intro = "prune removes ended jobs with all their files, and the files of lost workers. "
+                 "stats counts jobs, leases and workers.",
         .examples = "  vega-admin prune --older-than 30d --dry-run\n"
                     "  vega-admin prune --older-than 7d --state completed --queue nightly\n"
                     "  vega-admin stats\n"
                     "  vega-admin stats --format prometheus",
-        .status = "Exit status: 0 done; 2 usage or fatal; 3 something could not be removed, and "
-                  "is named; 5 the store cannot be reached.",
+        .status = "Exit status: 0 done; 2 usage or fatal error; 3 something could not be removed, "
+                  "and is named; 5 the store is unreachable.",
 };
 
 static int run_prune(const struct admin *admin, struct store *store, struct vega_error *err)

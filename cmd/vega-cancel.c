@@ -22,7 +22,7 @@ struct cancel {
 
 static const struct option_row rows[] = {
         {"wait", 'w', OPT_FLAG, FIELD(wait), 0, NULL, NULL, CANCELLING,
-                "wait until the jobs have really ended"},
+                "wait until the jobs have ended"},
         {"verbose", 'v', OPT_FLAG, FIELD(verbose), 0, NULL, NULL, CANCELLING,
                 "print each job's id and state"},
         {CMD_STORE(struct cancel), .heading = CANCELLING},
@@ -30,11 +30,11 @@ static const struct option_row rows[] = {
 
 static const struct cmd_help help = {
         .usage = "vega-cancel [OPTION]... JOB...",
-        .intro = "Cancel jobs: a PENDING one at once; one that is PROCESSING is asked to end, "
-                 "which its worker sees within a few seconds.",
-        .status = "Exit status: 0 each job is cancelled or asked to end; 1 one does not exist, "
-                  "is publishing its files, or had already COMPLETED or FAILED; 2 usage; 5 the "
-                  "store cannot be reached.",
+        .intro = "Cancel jobs. A PENDING job is CANCELLED at once; a PROCESSING job is asked to "
+                 "end, which its worker sees within a few seconds.",
+        .status = "Exit status: 0 each job is cancelled or asked to end; 1 a job does not exist, "
+                  "is publishing its files, or had already COMPLETED or FAILED; 2 usage or fatal "
+                  "error; 5 the store is unreachable.",
 };
 
 static int ask(struct store *store, const char *id, enum job_state *state)

@@ -36,38 +36,37 @@ static const struct option_row rows[] = {
         {"once", 0, OPT_FLAG, FIELD(once), 0, NULL, NULL, WORK,
                 "claim at most one job, run one attempt of it, and exit"},
         {"drain", 0, OPT_FLAG, FIELD(drain), 0, NULL, NULL, WORK,
-                "exit when no job is due and none waits to be tried again (default: go on for "
-                "ever)"},
+                "exit when no job is due and none waits for a retry (default: run for ever)"},
         {"queue", 0, OPT_LIST, FIELD(queue), 0, "NAME", NULL, WORK,
                 "take jobs of the queue NAME only; repeat for more (default: any queue)"},
         {CMD_ROOT(struct run), .heading = WORK,
-                .help = "let jobs touch nothing outside DIR; repeat for more; needed when the "
+                .help = "let jobs touch nothing outside DIR; repeat for more; required when the "
                         "store is PostgreSQL (default: $VEGA_ROOTS, separated by colons, else "
                         "anything)"},
         {"commands", 0, OPT_FLAG, FIELD(commands), 0, NULL, NULL, WORK,
-                "run the commands that transform jobs bring: no --root binds these (default: "
-                "only when the store is SQLite)"},
+                "allow commands supplied by transform jobs; --root does not restrict them "
+                "(default: only when the store is SQLite)"},
         {"run-as-submitter", 0, OPT_TEXT, FIELD(run_as_submitter), 0, "[=MAP]", NULL, WORK,
-                "run each job as the system user of its submitter: of the same name, or as MAP, a "
-                "file of lines DATABASE-ROLE SYSTEM-USER, says; needs PostgreSQL and root"},
+                "run each job as the system user of its submitter: the user of the same name, or "
+                "the one in the file MAP, whose lines are DATABASE-ROLE SYSTEM-USER; needs "
+                "PostgreSQL and root"},
         {"allow-root-jobs", 0, OPT_FLAG, FIELD(allow_root_jobs), 0, NULL, NULL, WORK,
-                "with --run-as-submitter, run jobs also as root, with all its rights; with "
-                "--commands, "
-                "let a worker that is root run commands for all who submit"},
+                "with --run-as-submitter, also run jobs as root, with all its rights; with "
+                "--commands, let a worker that is root run commands for all who submit"},
         {"allow-worker-jobs", 0, OPT_FLAG, FIELD(allow_worker_jobs), 0, NULL, NULL, WORK,
-                "with --run-as-submitter, run jobs also as the worker's own user, who may read "
-                "what it knows of the store"},
+                "with --run-as-submitter, also run jobs as the worker's own user, who can read the "
+                "worker's credentials for the store"},
         {CMD_STORE(struct run), .heading = WORK},
         {"max-time", 0, OPT_DURATION, FIELD(max_time), 0, "DURATION", NULL, WORK,
-                "let no job run longer, whatever it was submitted with (default: no limit)"},
+                "fail a job that runs longer, whatever its own limit (default: no limit)"},
         {"max-memory", 0, OPT_SIZE, FIELD(max_memory), 0, "SIZE", NULL, WORK,
-                "let no process of a job have more memory (default: no limit)"},
+                "limit the memory of each process of a job (default: no limit)"},
         {"max-output", 0, OPT_SIZE, FIELD(max_output), 0, "SIZE", NULL, WORK,
-                "let no job write more, records and files together (default: no limit)"},
+                "fail a job that writes more, records and files together (default: no limit)"},
         {"jobs", 'j', OPT_NUMBER, FIELD(jobs), 0, "N", NULL, HOW,
                 "run up to N jobs at a time (default: 1)"},
         {"lease", 0, OPT_DURATION, FIELD(lease), 0, "DURATION", NULL, HOW,
-                "how long a job stays ours without a sign of life (default: 20s)"},
+                "how long a job stays leased without a heartbeat (default: 20s)"},
         {CMD_CACHE(struct run), .heading = HOW,
                 .help = "redis://HOST or unix:PATH, for digests and finished results; none "
                         "(default: $VEGA_CACHE)"},
@@ -75,22 +74,22 @@ static const struct option_row rows[] = {
                 "keep record streams of more than 64 KiB in DIR (default: "
                 "$XDG_STATE_HOME/vega/results)"},
         {"quiet", 'q', OPT_FLAG, FIELD(quiet), 0, NULL, NULL, HOW,
-                "say only what is wrong (default: also a line for each job)"},
+                "report only problems (default: also one line per job)"},
         {"verbose", 'v', OPT_FLAG, FIELD(verbose), 0, NULL, NULL, HOW,
-                "say when a job starts, too"},
+                "also report when a job starts"},
 };
 
 static const struct cmd_help help = {
         .usage = "vega-run [--once | --drain] [OPTION]...",
-        .intro = "Run the jobs that vega-submit stored: claim each, run it in a vega-walk "
-                 "process, and store its result. Any number of workers may share one store; a "
-                 "job whose worker dies is taken over when its lease ends. SIGTERM releases the "
-                 "running jobs and exits, a second one does so without waiting for them.",
+        .intro = "Run the jobs that vega-submit stored: claim each, run it in a vega-walk process, "
+                 "and store its result. Any number of workers may share one store; a job whose "
+                 "worker dies is taken over when its lease ends. SIGTERM releases the running jobs "
+                 "and exits; a second one does so without waiting for them.",
         .examples = "  vega-run --drain                   work until nothing is left to do\n"
                     "  vega-run -j 4 --root /data         four jobs at a time, beneath /data only\n"
                     "  vega-run --queue nightly --queue bulk",
         .status = "Exit status: 0 the work is done, whether the jobs failed or not; 2 the worker "
-                  "cannot work; 5 the store cannot be reached (--once, --drain); 128+N ended by "
+                  "cannot work; 5 the store is unreachable (--once, --drain); 128+N ended by "
                   "signal N.",
 };
 
@@ -137,13 +136,13 @@ static int set_bounds(const struct run *run, struct worker_config *config, struc
 	int code = spec_allowed_roots(&run->root, getenv("VEGA_ROOTS"), &config->roots, err);
 	if (code == 0 && shared && !config->roots.count) {
 		code = vega_fail(err, VEGA_USAGE,
-		        "a shared store needs --root DIR: say what its jobs may touch "
-		        "(--root / for everything)");
+		        "a shared store needs --root DIR for each directory that its jobs may "
+		        "touch (--root / for everything)");
 	}
 	if (code == 0 && run->run_as_submitter && !shared) {
 		code = vega_fail(err, VEGA_USAGE,
-		        "--run-as-submitter needs a PostgreSQL store: in SQLite the submitter is "
-		        "whoever its process says");
+		        "--run-as-submitter needs a PostgreSQL store: in SQLite the submitting "
+		        "process may claim any name");
 	}
 	if (code == 0 && shared && run->commands && !run->run_as_submitter && geteuid() == 0 &&
 	        !run->allow_root_jobs) {

@@ -38,21 +38,21 @@ static const char *const state_names[] = {
 
 static const struct option_row rows[] = {
         {"wait", 'w', OPT_FLAG, FIELD(wait), 0, NULL, NULL, ONE,
-                "wait in silence until each has ended; exit 4 unless all COMPLETED, 3 if one did "
-                "not read all"},
+                "wait silently until each has ended; exit 4 unless all COMPLETED, 3 if one is "
+                "partial"},
         {"follow", 'f', OPT_FLAG, FIELD(follow), 0, NULL, NULL, ONE,
                 "the same, with a progress line on a terminal, and a line when each ends"},
         {"timeout", 0, OPT_DURATION, FIELD(timeout), 0, "DURATION", NULL, ONE,
                 "stop waiting after this long, with exit status 5 (default: never)"},
         {"result", 'r', OPT_FLAG, FIELD(result), 0, NULL, NULL, ONE,
-                "print the summary: a picture on a terminal, else JSON on a line"},
+                "print the summary: a picture on a terminal, else one line of JSON"},
         {"records", 0, OPT_FLAG, FIELD(records), 0, NULL, NULL, ONE,
                 "print the records that the job made, as ndjson"},
         {"retry", 0, OPT_FLAG, FIELD(retry), 0, NULL, NULL, ONE,
-                "submit each that FAILED or was CANCELLED once more, as a new job with the label "
+                "submit each FAILED or CANCELLED job again, as a new one with the label "
                 "retry-of=JOB, and print the new ids"},
         {"force", 0, OPT_FLAG, FIELD(force), 0, NULL, NULL, ONE,
-                "with --retry: also those that COMPLETED"},
+                "with --retry, also accept COMPLETED jobs"},
         {"state", 's', OPT_CHOICES, FIELD(state), 0, "STATE", state_names, LIST,
                 "in one of these states; repeat or separate with commas"},
         {"queue", 0, OPT_TEXT, FIELD(queue), 0, "NAME", NULL, LIST, "in the queue NAME"},
@@ -67,7 +67,7 @@ static const struct option_row rows[] = {
         {"workers", 0, OPT_FLAG, FIELD(workers), 0, NULL, NULL, "Workers",
                 "list the workers instead, and when each was last seen"},
         {CMD_FORMAT(struct status), .choices = format_names, .heading = HOW,
-                .help = "text (default), or json: an object a line"},
+                .help = "text (default), or json (one object per line)"},
         {CMD_STORE(struct status), .heading = HOW},
         {CMD_CACHE(struct status), .heading = HOW,
                 .help = "look for finished jobs in redis://HOST or unix:PATH first; none (default: "
@@ -76,15 +76,16 @@ static const struct option_row rows[] = {
 
 static const struct cmd_help help = {
         .usage = "vega-status [OPTION]... [JOB]...",
-        .intro = "List jobs, newest first; or show the JOBs named, wait for them, print what "
-                 "they found, or try them again. In a pipe the list has an id, state, queue, "
-                 "submitter, time of submission and description a line, separated by tabs.",
+        .intro = "List jobs, newest first; or show the JOBs named, wait for them, print their "
+                 "results, or retry them. In a pipe, a line of the list has an id, state, queue, "
+                 "submitter, time of submission and description, separated by tabs.",
         .examples = "  vega-status --state failed --newer-than 1d\n"
                     "  vega-status --wait \"$id\" && vega-status --result \"$id\"\n"
                     "  vega-status --records \"$id\" | jq -r .path",
-        .status = "Exit status: 0 done; 1 there is no such job, or it has no result yet; 2 usage "
-                  "or fatal; 3 the job waited for could not read some entries; 4 it FAILED or "
-                  "was CANCELLED; 5 the store cannot be reached, or --timeout passed.",
+        .status = "Exit status: 0 done; 1 the job does not exist, or has no result yet; 2 usage or "
+                  "fatal error; 3 the job waited for is partial: it could not read or write some "
+                  "entries; 4 it FAILED or was CANCELLED; 5 the store is unreachable, or --timeout "
+                  "passed.",
 };
 
 static int failed(const struct vega_error *err)
@@ -234,7 +235,7 @@ static int check(const struct status *s, char **ids, size_t count, struct vega_e
 	}
 	if (s->retry && reads) {
 		return vega_fail(err, VEGA_USAGE,
-		        "--retry prints ids of new jobs, for another vega-status to look at");
+		        "--retry prints the ids of new jobs; use another vega-status to show them");
 	}
 	if (s->force && !s->retry) {
 		return vega_fail(err, VEGA_USAGE, "--force needs --retry");

@@ -48,23 +48,23 @@ static const struct option_row rows[] = {
         {"max-time", 0, OPT_DURATION, FIELD(max_time), 0, "DURATION", NULL, JOB,
                 "fail the job when an attempt runs longer (default: no limit)"},
         {"max-memory", 0, OPT_SIZE, FIELD(max_memory), 0, "SIZE", NULL, JOB,
-                "fail the job when it needs more memory, which is that of each process: a filter "
-                "that does fails on its file (default: no limit)"},
+                "fail the job when one of its processes needs more memory; a filter that needs "
+                "more fails only on its file (default: no limit)"},
         {"max-output", 0, OPT_SIZE, FIELD(max_output), 0, "SIZE", NULL, JOB,
                 "fail the job when it writes more, records and files together (default: no limit)"},
         {"idempotency-key", 0, OPT_TEXT, FIELD(idempotency_key), 0, "KEY", NULL, JOB,
-                "if you have submitted this with KEY before, submit nothing and print that job's "
+                "if you have submitted a job with KEY before, submit nothing and print that job's "
                 "id"},
         {"label", 0, OPT_LIST, FIELD(label), 0, "K=V", NULL, JOB,
                 "label the job, for vega-status --label; repeat for more"},
         {"files0-from", 0, OPT_TEXT, FIELD(files0_from), 0, "FILE", NULL, SUBMISSION,
                 "read the roots, separated by NUL bytes, from FILE ('-': standard input)"},
         {"batch", 0, OPT_TEXT, FIELD(batch), 0, "FILE", NULL, SUBMISSION,
-                "submit a job for each line of FILE ('-': standard input), a specification as "
-                "--dry-run prints it; all or none; print an id for each; with "
-                "--idempotency-key KEY the job of line N has the key KEY/N"},
+                "submit one job per line of FILE ('-': standard input), a specification as printed "
+                "by --dry-run; all or none; print one id per line; with --idempotency-key KEY, the "
+                "job of line N has the key KEY/N"},
         {CMD_ROOT(struct submit), .heading = SUBMISSION,
-                .help = "refuse roots and outputs that are not beneath DIR; repeat for "
+                .help = "reject roots and outputs that are not beneath DIR; repeat for "
                         "alternatives (default: $VEGA_ROOTS, separated by colons)"},
         {CMD_STORE(struct submit), .heading = SUBMISSION},
         {"dry-run", 0, OPT_FLAG, FIELD(dry_run), 0, NULL, NULL, SUBMISSION,
@@ -76,8 +76,8 @@ static const struct cmd_help help = {
                  "       vega-submit transform [OPTION]... --out DIR [ROOT]...\n"
                  "                 -- COMMAND [ARGUMENT]...\n"
                  "       vega-submit --batch FILE [OPTION]...",
-        .intro = "Check what vega-walk would be asked to do, store it as a job for vega-run, "
-                 "and print only the job's id, once the job is durable.",
+        .intro = "Check the arguments of vega-walk, store them as a job for vega-run, and print "
+                 "only the job's id, once the job is durable.",
         .operations = true,
         .examples = "  vega-submit /data/project-x\n"
                     "  id=$(vega-submit hash --algo sha256 /srv) && vega-status --wait \"$id\"\n"
@@ -88,8 +88,8 @@ static const struct cmd_help help = {
                     "  for d in /srv/*/; do vega-submit --dry-run hash \"$d\"; done |\n"
                     "    vega-submit --batch -",
         .status = "Exit status: 0 the job is stored (with --dry-run: it could be); 2 it is "
-                  "refused, or its id cannot be printed, which the message then holds; 5 the "
-                  "store cannot be reached.",
+                  "rejected, or its id cannot be printed; the message then contains the id; 5 the "
+                  "store is unreachable.",
 };
 
 static int parse_priority(const char *text, int *priority, struct vega_error *err)
@@ -245,8 +245,8 @@ static int read_batch(const struct submit *submit, const struct spec *spec, stru
 		code = vega_fail_nomem(err);
 	} else if (submit->files0_from || strcmp(text, empty) != 0) {
 		code = vega_fail(err, VEGA_USAGE,
-		        "--batch: the file says what to do and where; name no operation, option of "
-		        "one, or ROOT beside it");
+		        "--batch takes operations, their options and ROOTs from the file; give "
+		        "none beside it");
 	}
 	buf_release(&json);
 	buf_release(&nothing);

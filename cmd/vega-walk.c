@@ -43,14 +43,15 @@ static const char *const format_names[] = {"text", "ndjson", "json", "csv", NULL
 
 static const struct option_row rows[] = {
         {CMD_FORMAT(struct arguments), .choices = format_names, .heading = OUTPUT,
-                .help = "text (default), ndjson (a record a line), json (the summary alone), or "
+                .help = "text (default), ndjson (one record per line), json (only the summary), or "
                         "csv"},
         {"null", '0', OPT_FLAG, FIELD(null), 0, NULL, NULL, OUTPUT,
                 "end each path with NUL instead of a newline, for xargs -0"},
         {"no-progress", 0, OPT_FLAG, FIELD(no_progress), 0, NULL, NULL, OUTPUT,
-                "no progress line on a terminal (SIGUSR1 still prints one)"},
+                "print print no progress line on a terminal (SIGUSR1 still prints one)"},
         {"verbose", 'v', OPT_FLAG, FIELD(verbose), 0, NULL, NULL, OUTPUT,
-                "say on standard error what each root lies on, and how many threads that makes"},
+                "print the storage of each root, and the resulting number of threads, to standard "
+                "error"},
         {"files0-from", 0, OPT_TEXT, FIELD(files0_from), 0, "FILE", NULL, OUTPUT,
                 "read the roots, each ended by NUL, from FILE ('-': standard input)"},
         {CMD_CACHE(struct arguments), .heading = OUTPUT,
@@ -73,16 +74,16 @@ static const struct cmd_help help = {
                  "       vega-walk transform [OPTION]... --out DIR [ROOT]...\n"
                  "                 -- COMMAND [ARGUMENT]...",
         .intro = "Carry out one or more operations on the entries below each ROOT (default: .), "
-                 "now. Write ./find for a directory that is named like an operation. Everything "
-                 "is looked at, hidden files included; links are not followed (but a ROOT that "
-                 "is one is).",
+                 "now. Write ./find for a directory that is named like an operation. Every entry "
+                 "counts, hidden files included; links are not followed (except a ROOT that is "
+                 "one).",
         .operations = true,
-        .examples = "  vega-walk /var                                  what fills the disk\n"
+        .examples = "  vega-walk /var                                  see what fills the disk\n"
                     "  vega-walk find -e csv --min-size 1M -0 /data | xargs -0 wc -l\n"
                     "  vega-walk hash --algo sha256 /srv > SUMS        sha256sum -c SUMS\n"
                     "  vega-walk transform -e csv --to zstd --out /backup /data",
-        .status = "Exit status: 0 complete, 2 usage or fatal error, 3 some entries could not be "
-                  "read (each is named), 128+n ended by signal n. See vega-walk(1).",
+        .status = "Exit status: 0 complete; 2 usage or fatal error; 3 some entries could not be "
+                  "read or written (each is named); 128+n ended by signal n. See vega-walk(1).",
 };
 
 /* The progress line on a terminal: there now, and to be wiped before anything else is written. */
@@ -225,7 +226,8 @@ static int carry_out(const struct arguments *args, const struct spec *spec,
 	struct stage stage;
 	if (args->stage) {
 		if (!stage_parse(&stage, args->stage)) {
-			return vega_fail(err, VEGA_USAGE, "--stage %s: say ID.SEQ", args->stage);
+			return vega_fail(
+			        err, VEGA_USAGE, "--stage %s: not of the form ID.SEQ", args->stage);
 		}
 		config->stage = &stage;
 	} else if (args->publish || args->discard) {

@@ -167,7 +167,7 @@ static int add_line(struct identity_map *map, char *line, unsigned number, struc
 		        map->path, number);
 	}
 	if (find_user(map, role)) {
-		return vega_fail(err, VEGA_USAGE, OPTION ": %s:%u: the role %s is there twice",
+		return vega_fail(err, VEGA_USAGE, OPTION ": %s:%u: the role %s occurs twice",
 		        map->path, number, role);
 	}
 	struct vega_error why;

@@ -364,8 +364,8 @@ static int check_content(
 		code = vega_fail_nomem(err);
 	} else if (total != size || strcmp(found.data, digest) != 0) {
 		code = vega_fail(err, VEGA_FATAL,
-		        "%s is not what the job stored (%llu bytes, %s; expected %llu bytes, %s): "
-		        "it was changed; run the job again",
+		        "%s has changed since the job stored it (%llu bytes, %s; expected %llu "
+		        "bytes, %s); run the job again",
 		        path, (unsigned long long)total, found.data, (unsigned long long)size,
 		        digest);
 	} else if (lseek(fd, 0, SEEK_SET) != 0) {
@@ -406,12 +406,12 @@ int spool_open(const char *uri, uint64_t size, const char *digest, int *fd, stru
 	}
 	*fd = open(path.data, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (*fd < 0) {
-		code = errno == ENOENT
-		               ? vega_fail(err, VEGA_FATAL,
-		                         "%s is gone: the records were removed; run the job again",
-		                         path.data)
-		               : vega_fail_errno(
-		                         err, VEGA_FATAL, errno, "cannot open %s", path.data);
+		code = errno == ENOENT ? vega_fail(err, VEGA_FATAL,
+		                                 "%s is missing: the records were removed; run the "
+		                                 "job again",
+		                                 path.data)
+		                       : vega_fail_errno(err, VEGA_FATAL, errno, "cannot open %s",
+		                                 path.data);
 		goto out;
 	}
 	code = check_content(*fd, path.data, size, digest ? digest : "", err);

@@ -120,7 +120,7 @@ static int fail_partial(const struct outcome *outcome, struct vega_error *err)
 int outcome_code(const struct outcome *outcome, const char *first_error, struct vega_error *err)
 {
 	if (!outcome->complete) {
-		return vega_fail(err, VEGA_INTERRUPTED, "stopped; the result is not complete");
+		return vega_fail(err, VEGA_INTERRUPTED, "interrupted; the result is not complete");
 	}
 	if (outcome->ledger.no_root) {
 		return vega_fail(err, VEGA_FATAL, "nothing could be read%s%s",

@@ -70,7 +70,7 @@ void run_message(struct run *run, const char *line)
 void run_warn_cache(void *context, const char *text)
 {
 	struct buf line = BUF_INIT;
-	buf_printf(&line, "going on without the cache: %s", text);
+	buf_printf(&line, "continuing without the cache: %s", text);
 	run_message(context, buf_cstr(&line) ? line.data : text);
 	buf_release(&line);
 }

@@ -35,8 +35,8 @@ static int stage_lost(const struct spec *spec, const struct stage *stage, struct
 	char name[STAGE_NAME_MAX];
 	stage_name(stage, name);
 	return vega_fail(err, VEGA_FATAL,
-	        "--out %s has no %s to publish: is it on another host, or not mounted? (An empty "
-	        "directory of that name gives its files up.)",
+	        "--out %s has no %s to publish: is it on another host, or not mounted? (To give up "
+	        "its files, make an empty directory of that name.)",
 	        spec->out, name);
 }
 
@@ -62,7 +62,7 @@ int engine_publish(
 		return stage_lost(spec, config->stage, err);
 	}
 	if (result == -EINTR) {
-		return vega_fail(err, VEGA_INTERRUPTED, "stopped; not all files are published");
+		return vega_fail(err, VEGA_INTERRUPTED, "interrupted; not all files are published");
 	}
 	if (result < 0) {
 		return vega_fail_errno(err, VEGA_FATAL, -result,
@@ -94,6 +94,6 @@ int engine_discard(
 	int result = stage_discard(root, config->stage);
 	output_root_close(root);
 	return result ? vega_fail_errno(err, VEGA_FATAL, -result,
-	                        "cannot remove a stage in --out %s", spec->out)
+	                        "cannot remove a staging directory in --out %s", spec->out)
 	              : 0;
 }

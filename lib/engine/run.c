@@ -196,7 +196,7 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 	run->sink = NULL;
 	buf_release(&summary);
 	if (code && err->sys == EINTR) {
-		return vega_fail(err, VEGA_INTERRUPTED, "stopped; nobody reads the output");
+		return vega_fail(err, VEGA_INTERRUPTED, "interrupted while the output was blocked");
 	}
 	if (code) {
 		return code;

@@ -86,7 +86,7 @@ static const char *reason(const struct spec *spec, enum medium medium)
 	case MEDIUM_FUSE:
 		return "served by a process";
 	default:
-		return "one a processor";
+		return "one per processor";
 	}
 }
 
@@ -102,7 +102,7 @@ void team_tell(const struct spec *spec, const struct fs_trees *trees, const stru
 		buf_printf(&text, ": %s, ", buf_cstr(&name) ? name.data : "");
 		format_counted(&text, threads, "thread", "threads");
 		if (!spec->threads.set && computing(spec)) {
-			buf_printf(&text, " (one a processor, for %s", computing(spec));
+			buf_printf(&text, " (one per processor, for %s", computing(spec));
 		} else {
 			buf_printf(&text, " (%s", reason(spec, medium));
 		}

@@ -318,7 +318,8 @@ int job_verdict(const struct job *job, struct vega_error *err)
 			        err, VEGA_PARTIAL, "job %s completed, but %s", job->id, job->error);
 		}
 		return vega_fail(err, VEGA_PARTIAL,
-		        "job %s completed, but not for every entry; --records names the others",
+		        "job %s completed, but some entries could not be read or written; "
+		        "--records names them",
 		        job->id);
 	}
 	if (job->state == JOB_COMPLETED || !job_state_terminal(job->state)) {

@@ -219,8 +219,8 @@ static int enter_stage(struct mirror *mirror, const struct stage *stage, struct 
 	earlier.seq--;
 	stage_discard(mirror->root, &earlier); /* what could not be removed is tried again later */
 	int error = stage_create(mirror->root, stage, &mirror->target);
-	return error ? vega_fail_errno(err, VEGA_FATAL, -error, "cannot make a stage in --out %s",
-	                       mirror->spec->out)
+	return error ? vega_fail_errno(err, VEGA_FATAL, -error,
+	                       "cannot make a staging directory in --out %s", mirror->spec->out)
 	             : 0;
 }
 

@@ -56,7 +56,8 @@ const char *output_name_fault(const char *name, size_t len)
 		return "the output's name would be longer than 255 bytes";
 	}
 	bool dots = len <= 2 && memcmp(name, "..", len) == 0; /* "", "." and ".." */
-	return dots || memchr(name, '/', len) ? "the output's name would be no plain name" : NULL;
+	return dots || memchr(name, '/', len) ? "the output's name would not be a plain name"
+	                                      : NULL;
 }
 
 bool output_name_unique(const struct spec *spec)

@@ -100,7 +100,7 @@ static void text_summary(
 const struct format format_text = {
         .name = "text",
         .picture = true,
-        .help = "for people, and for pipes: a line an entry",
+        .help = "for people, and for pipes: one line per entry",
         .record = text_record,
         .summary = text_summary,
 };

@@ -46,29 +46,30 @@ static const struct option_row common_rows[] = {
         {"user", 'u', OPT_LIST, FIELD(user), 0, "USER", NULL, WHICH,
                 "owned by USER (a name or number)"},
         {"group", 'g', OPT_LIST, FIELD(group), 0, "GROUP", NULL, WHICH,
-                "of GROUP (a name or number)"},
+                "owned by GROUP (a name or number)"},
         {"perm", 0, OPT_TEXT, FIELD(perm), 0, "MODE", NULL, WHICH,
                 "the permission bits are MODE, include all of -MODE, or any of /MODE"},
 
         {"min-depth", 0, OPT_NUMBER, FIELD(min_depth), 0, "N", NULL, WHERE,
-                "pass over entries less than N levels below a root"},
+                "skip entries less than N levels below a root"},
         {"max-depth", 'd', OPT_NUMBER, FIELD(max_depth), 0, "N", NULL, WHERE,
                 "descend at most N levels below a root"},
         {"one-file-system", 'x', OPT_FLAG, FIELD(one_file_system), 0, NULL, NULL, WHERE,
                 "do not enter other file systems"},
         {"exclude", 'E', OPT_LIST, FIELD(exclude), 0, "PATTERN", NULL, WHERE,
-                "leave out what matches PATTERN (as in .gitignore), and all below it"},
+                "exclude entries that match PATTERN (as in .gitignore), and all below them"},
         {"exclude-from", 0, OPT_LIST, FIELD(exclude_from), 0, "FILE", NULL, WHERE,
-                "read such patterns from FILE"},
+                "read patterns for --exclude from FILE"},
         {"exclude-caches", 0, OPT_FLAG, FIELD(exclude_caches), 0, NULL, NULL, WHERE,
-                "leave out directories that hold a CACHEDIR.TAG"},
+                "exclude directories that hold a CACHEDIR.TAG"},
         {"skip-hidden", 0, OPT_FLAG, FIELD(skip_hidden), 0, NULL, NULL, WHERE,
-                "leave out names that begin with a dot, and all below them"},
+                "exclude names that begin with a dot, and all below them"},
 
         {"threads", 'j', OPT_NUMBER, FIELD(threads), 0, "N", NULL, HOW,
-                "use N threads (default: by file system, at first one a processor on local ones)"},
+                "use N threads (default: depends on the file system; local ones begin with one per "
+                "processor)"},
         {"max-iops", 0, OPT_NUMBER, FIELD(max_iops), 0, "N", NULL, HOW,
-                "make at most N calls to the file system a second: each listing, stat, open and "
+                "make at most N calls to the file system per second: each listing, stat, open and "
                 "read is one (default: no limit)"},
         {"sort", 0, OPT_FLAG, FIELD(sort), 0, NULL, NULL, HOW,
                 "order the records by path, each directory followed by all below it (kept in "

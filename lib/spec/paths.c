@@ -230,8 +230,8 @@ static int check_path(
 		buf_add_str(&list, allowed->items[i]);
 	}
 	const char *text = buf_cstr(&list);
-	int code = vega_fail(err, VEGA_USAGE, "%s%s lies outside of what is allowed (%s)", what,
-	        path, text && *text ? text : "nothing");
+	int code = vega_fail(err, VEGA_USAGE, "%s%s lies outside the allowed directories (%s)",
+	        what, path, text && *text ? text : "nothing");
 	buf_release(&list);
 	return code;
 }

@@ -96,7 +96,7 @@ static int check(const struct spec *spec, struct vega_error *err)
 		        err, VEGA_USAGE, "--timeout is for a command after '--', not for --to");
 	}
 	if (own->timeout.set && own->timeout.value == 0) {
-		return vega_fail(err, VEGA_USAGE, "--timeout 0: leaves a filter no time at all");
+		return vega_fail(err, VEGA_USAGE, "--timeout must be greater than 0");
 	}
 	int code = check_level(own, err);
 	return code == 0 && own->output_name ? check_output_name(own->output_name, err) : code;

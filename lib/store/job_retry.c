@@ -59,8 +59,8 @@ static bool to_be_tried(const struct job *job, bool force)
 static int refuse(const struct job *job, struct vega_error *err)
 {
 	if (job->state == JOB_COMPLETED) {
-		return vega_fail(err, VEGA_NO,
-		        "job %s COMPLETED; --force does what it did once more", job->id);
+		return vega_fail(
+		        err, VEGA_NO, "job %s COMPLETED; use --force to repeat it", job->id);
 	}
 	return vega_fail(err, VEGA_NO, "job %s is %s: it can be retried when it has ended", job->id,
 	        job_state_name(job->state));

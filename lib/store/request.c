@@ -41,14 +41,13 @@ int request_limits(const struct option_number *time, const struct option_number 
 	        .memory_bytes = memory->value,
 	        .output_bytes = output->value};
 	if (time->set && limits->timeout_ms == 0) {
-		return vega_fail(err, VEGA_USAGE, "--max-time: less than 1ms leaves a job no time");
+		return vega_fail(err, VEGA_USAGE, "--max-time must be at least 1ms");
 	}
 	if (memory->set && memory->value < REQUEST_MEMORY_MIN) {
-		return vega_fail(
-		        err, VEGA_USAGE, "--max-memory: a job needs more; the least is 16M");
+		return vega_fail(err, VEGA_USAGE, "--max-memory must be at least 16M");
 	}
 	if (output->set && output->value == 0) {
-		return vega_fail(err, VEGA_USAGE, "--max-output 0: leaves a job no result");
+		return vega_fail(err, VEGA_USAGE, "--max-output must be greater than 0");
 	}
 	return 0;
 }

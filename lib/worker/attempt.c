@@ -131,7 +131,7 @@ static char *failure(const struct attempt *attempt)
 static char *refusal(const struct attempt *attempt)
 {
 	char *message = child_last_message(&attempt->child);
-	return message ? message : strdup("vega-walk refused the job and did not say why");
+	return message ? message : strdup("vega-walk rejected the job without a reason");
 }
 
 static void keep(struct attempt *attempt)

@@ -78,7 +78,7 @@ static void claim_failed(struct worker *w, const struct vega_error *err)
 		return;
 	}
 	if (!w->refusals || strcmp(w->refusal.text, err->text) != 0) {
-		worker_report(w, TROUBLE, "the store refuses claims, trying again: %s", err->text);
+		worker_report(w, TROUBLE, "the store rejects claims, retrying: %s", err->text);
 	}
 	w->refusal = *err;
 	w->refusals += w->refusals < 8;
@@ -90,7 +90,7 @@ static void claim_failed(struct worker *w, const struct vega_error *err)
 static void claims_answered(struct worker *w)
 {
 	if (w->refusals) {
-		worker_report(w, TROUBLE, "the store answers claims again");
+		worker_report(w, TROUBLE, "the store accepts claims again");
 		w->refusals = 0;
 	}
 }

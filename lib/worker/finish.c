@@ -23,8 +23,8 @@ static void drop(struct worker *w, struct attempt *attempt)
 		if (worker_start(w, attempt, STEP_DISCARD, &err) == 0) {
 			return;
 		}
-		worker_report(
-		        w, TROUBLE, "%s: its stage is left behind: %s", attempt->job.id, err.text);
+		worker_report(w, TROUBLE, "%s: could not remove its staging directory: %s",
+		        attempt->job.id, err.text);
 	}
 	CHECK(attempt->phase == ATTEMPT_OVER && w->running > 0);
 	KILL_POINT(forget);
@@ -89,7 +89,7 @@ static void report_stored(struct worker *w, const struct attempt *attempt, enum 
 			worker_report(w, NEWS, "%s released", id);
 		} else {
 			w->counts->retried++;
-			worker_report(w, NEWS, "%s will be tried again: %s", id, error);
+			worker_report(w, NEWS, "%s will be retried: %s", id, error);
 		}
 	}
 }
@@ -279,8 +279,8 @@ static void forget_discarded(struct worker *w, struct attempt *attempt)
 	int status = attempt->child.status;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		char *why = child_last_message(&attempt->child);
-		worker_report(w, TROUBLE, "%s: its stage is left behind: %s", attempt->job.id,
-		        why ? why : "vega-walk did not remove it");
+		worker_report(w, TROUBLE, "%s: could not remove its staging directory: %s",
+		        attempt->job.id, why ? why : "vega-walk did not remove it");
 		free(why);
 	}
 	drop(w, attempt);
@@ -353,7 +353,7 @@ void worker_finish(struct worker *w)
 		struct attempt *attempt = &w->attempts[i];
 		if (attempt->phase == ATTEMPT_OVER &&
 		        (w->signals > 1 || worker_now() >= attempt->lease_end)) {
-			report_lost(w, attempt, "the store is away and this worker stops");
+			report_lost(w, attempt, "the store is unreachable and this worker stops");
 		}
 	}
 }

@@ -152,7 +152,7 @@ void worker_heartbeat(struct worker *w)
 	if (code < 0 && code != VEGA_UNAVAILABLE && has_progress(w, count)) {
 		/* One child's odd progress must not cost the others their leases. */
 		worker_report(w, TROUBLE,
-		        "the store refused a heartbeat, trying without progress: %s", err.text);
+		        "the store rejected a heartbeat, retrying without progress: %s", err.text);
 		worker_tend(w);
 		sent = worker_now();
 		count = gather_leases(w, false);

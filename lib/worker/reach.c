@@ -12,8 +12,9 @@ void worker_store_away(struct worker *w, const struct vega_error *err)
 	uint64_t now = worker_now();
 	w->away_since = w->failures ? w->away_since : now;
 	if (w->failures++ == 0 || w->away_code != err->code) {
-		worker_report(w, TROUBLE, "the store %s, trying again: %s",
-		        err->code == VEGA_UNAVAILABLE ? "is away" : "refuses", err->text);
+		worker_report(w, TROUBLE, "the store %s, retrying: %s",
+		        err->code == VEGA_UNAVAILABLE ? "is unreachable" : "rejects requests",
+		        err->text);
 	}
 	w->away_code = err->code;
 	uint64_t most = w->running ? worker_pause(w) : least(BACKOFF_MAX_MS, w->config->lease_ms);
@@ -28,7 +29,7 @@ void worker_store_away(struct worker *w, const struct vega_error *err)
 void worker_store_back(struct worker *w)
 {
 	if (w->failures) {
-		worker_report(w, TROUBLE, "the store is back after %.1fs",
+		worker_report(w, TROUBLE, "the store is available again after %.1fs",
 		        (double)(worker_now() - w->away_since) / 1000);
 		w->failures = 0;
 	}

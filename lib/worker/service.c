@@ -26,12 +26,13 @@ void worker_feed_watchdog(struct worker *w)
 static const char *doing(const struct worker *w)
 {
 	if (w->failures) {
-		return w->away_code == VEGA_UNAVAILABLE ? "The store is away" : "The store refuses";
+		return w->away_code == VEGA_UNAVAILABLE ? "The store is unreachable"
+		                                        : "The store rejects requests";
 	}
 	if (worker_stopping(w)) {
 		return "Stopping";
 	}
-	return w->refusals ? "The store refuses claims" : "Working";
+	return w->refusals ? "The store rejects claims" : "Working";
 }
 
 void worker_tell_status(struct worker *w)
@@ -46,7 +47,7 @@ void worker_tell_status(struct worker *w)
 	}
 	snprintf(status, sizeof status,
 	        "%s%sSTATUS=%s; %u of %u jobs running; %llu completed, %llu failed, %llu to be "
-	        "tried again",
+	        "retried",
 	        ready ? "READY=1\n" : "", stopping ? "STOPPING=1\n" : "", doing(w), w->running,
 	        w->config->jobs, (unsigned long long)counts->completed,
 	        (unsigned long long)counts->failed, (unsigned long long)counts->retried);

@@ -195,7 +195,8 @@ static int prepare_spool(struct worker *w, struct vega_error *err)
 	int code;
 	if (!given) {
 		return vega_fail(err, VEGA_USAGE,
-		        "no place for large results: set HOME, XDG_STATE_HOME or --spool");
+		        "no spool directory for large results: set HOME, XDG_STATE_HOME or "
+		        "--spool");
 	}
 	code = spool_prepare(given, err);
 	if (code == 0 && !(w->spool_dir = realpath(given, NULL))) {

@@ -121,7 +121,7 @@ prometheus_is_valid() { # FILE
 	completed many >id
 	mkdir elsewhere
 	expect 0 vega-admin prune --older-than 0s --spool elsewhere
-	matches '^left 1 job whose records are on another host, or not in --spool; .* say --forget-host NAME$' "$out"
+	matches '^left 1 job whose records are on another host, or not in --spool; .* use --forget-host NAME$' "$out"
 	sql "update job_result set records_uri = replace(records_uri, '//', '//other-')"
 	expect 0 vega-admin prune --older-than 0s --format json
 	[[ $(get '"\(.jobs) \(.left_elsewhere)"') == '0 1' ]]
@@ -221,8 +221,8 @@ prometheus_is_valid() { # FILE
 	mkdir -p "out/.vega-stage.$id.1"
 	mount --bind data "out/.vega-stage.$id.1"
 	expect 3 vega-admin prune --older-than 0s
-	matches "cannot remove what is left of job $id in $PWD/out" "$err"
-	matches '^left 1 job of which something could not be removed$' "$out"
+	matches "cannot remove the staging directories of job $id in $PWD/out" "$err"
+	matches '^left 1 job that could not be removed completely$' "$out"
 	[[ $(vega-status | cut -f 1) == "$id" ]]
 	umount "out/.vega-stage.$id.1"
 	expect 0 vega-admin prune --older-than 0s
@@ -341,7 +341,7 @@ prometheus_is_valid() { # FILE
 @test "--retry accepts a COMPLETED job only with --force" {
 	completed data >id
 	expect 1 vega-status --retry "$(<id)"
-	matches "job $(<id) COMPLETED; --force does what it did once more" "$err"
+	matches "job $(<id) COMPLETED; use --force to repeat it" "$err"
 	expect 0 vega-status --retry --force "$(<id)"
 	again=$(<"$out")
 	[[ $again != $(<id) ]]

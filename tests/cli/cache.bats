@@ -156,7 +156,7 @@ opened_files() {
 	hash_tree --threads 4
 	same wanted got
 	lines 1 "$err"
-	matches '^vega-walk: going on without the cache: (cannot connect|lost the connection) to unix:' "$err"
+	matches '^vega-walk: continuing without the cache: (cannot connect|lost the connection) to unix:' "$err"
 	VEGA_CACHE=redis://127.0.0.1:1 hash_tree
 	same wanted got
 	lines 1 "$err"

@@ -270,7 +270,7 @@ stage_away() {
 	eventually 20 test -e at.before.publish
 	mv out/.vega-stage.* "$PWD/unmounted"
 	rm hold.*
-	eventually 20 matches "^vega-run: $id will be tried again: .*has no .vega-stage.$id.1 to publish" "$err.$pid"
+	eventually 20 matches "^vega-run: $id will be retried: .*has no .vega-stage.$id.1 to publish" "$err.$pid"
 	[[ $(field .state) != COMPLETED ]]
 	mv unmounted "out/.vega-stage.$id.1"
 	eventually 20 state_is COMPLETED

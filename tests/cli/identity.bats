@@ -190,7 +190,7 @@ as_daemon() {
 	kill -KILL "$pid"
 	echo 'bob daemon' >othermap
 	start vega-run --lease 1s --root "$PWD" --run-as-submitter=othermap
-	eventually 20 matches "^vega-run: $id will be tried again: this worker runs no jobs of the submitter alice" "$err.$pid"
+	eventually 20 matches "^vega-run: $id will be retried: this worker runs no jobs of the submitter alice" "$err.$pid"
 	kill -TERM "$pid"
 	wait "$pid" || true
 	work --run-as-submitter=map
@@ -238,7 +238,7 @@ as_daemon() {
 		refused 'bad:1: say DATABASE-ROLE SYSTEM-USER' --run-as-submitter=bad
 	done
 	printf '%s\n' 'alice nobody' '#' 'alice daemon' >bad
-	refused 'bad:3: the role alice is there twice' --run-as-submitter=bad
+	refused 'bad:3: the role alice occurs twice' --run-as-submitter=bad
 	echo 'alice nosuchuser' >bad
 	refused 'bad:1: there is no system user nosuchuser' --run-as-submitter=bad
 	chmod g+w map

@@ -65,7 +65,7 @@ filters_are_gone() {
 		eventually 20 full "$reader"
 		kill -INT "$pid"
 		ends 20 130
-		matches 'stopped; nobody reads the output' "$err.$pid"
+		matches 'interrupted while the output was blocked' "$err.$pid"
 		exec {reader}<&-
 	done
 }

@@ -45,7 +45,7 @@ load ../lib/limits
 	run_job --max-time 300ms -- transform --out out in -- sleep 100
 	failed_for_good 'it ran longer than --max-time 300ms'
 	expect 2 vega-run --drain --max-memory 1M
-	matches 'max-memory: a job needs more; the least is 16M' "$err"
+	matches 'max-memory must be at least 16M' "$err"
 }
 
 @test "vega-status shows the limits of a job" {
@@ -61,11 +61,11 @@ load ../lib/limits
 
 @test "limits that no job can keep are rejected" {
 	expect 2 vega-submit --max-time 0s .
-	matches '^vega-submit: --max-time: less than 1ms leaves a job no time$' "$err"
+	matches '^vega-submit: --max-time must be at least 1ms$' "$err"
 	expect 2 vega-submit --max-memory 15M .
-	matches '^vega-submit: --max-memory: a job needs more; the least is 16M$' "$err"
+	matches '^vega-submit: --max-memory must be at least 16M$' "$err"
 	expect 2 vega-submit --max-output 0 .
-	matches '^vega-submit: --max-output 0: leaves a job no result$' "$err"
+	matches '^vega-submit: --max-output must be greater than 0$' "$err"
 	expect 2 vega-submit --max-time 7 .
 	matches '^vega-submit: --max-time 7: needs a unit' "$err"
 	[[ -z $(vega-status) ]]

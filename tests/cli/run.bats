@@ -98,10 +98,10 @@ began() {
 	printf X | dd of="$spooled" bs=1 seek=5000 conv=notrunc status=none
 	expect 2 vega-status --records "$id"
 	[[ ! -s $out ]]
-	matches 'is not what the job stored' "$err"
+	matches 'has changed since the job stored it' "$err"
 	rm "$spooled"
 	expect 2 vega-status --records "$id"
-	matches 'is gone: the records were removed' "$err"
+	matches 'is missing: the records were removed' "$err"
 	sqlite3 "$XDG_STATE_HOME/vega/jobs.db" "update job_result set records_uri = 'file://far.example/x' where records_uri is not null"
 	expect 2 vega-status --records "$id"
 	matches 'on host far.example .*run vega-status there' "$err"
@@ -135,7 +135,7 @@ began() {
 	echo x >in/file
 	id=$(vega-submit transform --max-attempts 2 --out out in -- sh -c 'kill -KILL $PPID')
 	expect 0 vega-run --drain
-	matches "$id will be tried again: vega-walk was killed by SIGKILL" "$err"
+	matches "$id will be retried: vega-walk was killed by SIGKILL" "$err"
 	matches "$id failed: vega-walk was killed by SIGKILL" "$err"
 	[[ $(field "$id" '[.state, .attempt, .exit_code] | @csv') == '"FAILED",2,137' ]]
 }
@@ -344,7 +344,7 @@ median_delay() {
 	away="postgresql:///x?host=$PWD"
 	expect 5 vega-run --drain --root / --store "$away"
 	start vega-run --root / --store "$away"
-	eventually 20 matches '^vega-run: the store is away, trying again' "$err.$pid"
+	eventually 20 matches '^vega-run: the store is unreachable, retrying' "$err.$pid"
 	kill -TERM "$pid"
 	code=0
 	wait "$pid" || code=$?

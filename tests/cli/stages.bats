@@ -26,7 +26,7 @@ plant() { # MODE
 		plant "$mode"
 		expect 0 vega-run --drain --root "$PWD"
 		[[ $(vega-status -F json "$id" | jq -r .state) == FAILED ]]
-		matches 'cannot make a stage in --out .*shared' <(vega-status "$id")
+		matches 'cannot make a staging directory in --out .*shared' <(vega-status "$id")
 		[[ $(<shared/sub/b.csv.gz) == theirs ]]
 	done
 }
@@ -47,6 +47,6 @@ plant() { # MODE
 	mkdir "$stage/moved"
 	echo precious >"$stage/moved/file"
 	expect 3 vega-admin prune --older-than 1y
-	matches "cannot remove what is left of job $id" "$err"
+	matches "cannot remove the staging directories of job $id" "$err"
 	[[ $(<"$stage/moved/file") == precious ]]
 }

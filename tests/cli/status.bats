@@ -191,7 +191,7 @@ ids() { # OPTION…
 	rmdir gone
 	vega-run --drain -q
 	expect 3 vega-status --wait "$id"
-	matches "job $id completed, but not for every entry; --records names the others" "$err"
+	matches "job $id completed, but some entries could not be read or written; --records names them" "$err"
 	expect 3 vega-status --wait --result "$id"
 	[[ $(jq .ledger.errors "$out") == 1 ]]
 	expect 3 vega-status --follow "$id"
@@ -239,7 +239,7 @@ ids() { # OPTION…
 	lines 1 "$out"
 	sql "update job_result set records = replace(records, 'entry', 'Entry')"
 	expect 2 vega-status --records "$id"
-	matches "the records of job $id are not what it stored" "$err"
+	matches "the records of job $id have changed since it stored them" "$err"
 	[[ ! -s $out ]]
 	id=$(vega-submit data)
 	vega-run --drain -q

@@ -134,7 +134,7 @@ refused() {
 	expect 0 vega-submit --root outside --root allowed allowed/in outside
 	VEGA_ROOTS=$PWD/outside:$PWD/allowed expect 0 vega-submit allowed/in outside
 	rm -r "$XDG_STATE_HOME/vega"
-	refused "$PWD/outside lies outside of what is allowed \($PWD/allowed\)$" --root allowed allowed/in outside
+	refused "$PWD/outside lies outside the allowed directories \($PWD/allowed\)$" --root allowed allowed/in outside
 	refused "$PWD/outside lies outside" --root allowed allowed/link
 	refused "$PWD/outside lies outside" --root allowed allowed/../outside
 	refused "$PWD lies outside" --root allowed .
@@ -267,9 +267,9 @@ refused() {
 	refused '--batch good, line 1: .*outside' --root /usr --batch good
 	refused '--batch .*empty' --batch /dev/null
 	refused 'cannot open none' --batch none
-	refused '--batch: the file says' --batch good data
-	refused '--batch: the file says' --batch good hash
-	refused '--batch: the file says' --batch good -e csv
+	refused '--batch takes operations' --batch good data
+	refused '--batch takes operations' --batch good hash
+	refused '--batch takes operations' --batch good -e csv
 	yes "$(<good)" | head -n 100001 >many
 	refused '--batch many, line 100001: .*at most 100000' --batch many
 }

@@ -157,7 +157,7 @@ listen() {
 @test "a worker that has not reached its store is not ready" {
 	listen
 	VEGA_STORE="postgresql:///none?host=$PWD" start vega-run --root "$PWD"
-	eventually 10 grep -q '^STATUS=The store is away; 0 of 1 jobs' notified
+	eventually 10 grep -q '^STATUS=The store is unreachable; 0 of 1 jobs' notified
 	run ! grep -q READY notified
 }
 

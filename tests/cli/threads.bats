@@ -16,14 +16,14 @@ told() {
 	((one > 1)) || threads='1 thread'
 	most=$((one > 32 ? one : one > 4 ? 32 : 8 * one))
 	((most == one)) || grows=", up to $most while they wait for a disk"
-	printf 'vega-walk: %s: tmpfs, %s (one a processor%s)\n' 'a b' "$threads" "${grows-}" 'a b/c' "$threads" "${grows-}" |
+	printf 'vega-walk: %s: tmpfs, %s (one per processor%s)\n' 'a b' "$threads" "${grows-}" 'a b/c' "$threads" "${grows-}" |
 		told 'a b' 'a b/c'
-	echo "vega-walk: /proc/self/fdinfo: proc, $threads (one a processor${grows-})" | told /proc/self/fdinfo
-	echo "vega-walk: a b: tmpfs, $threads (one a processor)" | told --max-iops 1000 'a b'
+	echo "vega-walk: /proc/self/fdinfo: proc, $threads (one per processor${grows-})" | told /proc/self/fdinfo
+	echo "vega-walk: a b: tmpfs, $threads (one per processor)" | told --max-iops 1000 'a b'
 	echo 'vega-walk: a b: tmpfs, 5 threads (as --threads says)' | told -j5 'a b'
 	echo 'vega-walk: a b: tmpfs, 1 thread (as --threads says)' | told --threads 1 'a b'
 	expect 0 vega-walk transform -v --to gzip --out out 'a b'
-	echo "vega-walk: a b: tmpfs, $threads (one a processor, for transform)" | same - "$err"
+	echo "vega-walk: a b: tmpfs, $threads (one per processor, for transform)" | same - "$err"
 	expect 2 vega-walk find -v nowhere
 	matches '^vega-walk: nowhere: unknown file system, ' "$err"
 }

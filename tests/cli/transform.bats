@@ -351,7 +351,7 @@ directories() {
 	matches 'in/ok: the output.s name would be longer than 255 bytes' "$err"
 	touch in/..x
 	expect 3 vega-walk transform --out dots --output-name '{/.}' -n '..x' -n ok in -- cat
-	matches 'in/..x: the output.s name would be no plain name' "$err"
+	matches 'in/..x: the output.s name would not be a plain name' "$err"
 	[[ $(<dots/ok) == 2 ]]
 }
 

@@ -198,7 +198,7 @@ setup() {
 		status=0
 		wait "$pid" || status=$?
 		equals $status 130
-		matches 'stopped' "$err.$pid"
+		matches 'interrupted' "$err.$pid"
 		mv "$out.$pid" "$out"
 		[[ $format == text ]] || holds -s 'last | .complete == false and (.ledger | .entries == .reported + .filtered + .errors)
 			and .summarize.files >= 1' "$out"

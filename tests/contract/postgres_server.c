@@ -718,7 +718,7 @@ static void knows_mistakes(void)
 	snprintf(url, sizeof url, "%s&dbname=none&host=/nowhere,%s", contract_url,
 	        strstr(contract_url, "host=") + strlen("host="));
 	refuses(url, VEGA_UNAVAILABLE, "/nowhere",
-	        "a server that is away beside one that is wrong");
+	        "a server that is unreachable beside one that is wrong");
 	refuses("host=/nowhere port=none", VEGA_FATAL, "none", "a port that is none");
 	refuses("host=/nowhere sslmode=none", VEGA_FATAL, "none", "an sslmode that is none");
 	refuses("host=/nowhere nonsense=1", VEGA_USAGE, "libpq", "a setting that is none");

@@ -545,7 +545,7 @@ static void only_heads(void)
 	run_ops(&op_head, NULL, 1000000);
 	is_str(message, "read: changed while it was read",
 	        "a file that grows while a head is read");
-	ok(first.whole == 0 && first.results == 0, "has no result");
+	ok(first.whole == 0 && first.results == 0, "a file that grows has no result");
 	during = append;
 	struct walk_ledger ledger = run_ops(&op_head, &op_second, 1000000);
 	ok(errors == 1 && first.results == 0 && second.results == 0 && ledger.errors == 1,

@@ -395,7 +395,7 @@ static void lengths(void)
 	buf_add(value, copy.data + SEAL_SIZE, copy.len - SEAL_SIZE);
 	seal_end(value, key->data, key->len);
 	is_int(run_long(101), 0, "a value of the layout before this one is none");
-	is_int(run_long(101), 100, "and is replaced");
+	is_int(run_long(101), 100, "a value of an older layout is replaced");
 	buf_release(&copy);
 
 	memory_clear();

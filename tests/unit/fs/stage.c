@@ -549,7 +549,8 @@ static void test_no_owners(void)
 		is_int(publish(root, &first, false), 0, "is published");
 		is_str(refusals, "", "whole");
 		is_str(content("a/y"), "a/y", "with what is in it");
-		is_int(stage_discard(root, &first), 0, "and discarded");
+		is_int(stage_discard(root, &first), 0,
+		        "a published staging directory is discarded");
 		no_owners = no_modes = false;
 		is_int(entries_in("out"), 2, "leaving nothing else");
 		output_root_close(root);
@@ -582,7 +583,8 @@ static void test_strange_files(void)
 		ok(lstat(at("out/theirs"), &st) != 0 && strstr(refusals, "|theirs|EPERM;"),
 		        "nor another's file");
 	}
-	is_int(stage_discard(root, &first), 0, "discard");
+	is_int(stage_discard(root, &first), 0,
+	        "a staging directory with strange files is discarded");
 	ok(!is_there(&first), "removes them");
 	output_root_close(root);
 }
@@ -606,7 +608,7 @@ static void test_discard_foreign(void)
 {
 	static const char *const names[] = {"a/x", NULL};
 	struct output_root *root = fresh();
-	ok(stage_files(root, &first, names), "a stage");
+	ok(stage_files(root, &first, names), "a staging directory is made for a foreign one");
 	mkdir(in_stage("theirs"), 0777);
 	close(creat(in_stage("theirs/precious"), 0666));
 	if (chown(in_stage("theirs"), STRANGER, STRANGER) != 0) {
@@ -614,7 +616,7 @@ static void test_discard_foreign(void)
 		output_root_close(root);
 		return;
 	}
-	is_int(stage_discard(root, &first), -EPERM, "discard");
+	is_int(stage_discard(root, &first), -EPERM, "discarding a foreign directory fails");
 	is_int(access(in_stage("theirs/precious"), F_OK), 0, "leaves what is another's");
 	is_int(publish(root, &first, false), -EPERM, "which is not published either");
 	is_int(chown(in_stage("theirs"), 0, 0), 0, "when it is ours");

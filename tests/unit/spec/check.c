@@ -102,8 +102,8 @@ static void test_transform(void)
 	        "transform", "--to=gzip", "--output-name={/}.x", "-oo");
 	REFUSED("--timeout is for a command after '--', not for --to", "transform", "--to=gzip",
 	        "--timeout=3s", "-oo");
-	REFUSED("--timeout 0: leaves a filter no time at all", "transform", "--timeout=0s", "-oo",
-	        "--", "cat");
+	REFUSED("--timeout must be greater than 0", "transform", "--timeout=0s", "-oo", "--",
+	        "cat");
 }
 
 static void test_output_name(void)

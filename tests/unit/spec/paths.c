@@ -153,11 +153,11 @@ static void test_beneath(void)
 	ok(beneath("/data/a", "/etc", "/", &err), "every path is allowed below /");
 	ok(!beneath("/database", NULL, "/data", &err),
 	        "a longer name is not below an allowed directory");
-	is_str(err.text, "/database lies outside of what is allowed (/elsewhere, /data)",
+	is_str(err.text, "/database lies outside the allowed directories (/elsewhere, /data)",
 	        "a path that is not allowed is named");
 	ok(!beneath("/", NULL, "/data", &err), "a path above an allowed directory is not allowed");
 	ok(!beneath("/data/a", "/out", "/data", &err), "--out must be allowed, too");
-	is_str(err.text, "--out /out lies outside of what is allowed (/elsewhere, /data)",
+	is_str(err.text, "--out /out lies outside the allowed directories (/elsewhere, /data)",
 	        "an --out that is not allowed is named");
 }
 

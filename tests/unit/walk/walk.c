@@ -20,7 +20,7 @@ static void test_few_handles(void)
 		for (fake.emfile_every = 3; fake.emfile_every < 9; fake.emfile_every++) {
 			walk();
 			sound("each n-th open finds no handle");
-			is_int(run.ledger.errors, 0, "and is tried again");
+			is_int(run.ledger.errors, 0, "a walk with few handles has no error");
 		}
 		fake.emfile_every = 0;
 	}
@@ -30,7 +30,7 @@ static void test_few_handles(void)
 		fake.handle_limit = 8 * (long)run.threads;
 		walk();
 		sound("500 levels with a few handles");
-		is_int(run.ledger.errors, 0, "none is out of reach");
+		is_int(run.ledger.errors, 0, "every directory is reached with few handles");
 	}
 	fake.handle_limit = 0;
 }
@@ -60,7 +60,8 @@ static void test_depth(void)
 			sound(levels[at] ? "a deep tree" : "a wide one");
 			/* Slow listings stay pinned, so a thread may wait in vain: an error, then.
 			 */
-			ok(run.slow || run.ledger.errors == 0, "all reached (%llu errors)",
+			ok(run.slow || run.ledger.errors == 0,
+			        "all depths are reached (%llu errors)",
 			        (unsigned long long)run.ledger.errors);
 		}
 	}
@@ -80,8 +81,8 @@ static void test_clock(void)
 	walk();
 	alarm(0);
 	atomic_store(&wall.ahead, false);
-	is_int(run.team, 2, "two threads, the one waits and the other is stopped");
-	ok(!run.complete, "and both end, though the clock is set back by an hour");
+	is_int(run.team, 2, "a walk has two threads, of which one waits");
+	ok(!run.complete, "a stopped walk ends, though the clock is set back by an hour");
 	run.stop_at = 0;
 	run.slow = false;
 }
@@ -120,16 +121,18 @@ static void test_wide(void)
 		long before = peak_memory();
 		walk();
 		sound("ten million entries in one directory");
-		is_int(run.ledger.entries, 10000001, "all of them");
-		ok(peak_memory() - before < MEMORY_KIB, "in %ld KiB", peak_memory() - before);
+		is_int(run.ledger.entries, 10000001, "all entries of a wide directory are visited");
+		ok(peak_memory() - before < MEMORY_KIB, "a wide directory needs %ld KiB",
+		        peak_memory() - before);
 	}
 	root->files = 1000000;
 	run.slow = true;
 	long before = peak_memory();
 	walk();
 	sound("a million whose content is read");
-	is_int(run.ledger.entries, 1000001, "all of them");
-	ok(peak_memory() - before < MEMORY_KIB, "in %ld KiB", peak_memory() - before);
+	is_int(run.ledger.entries, 1000001, "all entries of a wide directory are visited in order");
+	ok(peak_memory() - before < MEMORY_KIB, "a wide directory in order needs %ld KiB",
+	        peak_memory() - before);
 	run.slow = false;
 }
 
@@ -146,9 +149,10 @@ static void test_many_directories(void)
 		run.threads = team[i];
 		walk();
 		sound("400,000 small directories");
-		is_int(run.ledger.entries, fake.count, "all of them");
+		is_int(run.ledger.entries, fake.count, "all of many directories are visited");
 		long bound = 20000 + 6000L * run.threads;
-		ok(atomic_load(&run.peak_live) < bound, "%ld at once", atomic_load(&run.peak_live));
+		ok(atomic_load(&run.peak_live) < bound, "many directories are open at once: %ld",
+		        atomic_load(&run.peak_live));
 	}
 }
 

@@ -75,7 +75,7 @@ TEST(failing_child_is_judged, "a child that fails costs the job an attempt, or a
 	        {"echo 'vega-walk: /x: no such root' >&2; echo \"Try 'vega-walk --help'\" >&2; "
 	         "exit 2\n",
 	                "vega-walk: /x: no such root", JOB_FAILED, 2},
-	        {"exit 2\n", "vega-walk refused the job and did not say why", JOB_FAILED, 2},
+	        {"exit 2\n", "vega-walk rejected the job without a reason", JOB_FAILED, 2},
 	        {"kill -SEGV $$\n", "vega-walk was killed by SIGSEGV", JOB_PENDING, 139},
 	        {SAY_SUMMARY "kill -KILL $$\n", "vega-walk was killed by SIGKILL", JOB_PENDING,
 	                137},

@@ -90,10 +90,11 @@ TEST(refused_claims_are_repeated, "a worker that has claimed before outlives ref
 	is_int(work(), 0, "a worker for ever outlives claims that the store refuses");
 	is_int(row->state, JOB_COMPLETED, "the worker works again when claims are accepted");
 	is_int(counts.completed, 2, "the worker goes on meanwhile with the job that it has");
-	is_int(logged("the store refuses claims, trying again: a damaged row"), 1,
+	is_int(logged("the store rejects claims, retrying: a damaged row"), 1,
 	        "one line says that claims are refused");
-	is_int(logged("the store answers claims again"), 1, "one line says that it is over");
-	is_int(logged("the store is back"), 0, "no line says that the store is back");
+	is_int(logged("the store accepts claims again"), 1, "one line says that it is over");
+	is_int(logged("the store is available again"), 0,
+	        "no line says that the store is available again");
 }
 
 TEST(first_claim_refused_ends_the_worker, "a worker whose first claim is refused ends")

@@ -39,7 +39,7 @@ TEST(refused_progress_costs_no_lease, "progress that the store refuses does not 
 	        submit("echo '{\"type\":\"progress\",\"odd\":1}'; sleep 0.8\n" SAY_SUMMARY);
 	is_int(work(), 0, "a worker whose progress is refused ends well");
 	is_int(row->state, JOB_COMPLETED, "progress that is refused does not cost the lease");
-	ok(logged("refused a heartbeat") > 0, "the refusal is logged");
+	ok(logged("rejected a heartbeat") > 0, "the refusal is logged");
 }
 
 TEST(lost_lease_stops_the_child, "a lease that another worker took over stops the child")
@@ -80,11 +80,13 @@ TEST(unreachable_store_ends_the_child,
 	away_after_claim = 10000;
 	struct row *row = submit("exec sleep 100\n");
 	uint64_t began = now_ms();
-	is_int(work(), 0, "a worker whose store is away for longer than the lease ends well");
+	is_int(work(), 0,
+	        "a worker whose store is unreachable for longer than the lease ends well");
 	is_int(row->finishes, 0, "the store gets no result");
 	ok(lost_at >= began + 1400 && lost_at < row->lease_end,
 	        "the child ends before its lease does (%lld ms)", (long long)(lost_at - began));
-	is_int(logged("the store is away"), 1, "one line says that the store is away");
+	is_int(logged("the store is unreachable"), 1,
+	        "one line says that the store is unreachable");
 }
 
 TEST(late_heartbeat_releases_the_job, "a heartbeat answered after the deadline costs no attempt")

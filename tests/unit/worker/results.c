@@ -28,7 +28,7 @@ TEST(locked_row_does_not_hide_the_store, "a loss is put down to the store when t
 	away_at_locked = true;
 	is_int(work(), 0, "a worker whose store goes away at a locked row ends well");
 	is_int(logged("lost: its row is locked"), 0, "the loss is not put down to the row");
-	is_int(logged("lost: the store is away"), 1, "the loss is put down to the store: %s",
+	is_int(logged("lost: the store is unreachable"), 1, "the loss is put down to the store: %s",
 	        log_text);
 }
 
@@ -44,24 +44,25 @@ TEST(lost_lease_stores_nothing, "a lease that was lost before the end stores not
 	ok(rmdir(spool_dir) == 0, "no file is left in the spool");
 }
 
-TEST(short_outage_stops_no_child, "a store that is away for a moment does not stop a child")
+TEST(short_outage_stops_no_child, "a store that is unreachable for a moment does not stop a child")
 {
 	reset();
 	away_after_claim = 400;
 	struct row *row = submit("sleep 0.7\n" SAY_SUMMARY);
-	is_int(work(), 0, "a worker whose store is away for a moment ends well");
+	is_int(work(), 0, "a worker whose store is unreachable for a moment ends well");
 	is_int(row->state, JOB_COMPLETED, "the child goes on");
-	is_int(logged("the store is away"), 1, "one line says that the store is away");
-	is_int(logged("the store is back"), 1, "one line says that it is back");
+	is_int(logged("the store is unreachable"), 1,
+	        "one line says that the store is unreachable");
+	is_int(logged("the store is available again"), 1, "one line says that it is back");
 }
 
-TEST(result_waits_for_the_store, "a result waits for a store that is away")
+TEST(result_waits_for_the_store, "a result waits for a store that is unreachable")
 {
 	reset();
 	config.lease_ms = 4000;
 	away_at_finish = 1500;
 	struct row *row = submit(SAY_SUMMARY);
-	is_int(work(), 0, "a worker whose store is away at the end of a job ends well");
+	is_int(work(), 0, "a worker whose store is unreachable at the end of a job ends well");
 	is_int(row->state, JOB_COMPLETED, "the store gets the result later");
 }
 
@@ -109,7 +110,7 @@ TEST(refusing_store_gets_results_later, "a store that refuses everything gets re
 	is_int(row->state, JOB_COMPLETED, "the store gets the result later");
 	is_int(row->finishes, 1, "the result is stored once");
 	is_int(counts.lost + counts.retried, 0, "the result is not thrown away");
-	is_int(logged("the store refuses, trying again: there is no schema"), 1,
+	is_int(logged("the store rejects requests, retrying: there is no schema"), 1,
 	        "one line says that the store refuses");
 }
 

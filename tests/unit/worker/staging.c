@@ -160,7 +160,8 @@ TEST(stage_left_behind_is_reported, "a stage that cannot be removed is reported"
 	script("discard", "echo 'vega-walk: no' >&2; exit 2\n");
 	work();
 	is_int(row->state, JOB_COMPLETED, "a job whose stage cannot be removed is completed");
-	ok(logged("its stage is left behind: vega-walk: no"), "the log says so: %s", log_text);
+	ok(logged("could not remove its staging directory: vega-walk: no"), "the log says so: %s",
+	        log_text);
 	steps();
 }
 
@@ -182,14 +183,15 @@ TEST(cancelled_before_commit, "a job that is cancelled before its commit publish
 	is_str(steps(), "walk 1, discard 1, ", "nothing is published");
 }
 
-TEST(commit_waits_for_the_store, "a commit waits for a store that is away")
+TEST(commit_waits_for_the_store, "a commit waits for a store that is unreachable")
 {
 	struct row *row = stage_job(SAY_SUMMARY, "exit 0\n");
 	away_after_claim = 400;
 	work();
-	is_int(row->state, JOB_COMPLETED, "a job whose store is away at the commit is completed");
+	is_int(row->state, JOB_COMPLETED,
+	        "a job whose store is unreachable at the commit is completed");
 	is_str(steps(), "walk 1, publish 1, discard 1, ",
-	        "the commit is made when the store is back");
+	        "the commit is made when the store is available again");
 }
 
 TEST(lost_at_commit, "a lease that is lost at the commit publishes nothing")

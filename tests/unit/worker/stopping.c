@@ -38,7 +38,7 @@ TEST(second_signal_does_not_wait_for_the_store, "a second signal does not wait f
 	away_at_finish = 3600000;
 	struct row *row = submit(DEAF_AND_ENDING);
 	uint64_t began = now_ms();
-	is_int(work(), 0, "a second signal while the store is away ends the worker");
+	is_int(work(), 0, "a second signal while the store is unreachable ends the worker");
 	ok(now_ms() - began < 4000, "the store is not waited for");
 	is_int(row->finishes, 0, "the lease is left to end by itself");
 }

@@ -1,4 +1,4 @@
-/* What a walk came to: the summary, one JSON object, and the code. */
+/* The outcome of a walk: the summary, one JSON object, and the result code. */
 #include "engine/outcome.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * What a thread of the team holds for a run, and the visitor that hands each entry to all of the
- * run's operations.
+ * The state of each thread of the team during a run, and the visitor that hands each entry to all of
+ * the operations of the run.
  */
 #include "engine/run_internal.h"
 

@@ -1,4 +1,4 @@
-/* What summarize accumulates, and how it is charged, offered to the lists, and merged. */
+/* The accumulator of summarize: how it is charged, offered to the lists, and merged. */
 #include "op/summary.h"
 
 #include <stdlib.h>

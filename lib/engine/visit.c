@@ -1,6 +1,6 @@
 /*
- * The state of each thread of the team during a run, and the visitor that hands each entry to all of
- * the operations of the run.
+ * The state of each thread of the team during a run, and the visitor that hands each entry to all
+ * of the operations of the run.
  */
 #include "engine/run_internal.h"
 

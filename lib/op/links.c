@@ -320,6 +320,13 @@ static int count_name(struct links *links, struct shard *shard, size_t slot, str
 	return 0;
 }
 
+/* By path; of one that several roots show, the first root's. */
+static bool is_less(const struct link *a, const struct link *b)
+{
+	int order = walk_path_compare(a->dir, a->name, b->dir, b->name);
+	return order ? order < 0 : a->dir->root < b->dir->root;
+}
+
 /* As links_add(), with the lock held. `dropped` is a directory that is not held any more. */
 static int add_locked(struct links *links, struct shard *shard, uint64_t hash, struct link *link,
         struct walk_dir **dropped)
@@ -336,7 +343,7 @@ static int add_locked(struct links *links, struct shard *shard, uint64_t hash, s
 	}
 	if (!first) {
 		old_len = decode(links, shard, record_at(shard, shard->place[slot]), &old);
-		if (walk_path_compare(link->dir, link->name, old.dir, old.name) >= 0) {
+		if (!is_less(link, &old)) {
 			return links->counts ? count_name(links, shard, slot, &old, link, old_len)
 			                     : 0;
 		}

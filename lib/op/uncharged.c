@@ -108,7 +108,9 @@ static int compare_paths(const struct uncharged_inode *a, const struct uncharged
 {
 	size_t len = a->path_len < b->path_len ? a->path_len : b->path_len;
 	int order = memcmp(a->path, b->path, len);
-	return order ? order : (a->path_len > b->path_len) - (a->path_len < b->path_len);
+	order = order ? order : (a->path_len > b->path_len) - (a->path_len < b->path_len);
+	/* Of one that several roots show, the first root's. */
+	return order ? order : (a->root > b->root) - (a->root < b->root);
 }
 
 /* The counts of both, and all else of the one with the lesser path. */

@@ -318,9 +318,6 @@ static void make_spec(struct spec *spec)
 		printf("Bail out! %s: %.*s\n", err.text, (int)json.len, json.data);
 		exit(1);
 	}
-	if (getenv("KEEP")) {
-		printf("# %.*s\n", (int)json.len, json.data);
-	}
 	buf_release(&json);
 }
 
@@ -695,11 +692,15 @@ static bool run_seed(uint64_t seed)
 	bool good = run_walk(&spec, NULL, 0) && (count = run_parts(&spec)) > 0 &&
 	            run_merge(&spec, count) && compare(count);
 	seeds_split += count > 1;
-	spec_release(&spec);
 	if (!good) {
+		struct buf json = BUF_INIT;
+		spec_to_json(&spec, &json);
+		printf("# %s\n", buf_cstr(&json));
+		buf_release(&json);
 		printf("# seed %llu in %u parts: tests/property/partial 1 %llu\n",
 		        (unsigned long long)seed, count, (unsigned long long)seed);
 	}
+	spec_release(&spec);
 	if (getenv("KEEP")) {
 		printf("# %s/tree\n", work);
 		exit(good ? 0 : 1);

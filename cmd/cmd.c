@@ -55,6 +55,25 @@ int cmd_usage_error(const struct vega_error *err)
 	return status;
 }
 
+void screen_draw(struct screen *screen, const char *line)
+{
+	struct buf out = BUF_INIT;
+	buf_printf(&out, "\r%s\033[K", line);
+	if (!out.failed) {
+		fd_write_all(2, out.data, out.len);
+		screen->drawn = true;
+	}
+	buf_release(&out);
+}
+
+void screen_wipe(struct screen *screen)
+{
+	if (screen->drawn) {
+		fd_write_all(2, "\r\033[K", 4);
+		screen->drawn = false;
+	}
+}
+
 const char *cmd_user(void)
 {
 	static char number[24];

@@ -35,6 +35,16 @@ int cmd_usage_error(const struct vega_error *err);
 /* A one-line message on stderr, "NAME: …". */
 void cmd_message(const char *line);
 
+/* The progress line on a terminal, on stderr: redrawn in place, and wiped before anything else is
+ * written. */
+struct screen {
+	bool live; /* it is drawn at all */
+	bool drawn;
+};
+void screen_draw(
+        struct screen *screen, const char *line); /* one that fits, without control bytes */
+void screen_wipe(struct screen *screen);
+
 /* The name of the user that this process works for, or the number of one without a name. */
 const char *cmd_user(void);
 

@@ -96,34 +96,20 @@ static int failed(const struct vega_error *err)
 	return cmd_usage_error(err);
 }
 
-/* The progress line of --follow, redrawn in place. */
-struct screen {
-	bool live, drawn;
-};
-
-static void wipe(struct screen *screen)
-{
-	if (screen->drawn) {
-		fd_write_all(STDERR_FILENO, "\r\033[K", 4);
-		screen->drawn = false;
-	}
-}
-
 static void look(const struct job *job, const struct vega_error *away, void *context)
 {
 	struct screen *screen = context;
 	struct buf text = BUF_INIT, line = BUF_INIT;
 	if (!job) {
-		wipe(screen);
+		screen_wipe(screen);
 		buf_printf(&text, "%s; waiting for the store", away->text);
 		cmd_message(buf_cstr(&text) ? text.data : away->text);
 	} else if (screen->live) {
 		job_text_progress(&text, job, true);
-		buf_add_char(&line, '\r');
 		job_text_fit(&line, text.data, text.len, terminal_width(STDERR_FILENO) - 1);
-		buf_add_str(&line, "\033[K");
-		fd_write_all(STDERR_FILENO, line.data, line.len);
-		screen->drawn = true;
+		if (buf_cstr(&line)) {
+			screen_draw(screen, line.data);
+		}
 	}
 	buf_release(&text);
 	buf_release(&line);
@@ -168,7 +154,7 @@ static int about_jobs(const struct status *s, struct job_source *source, char **
 		int code = s->wait || s->follow
 		                   ? job_source_await(source, ids[i], parts, &watch, &job, &err)
 		                   : job_source_get(source, ids[i], parts, &job, &err);
-		wipe(&screen);
+		screen_wipe(&screen);
 		if (code == 0) {
 			code = print_job(s, &job, &err);
 			job_release(&job);

@@ -86,19 +86,9 @@ static const struct cmd_help help = {
                   "read or written (each is named); 128+n ended by signal n. See vega-walk(1).",
 };
 
-/* The progress line on a terminal: there now, and to be wiped before anything else is written. */
-struct screen {
-	bool live; /* draw it in place */
-	bool drawn;
-};
-
 static void wipe(void *context)
 {
-	struct screen *screen = context;
-	if (screen->drawn) {
-		fd_write_all(2, "\r\033[K", 4);
-		screen->drawn = false;
-	}
+	screen_wipe(context);
 }
 
 static void on_message(const char *line, void *context)
@@ -137,8 +127,9 @@ static void on_progress(const struct engine_progress *p, void *context)
 	}
 	const char *text = buf_cstr(&line);
 	if (text && screen->live) {
-		fprintf(stderr, "\r%.*s\033[K", (int)terminal_width(2) - 1, text);
-		screen->drawn = true;
+		size_t width = terminal_width(2) - 1;
+		line.data[line.len < width ? line.len : width] = '\0';
+		screen_draw(screen, text);
 	} else if (text) {
 		fprintf(stderr, "%s: %s\n", cmd_name, text);
 	}

@@ -1,3 +1,4 @@
+/* Messages, --help and the progress line: everything that the commands say in the same way. */
 #include "cmd.h"
 
 #include <errno.h>

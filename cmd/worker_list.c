@@ -1,3 +1,4 @@
+/* The list of workers: columns on a terminal, tabs or JSON elsewhere. */
 #include "worker_list.h"
 
 #include <cjson/cJSON.h>

@@ -1,3 +1,4 @@
+/* announce(), leave(), workers(), stats() and prune() of the PostgreSQL store. */
 #include "store/postgres_internal.h"
 
 static struct postgres_store *handle(struct store *base)

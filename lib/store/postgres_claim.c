@@ -1,3 +1,25 @@
+/*
+ * claim() and heartbeat() of the PostgreSQL store: how a lease begins, and how it goes on.
+ *
+ * The fence. Each claim raises the job's lease_seq, and every later write of the worker names the
+ * number that it was given. A worker that was away for longer than its lease cannot know that it
+ * lost the job; the row does:
+ *
+ *      worker A                     job_state                 worker B
+ *      claim: lease 5         ────► PROCESSING, seq 5
+ *      (stopped, or cut off)        lease_until passes
+ *                                   PROCESSING, seq 6   ◄──── claim: lease 6
+ *      finish, seq 5          ────► no row has seq 5
+ *      VEGA_LEASE_LOST              COMPLETED, seq 6    ◄──── finish, seq 6
+ *
+ * No clock of a worker takes part: lease_until is set and compared by the database alone. lease_seq
+ * never falls, not by a retry, a release or the end of a job, so no old number can come true again.
+ *
+ * Two statements. Nearly always no lease has expired, and claim_ready is all that is needed. It
+ * finds nothing when one has; claim_any then also gives up jobs that are not tried again (GONE,
+ * BURIED), and takes over the expired ones. Rows are locked with SKIP LOCKED in CTEs of their own:
+ * workers pass by each other's rows, and LIMIT counts rows that are locked.
+ */
 #include <string.h>
 
 #include "store/postgres_sql.h"

@@ -1,3 +1,33 @@
+/*
+ * The connection of a PostgreSQL store: connecting, running a statement until its deadline, and
+ * telling what a failure means.
+ *
+ * A verdict is drawn from each failure, and the verdict alone decides what happens next: run the
+ * statement again at once (AGAIN), connect again first (RECONNECT), wait for a server that is
+ * starting (PATIENCE), or give up with the reason.
+ *
+ * Doubt. A statement is its own transaction, so its COMMIT is part of it. When the connection
+ * breaks after it was sent, it may have been committed or not, and the answer is lost either way:
+ *
+ *      this process                        server
+ *      send UPDATE … RETURNING  ────────►  UPDATE, COMMIT
+ *      connection reset         ◄───╳────  one row
+ *      connect, send it again   ────────►  the fence matches no row any more
+ *      nothing changed          ◄────────  no rows
+ *
+ * So every statement must be one that may be repeated, and a call whose repetition changed nothing
+ * asks by a second statement whether the first one did (settle() in postgres_finish.c, find_first()
+ * in postgres_submit.c). In a transaction that postgres_run("BEGIN") has opened nothing is
+ * repeated: it ended with the connection.
+ *
+ * `in_doubt` is set from the first loss on. A refusal that comes after it ("permission denied",
+ * "locked") is true of the repetition only: the caller must not learn that nothing was stored. It
+ * gets VEGA_UNAVAILABLE and asks again later. For the same reason `locked` is not set then.
+ *
+ * A denied session. A user who may not even read the schema's version keeps the connection
+ * (`denied`): the first statement then says which role it needs, which is more than the server
+ * says.
+ */
 #include "store/postgres_internal.h"
 
 #include <errno.h>

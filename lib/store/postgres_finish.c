@@ -1,3 +1,12 @@
+/*
+ * commit() and finish() of the PostgreSQL store: how a lease ends.
+ *
+ * The fence is in the WHERE of each UPDATE (see postgres_claim.c). A call whose UPDATE changed
+ * fewer rows than it named asks why by a second statement: the lease was lost, the row is locked,
+ * or this very call came through before and its answer was lost. The last case is known by
+ * finished_seq, or committed_seq, which hold the lease that wrote them: a repeated call then
+ * succeeds and changes nothing.
+ */
 #include <stdlib.h>
 
 #include "store/postgres_sql.h"

@@ -1,3 +1,7 @@
+/*
+ * submit() of the PostgreSQL store: a batch of jobs in one statement, and the ids of those that
+ * were there already.
+ */
 #include <string.h>
 
 #include "store/postgres_sql.h"

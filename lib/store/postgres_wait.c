@@ -1,16 +1,30 @@
+/*
+ * wait() of the PostgreSQL store: LISTEN on its channels, and a look now and then behind it.
+ *
+ *      a handle that has                  hears of               told by
+ *      called claim() or next_due()       READY_CHANNEL          submit, retries, cancel requests
+ *      called get() for one job           the end of that job    DONE_CHANNEL, payload: its id
+ *      called list(), or get() for more   both, of any job       both channels
+ *
+ * A look although nothing was heard is needed twice. A job may have ended while its watcher began
+ * to listen. And a submitter whose jobs can be claimed is not followed by a NOTIFY for further ones
+ * (TOLD_READY in postgres_submit.c), though those may all be gone when the new one is there. So the
+ * pause is short (FIRST_NAP_MS) after every claim and every notification, and doubles up to
+ * LAST_NAP_MS.
+ *
+ * Finishing a job notifies DONE_CHANNEL only while somebody watches (WATCHED in postgres_sql.h),
+ * because NOTIFY takes a global lock at COMMIT. A watcher holds WATCHER_LOCK shared to say so,
+ * taken after LISTEN: a job that ends in between is seen by the look that follows.
+ *
+ * The handle listens on the connection that it claims on. A process listens and claims by turns,
+ * libpq keeps what comes while it claims, and a second connection would be one more to be refused,
+ * cut or forgotten.
+ */
 #include "store/postgres_internal.h"
 
 #include <poll.h>
 #include <string.h>
 
-/* A look although nothing was heard: at first soon, then seldom. A job may have ended while its
- * watcher began to listen; and of one that was submitted while others of its submitter could be
- * claimed, nothing is told, though all of them may be gone when it is there. So who claims, or
- * hears of jobs, looks soon again.
- *
- * It listens on the connection that it claims on: a process listens and claims by turns, what comes
- * while it claims is kept by libpq, and a second connection would be one more to be refused, cut or
- * forgotten. */
 #define FIRST_NAP_MS 50
 #define LAST_NAP_MS 5000
 

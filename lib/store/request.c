@@ -1,3 +1,4 @@
+/* The limits on what a submitter may say, each with the message for the one who went beyond it. */
 #include "store/request.h"
 
 #include <string.h>

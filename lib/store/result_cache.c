@@ -1,3 +1,7 @@
+/*
+ * A job as one sealed value in Redis: fixed members, then its strings. A value of another version,
+ * another job or fewer parts than are asked for counts as absent.
+ */
 #include "store/result_cache.h"
 
 #include <stdlib.h>

@@ -1,3 +1,8 @@
+/*
+ * The job protocol as pure functions: a fence before each change, then the state that follows.
+ * PostgreSQL says the same in SQL, because there the change is one statement;
+ * tests/contract/transitions.c holds both against each other.
+ */
 #include "store/rules.h"
 
 bool rule_holds(const struct store_hot *hot, uint64_t lease_seq)

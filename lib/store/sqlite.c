@@ -1,4 +1,23 @@
-/* The SQLite store: opening and closing a handle, and the table of its calls. */
+/*
+ * The SQLite store: opening and closing a handle, and the table of its calls.
+ *
+ * One writer at a time. Each call that writes is one transaction, begun with BEGIN IMMEDIATE, so
+ * that nobody else writes between what it reads and what it changes. That is what lets rules.c
+ * decide in C: read the job (find_job() in sqlite_finish.c), ask the rule, write its answer. The
+ * fence is the comparison of lease_seq in the rule, not in the WHERE; but heartbeat(), which asks
+ * no rule, has it there. No row is ever locked by itself, so VEGA_LOCKED does not occur. A claim
+ * looks before it begins, since idle workers would keep others from writing.
+ *
+ * Doubt does not arise as with a server: COMMIT returns, or the process is gone. One killed in
+ * between leaves a lease to expire, or a result that is stored; a repeated finish() finds
+ * finished_seq and changes nothing.
+ *
+ * Others wait in busy() (sqlite_file.c), in short, uneven naps until the deadline of their call.
+ * Time is the host's clock, the same for all processes that share the file.
+ *
+ * The file may be replaced while it is open (a backup that is restored): each call compares device
+ * and inode with those of the path, and opens the new one (sqlite_begin_call()).
+ */
 
 #include "store/sqlite_internal.h"
 

@@ -1,3 +1,4 @@
+/* announce(), leave(), workers(), stats() and prune() of the SQLite store. */
 #include <stdlib.h>
 
 #include "store/sqlite_internal.h"

@@ -1,3 +1,7 @@
+/*
+ * Statements of the SQLite store: prepared once per connection and found again by their text, bound
+ * by letters, stepped; and the transactions around them.
+ */
 #include <stdarg.h>
 #include <string.h>
 

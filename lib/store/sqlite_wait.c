@@ -1,3 +1,8 @@
+/*
+ * wait() of the SQLite store: inotify on the directory wakes it, and PRAGMA data_version says
+ * whether another connection has committed. The version is the truth, the event only a reason to
+ * look: events are looked behind every DISTRUST_MS, and where there is no inotify, every POLL_MS.
+ */
 #include "store/sqlite_internal.h"
 
 #include <errno.h>

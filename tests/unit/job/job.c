@@ -1,3 +1,4 @@
+/* The states of a job and the delay of its retries; its JSON. */
 #include "../tap.h"
 
 #include <stdlib.h>

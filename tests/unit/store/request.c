@@ -1,3 +1,4 @@
+/* The limits on a request, and the message for each one that is passed. */
 #include "../tap.h"
 
 #include "store/request.h"

@@ -1,4 +1,4 @@
-/* What vega-status prints of one job: its summary, as JSON or as a picture, and its records. */
+/* The result of one job: its summary, as JSON or as a picture, and its records. */
 #include "job_print.h"
 
 #include <errno.h>

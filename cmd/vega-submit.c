@@ -260,8 +260,12 @@ static int submit_all(const struct submit *submit, const struct store_request *p
 	struct store_request *requests = calloc(texts->count, sizeof *requests);
 	int code = requests ? make_requests(pattern, texts, submit->batch, &keys, requests, err)
 	                    : vega_fail_nomem(err);
-	code = code ? code : store_jobs(submit->store, requests, texts->count, err);
-	code = code ? code : print_ids(requests, texts->count, err);
+	if (code == 0) {
+		code = store_jobs(submit->store, requests, texts->count, err);
+	}
+	if (code == 0) {
+		code = print_ids(requests, texts->count, err);
+	}
 	free(requests);
 	strlist_release(&keys);
 	return code;

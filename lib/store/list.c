@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "base/check.h"
+
 unsigned store_next_page(unsigned count, unsigned most)
 {
 	unsigned next = count < most / 2 ? 2 * count : most;
@@ -16,11 +18,15 @@ static int list_pages(struct store *store, struct store_page *page, store_page_r
 	unsigned left = page->filter->limit ? page->filter->limit : UINT32_MAX;
 	unsigned most = page->filter->parts & STORE_PART_SPEC ? STORE_PAGE_FIRST : STORE_PAGE;
 	for (;;) {
+		int64_t before = page->before;
 		page->limit = left < most ? left : most;
+		CHECK(page->limit > 0 && page->limit <= STORE_PAGE);
 		int count = read(store, page, jobs, err);
 		if (count < 0) {
 			return count;
 		}
+		CHECK((unsigned)count <= page->limit);
+		CHECK(count ? page->before < before : !page->more);
 		bool stopped = false;
 		for (int i = 0; i < count; i++) {
 			stopped = stopped || each(&jobs[i], context) != 0;

@@ -106,8 +106,12 @@ int postgres_stats(
 	const struct postgres_parameters none = {0};
 	PGresult *reply = NULL;
 	int code = postgres_begin_call(store, err);
-	code = code ? code : postgres_search(store, err);
-	code = code ? code : postgres_query(store, &statement, &none, &reply, err);
+	if (code == 0) {
+		code = postgres_search(store, err);
+	}
+	if (code == 0) {
+		code = postgres_query(store, &statement, &none, &reply, err);
+	}
 	for (int i = 0; code == 0 && i < PQntuples(reply); i++) {
 		struct postgres_row context_row = {.result = reply, .number = i};
 		const struct store_row row = {.text = postgres_row_text, .context = &context_row};

@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/check.h"
+
 void postgres_add_text(struct postgres_parameters *p, const char *text)
 {
+	CHECK(p->count < POSTGRES_PARAMETERS);
 	p->values[p->count] = text;
 	p->lengths[p->count] = 0;
 	p->formats[p->count++] = 0;
@@ -95,6 +98,7 @@ bool postgres_add_arrays(
 {
 	for (unsigned i = 0; i < count; i++) {
 		struct buf *bytes = &arrays[i].bytes;
+		CHECK(arrays[i].count > 0 && arrays[i].count == arrays[0].count);
 		if (bytes->failed) {
 			return false;
 		}

@@ -22,6 +22,7 @@
  */
 #include <string.h>
 
+#include "base/check.h"
 #include "store/postgres_sql.h"
 
 /*
@@ -193,7 +194,9 @@ int postgres_heartbeat(struct store *base, const char *worker, struct store_leas
 		leases[i].kept = leases[i].cancel = false;
 	}
 	for (int i = 0; code == 0 && i < PQntuples(result); i++) {
-		struct store_lease *lease = &leases[postgres_integer(result, i, 0) - 1];
+		size_t n = (size_t)postgres_integer(result, i, 0) - 1;
+		CHECK(n < count);
+		struct store_lease *lease = &leases[n];
 		lease->lost = false;
 		lease->kept = PQgetisnull(result, i, 1);
 		lease->cancel = !lease->kept && postgres_integer(result, i, 1);

@@ -533,6 +533,7 @@ static enum verdict prepare(
 		*result = NULL;
 		used->prepared = true;
 	}
+	CHECK((verdict == DONE) == used->prepared);
 	return verdict;
 }
 

@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "store/postgres_sql.h"
 
 /* What ends attempts: a row each. What nearly all have in common is NULL, so that the column is not
@@ -308,12 +309,15 @@ static size_t note_ended(
 		char *next = PQgetvalue(reply, i, numbers); /* "", where it is NULL */
 		job_state_parse(PQgetvalue(reply, i, state), &after);
 		while (*next) {
-			struct store_ending *ending = &endings[strtoull(next, &next, 10) - 1];
+			size_t n = (size_t)strtoull(next, &next, 10) - 1;
+			CHECK(n < count && endings[n].code);
+			struct store_ending *ending = &endings[n];
 			ending->state = after;
 			ending->code = 0;
 			ended++;
 		}
 	}
+	CHECK(ended <= count);
 	return ended;
 }
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
+
 static bool copy(char **out, const struct store_row *row, int column)
 {
 	const char *text = row->text(row->context, column);
@@ -149,6 +151,7 @@ bool store_prune_row(struct store_prune *prune, const struct store_row *row)
 	        .records_uri = row->text(row->context, PRUNED_URI),
 	        .records_size = (uint64_t)integer(row, PRUNED_SIZE),
 	};
+	CHECK(integer(row, PRUNED_NR) > prune->after); /* or it would never end */
 	prune->after = integer(row, PRUNED_NR);
 	return prune->remove(&job, prune->context) && !prune->dry_run;
 }

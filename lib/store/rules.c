@@ -5,6 +5,8 @@
  */
 #include "store/rules.h"
 
+#include "base/check.h"
+
 bool rule_holds(const struct store_hot *hot, uint64_t lease_seq)
 {
 	return hot->state == JOB_PROCESSING && hot->lease_seq == lease_seq;
@@ -12,6 +14,7 @@ bool rule_holds(const struct store_hot *hot, uint64_t lease_seq)
 
 bool rule_claim(struct store_hot *hot)
 {
+	const uint64_t lease_before = hot->lease_seq;
 	bool lost = hot->state == JOB_PROCESSING && !hot->committed_seq;
 	if (job_state_terminal(hot->state)) {
 		return false;
@@ -25,6 +28,7 @@ bool rule_claim(struct store_hot *hot)
 		hot->state = JOB_PROCESSING;
 		hot->attempt++;
 	}
+	CHECK(hot->lease_seq > lease_before && !rule_holds(hot, lease_before));
 	return hot->state == JOB_PROCESSING;
 }
 
@@ -77,6 +81,7 @@ int rule_finish(struct store_hot *hot, uint64_t lease_seq, enum store_outcome ou
 		return VEGA_LEASE_LOST;
 	}
 	hot->state = state_after(hot, outcome);
+	CHECK(job_transition_allowed(JOB_PROCESSING, hot->state));
 	hot->finished_seq = lease_seq;
 	hot->attempt -= outcome == STORE_RELEASED;
 	return 1;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/killpoint.h"
 
 static struct sqlite_store *handle(struct store *base)
@@ -58,6 +59,7 @@ static int pick(struct sqlite_store *store, const struct store_claim *claim, int
 	                      kind == QUEUES_ANY ? "ii" : "iis", now, (int64_t)claim->max,
 	                      parameter);
 	while (sqlite_next(store, statement, &code, err)) {
+		CHECK((unsigned)count < claim->max);
 		numbers[count++] = sqlite3_column_int64(statement, 0);
 	}
 	sqlite_release(statement);
@@ -76,44 +78,73 @@ static int drop_state(struct sqlite_store *store, int64_t number, struct vega_er
 	return code;
 }
 
-/* Takes the picked jobs and reads them. */
+/* How the picked jobs are taken. */
+struct taking {
+	sqlite3_stmt *update, *load;
+	const char *worker;
+	int64_t now, until;
+};
+
+static int prepare_taking(struct sqlite_store *store, struct taking *taking, struct vega_error *err)
+{
+	int code = sqlite_prepare(store, &taking->update, err,
+	        "UPDATE job_state SET"
+	        " error = CASE WHEN state = 'PROCESSING' THEN"
+	        "  printf('worker %s was lost in attempt %d', worker, attempt)"
+	        "  ELSE error END,"
+	        " state = 'PROCESSING', attempt = attempt + 1, lease_seq = lease_seq + 1,"
+	        " worker = ?1, lease_until = ?2, started = ?3, progress = NULL"
+	        " WHERE nr = ?4",
+	        "");
+	return code ? code
+	            : sqlite_prepare(store, &taking->load, err,
+	                      "SELECT " STORE_CLAIM_COLUMNS SQLITE_JOB_TABLES " WHERE j.nr = ?",
+	                      "");
+}
+
+/* 1: the job is ours; 0: another program has removed it, and its state has gone now, too. */
+static int take_one(struct sqlite_store *store, const struct taking *taking, int64_t number,
+        struct job *job, struct vega_error *err)
+{
+	int code = sqlite_rebind(store, taking->update, err, "siii", taking->worker, taking->until,
+	        taking->now, number);
+	if (code == 0) {
+		code = sqlite_execute(store, taking->update, err);
+	}
+	if (code == 0) {
+		code = sqlite_rebind(store, taking->load, err, "i", number);
+	}
+	if (code) {
+		return code;
+	}
+	code = sqlite_step(store, taking->load, err);
+	if (code == 0) {
+		return drop_state(store, number, err);
+	}
+	if (code == 1) {
+		code = sqlite_read_job(taking->load, 0, job, err);
+		CHECK(code || job->lease_seq > 0);
+	}
+	return code ? code : 1;
+}
+
+/* Takes the picked jobs and reads them; how many are left of them. */
 static int take(struct sqlite_store *store, const struct store_claim *claim, int64_t now,
         const int64_t *numbers, int count, struct job *jobs, struct vega_error *err)
 {
-	sqlite3_stmt *update = NULL, *load = NULL;
+	struct taking taking = {
+	        .worker = claim->worker, .now = now, .until = now + store_span_us(claim->lease_ms)};
 	struct arena arena = {0};
-	const char *worker = claim->worker;
-	int done = 0, code = store_clean(&arena, &worker) ? 0 : vega_fail_nomem(err);
-	code = code ? code
-	            : sqlite_prepare(store, &update, err,
-	                      "UPDATE job_state SET"
-	                      " error = CASE WHEN state = 'PROCESSING' THEN"
-	                      "  printf('worker %s was lost in attempt %d', worker, attempt)"
-	                      "  ELSE error END,"
-	                      " state = 'PROCESSING', attempt = attempt + 1,"
-	                      " lease_seq = lease_seq + 1,"
-	                      " worker = ?1, lease_until = ?2, started = ?3, progress = NULL"
-	                      " WHERE nr = ?4",
-	                      "");
-	code = code ? code
-	            : sqlite_prepare(store, &load, err,
-	                      "SELECT " STORE_CLAIM_COLUMNS SQLITE_JOB_TABLES " WHERE j.nr = ?",
-	                      "");
+	int done = 0;
+	int code = store_clean(&arena, &taking.worker) ? prepare_taking(store, &taking, err)
+	                                               : vega_fail_nomem(err);
 	for (int i = 0; code == 0 && i < count; i++) {
-		code = sqlite_rebind(store, update, err, "siii", worker,
-		        now + store_span_us(claim->lease_ms), now, numbers[i]);
-		code = code ? code : sqlite_execute(store, update, err);
-		code = code ? code : sqlite_rebind(store, load, err, "i", numbers[i]);
-		code = code ? code : sqlite_step(store, load, err);
-		if (code == 1) {
-			code = sqlite_read_job(load, 0, &jobs[done], err);
-			done += code == 0;
-		} else if (code == 0) {
-			code = drop_state(store, numbers[i], err);
-		}
+		int taken = take_one(store, &taking, numbers[i], &jobs[done], err);
+		done += taken == 1;
+		code = taken < 0 ? taken : 0;
 	}
-	sqlite_release(update);
-	sqlite_release(load);
+	sqlite_release(taking.update);
+	sqlite_release(taking.load);
 	arena_release(&arena);
 	while (code && done > 0) {
 		job_release(&jobs[--done]);
@@ -129,9 +160,14 @@ int sqlite_claim_now(struct sqlite_store *store, const struct store_claim *claim
 	if (!numbers) {
 		return vega_fail_nomem(err);
 	}
+	CHECK(!sqlite3_get_autocommit(store->db)); /* nobody else writes between these */
 	int code = bury(store, now, err);
-	code = code ? code : pick(store, claim, now, numbers, err);
-	code = code > 0 ? take(store, claim, now, numbers, code, jobs, err) : code;
+	if (code == 0) {
+		code = pick(store, claim, now, numbers, err);
+	}
+	if (code > 0) {
+		code = take(store, claim, now, numbers, code, jobs, err);
+	}
 	free(numbers);
 	return code;
 }

@@ -127,8 +127,12 @@ static int store_commit(struct sqlite_store *store, const struct subject *job,
 	struct arena arena = {0};
 	int code = sqlite_prepare(store, &statement, err,
 	        "UPDATE job_state SET committed_seq = lease_seq WHERE nr = ?", "i", job->nr);
-	code = code ? code : sqlite_execute(store, statement, err);
-	code = code ? code : store_result(store, &arena, job, result, err);
+	if (code == 0) {
+		code = sqlite_execute(store, statement, err);
+	}
+	if (code == 0) {
+		code = store_result(store, &arena, job, result, err);
+	}
 	sqlite_release(statement);
 	arena_release(&arena);
 	return code;

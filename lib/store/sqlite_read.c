@@ -119,10 +119,13 @@ int sqlite_next_due(struct store *base, const struct strlist *queues, uint64_t l
 	const char *parameter = buf_cstr(&names);
 	int64_t now = sqlite_now_us(), latest = now + store_span_us(limit_ms);
 	int code = parameter ? sqlite_begin_call(store, err) : vega_fail_nomem(err);
-	code = code ? code
-	            : sqlite_prepare(store, &statement, err, earliest[kind],
-	                      kind == QUEUES_ANY ? "ii" : "iis", now, latest, parameter);
-	code = code ? code : sqlite_step(store, statement, err);
+	if (code == 0) {
+		code = sqlite_prepare(store, &statement, err, earliest[kind],
+		        kind == QUEUES_ANY ? "ii" : "iis", now, latest, parameter);
+	}
+	if (code == 0) {
+		code = sqlite_step(store, statement, err);
+	}
 	if (code == 1) {
 		int64_t when = sqlite3_column_int64(statement, 0);
 		*due_ms = when <= now ? 0 : (uint64_t)(when - now + 999) / 1000;

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/killpoint.h"
 #include "store/sqlite_internal.h"
 
@@ -15,6 +16,7 @@ int64_t sqlite_now_us(void)
 
 static int bind_all(sqlite3_stmt *statement, const char *letters, va_list args)
 {
+	CHECK(!*letters || (int)strlen(letters) == sqlite3_bind_parameter_count(statement));
 	int code = SQLITE_OK;
 	for (int i = 1; *letters && code == SQLITE_OK; letters++, i++) {
 		if (*letters == 's') {
@@ -117,6 +119,7 @@ int sqlite_begin(struct sqlite_store *store, struct vega_error *err)
 int sqlite_end(struct sqlite_store *store, int code, struct vega_error *err)
 {
 	if (code == 0) {
+		CHECK(!sqlite3_get_autocommit(store->db));
 		KILL_POINT(sqlite_commit);
 		code = sqlite_run(store, "COMMIT", err);
 		KILL_POINT(sqlite_committed);

@@ -1,7 +1,6 @@
 /* vega-submit: check a specification, store it as a PENDING job, print the job's id. */
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,16 +9,12 @@
 
 #include "base/fd.h"
 #include "base/killpoint.h"
-#include "base/parse.h"
-#include "base/uuid.h"
 #include "cmd.h"
 #include "engine/engine.h"
 #include "spec/spec.h"
 #include "store/request.h"
 #include "store/store.h"
 #include "store/submit_spec.h"
-
-#define SECOND UINT64_C(1000000000)
 
 /* The specification of an empty command line. */
 #define NOTHING_SAID "{\"v\":1,\"operations\":[\"%s\"],\"roots\":[\".\"]}"
@@ -92,41 +87,6 @@ static const struct cmd_help help = {
                   "store is unreachable.",
 };
 
-static int parse_priority(const char *text, int *priority, struct vega_error *err)
-{
-	uint64_t value = 0;
-	bool negative = text && *text == '-';
-	if (text && (parse_u64(text + negative, &value, NULL) != 0 || value > INT_MAX)) {
-		return vega_fail(err, VEGA_USAGE,
-		        "--priority %s: not a whole number from -%d to %d", text, INT_MAX, INT_MAX);
-	}
-	*priority = negative ? -(int)value : (int)value;
-	return 0;
-}
-
-/* A length of time counts forward here, unlike the ages of --newer-than. */
-static int parse_after(const char *text, struct vega_time *when, struct vega_error *err)
-{
-	uint64_t delay;
-	struct vega_time now = vega_now();
-	if (!text) {
-		return 0;
-	}
-	if (parse_duration(text, &delay, NULL) == 0) {
-		uint64_t nsec = now.nsec + delay % SECOND;
-		*when = (struct vega_time){now.sec + (int64_t)(delay / SECOND + nsec / SECOND),
-		        (uint32_t)(nsec % SECOND)};
-		return 0;
-	}
-	if (strchr(text, '/') || parse_time(text, now, when, NULL) != 0) {
-		return vega_fail(err, VEGA_USAGE,
-		        "--after %s: not a time; use e.g. 2026-01-31, 2026-01-31T12:00:00Z, "
-		        "@1767225600, or 90min, 2h, 7d from now",
-		        text);
-	}
-	return 0;
-}
-
 static int fill_request(const struct submit *submit, struct store_request *request,
         struct buf *labels, struct vega_error *err)
 {
@@ -139,45 +99,18 @@ static int fill_request(const struct submit *submit, struct store_request *reque
 	request->queue = submit->queue;
 	request->idempotency_key = submit->idempotency_key;
 	request->max_attempts = (unsigned)attempts;
-	int code = parse_priority(submit->priority, &request->priority, err);
+	int code = request_priority(submit->priority, &request->priority, err);
 	if (code == 0) {
 		code = request_limits(&submit->max_time, &submit->max_memory, &submit->max_output,
 		        &request->limits, err);
 	}
 	if (code == 0) {
-		code = parse_after(submit->after, &request->not_before, err);
+		code = request_after(submit->after, &request->not_before, err);
 	}
 	if (code == 0) {
 		code = request_check(request, err);
 	}
 	return code == 0 ? request_labels(&submit->label, labels, err) : code;
-}
-
-/* The jobs of one call: alike but for what is to be done and, so that each can be told from the
- * others when all are submitted again, for the key. */
-static int make_requests(const struct store_request *pattern, const struct strlist *texts,
-        bool batch, struct strlist *keys, struct store_request *requests, struct vega_error *err)
-{
-	struct buf key = BUF_INIT;
-	int code = 0;
-	for (size_t i = 0; code == 0 && i < texts->count; i++) {
-		struct store_request *request = &requests[i];
-		*request = *pattern;
-		request->spec = texts->items[i];
-		uuid7(request->id);
-		if (batch && pattern->idempotency_key) {
-			buf_clear(&key);
-			buf_printf(&key, "%s/%zu", pattern->idempotency_key, i + 1);
-			code = buf_cstr(&key) && strlist_add(keys, key.data) ? 0
-			                                                     : vega_fail_nomem(err);
-		}
-		if (code == 0 && batch && pattern->idempotency_key) {
-			request->idempotency_key = keys->items[i];
-			code = request_check(request, err);
-		}
-	}
-	buf_release(&key);
-	return code;
 }
 
 static int store_jobs(
@@ -258,8 +191,9 @@ static int submit_all(const struct submit *submit, const struct store_request *p
 {
 	struct strlist keys = {0};
 	struct store_request *requests = calloc(texts->count, sizeof *requests);
-	int code = requests ? make_requests(pattern, texts, submit->batch, &keys, requests, err)
-	                    : vega_fail_nomem(err);
+	int code =
+	        requests ? request_each(pattern, texts, submit->batch ? &keys : NULL, requests, err)
+	                 : vega_fail_nomem(err);
 	if (code == 0) {
 		code = store_jobs(submit->store, requests, texts->count, err);
 	}

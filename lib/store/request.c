@@ -1,12 +1,16 @@
 /* The limits on what a submitter may say, each with the message for the one who went beyond it. */
 #include "store/request.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/parse.h"
+#include "base/uuid.h"
 
 #define YEAR_10000 INT64_C(253402300800)
 #define MILLISECOND UINT64_C(1000000)
+#define SECOND UINT64_C(1000000000)
 
 static int check_text(const char *what, const char *text, struct vega_error *err)
 {
@@ -87,4 +91,64 @@ int request_labels(const struct strlist *labels, struct buf *out, struct vega_er
 	}
 	json_object_end(&json);
 	return out->failed ? vega_fail_nomem(err) : 0;
+}
+
+int request_priority(const char *text, int *priority, struct vega_error *err)
+{
+	uint64_t value = 0;
+	bool negative = text && *text == '-';
+	if (text && (parse_u64(text + negative, &value, NULL) != 0 || value > INT_MAX)) {
+		return vega_fail(err, VEGA_USAGE,
+		        "--priority %s: not a whole number from -%d to %d", text, INT_MAX, INT_MAX);
+	}
+	*priority = negative ? -(int)value : (int)value;
+	return 0;
+}
+
+int request_after(const char *text, struct vega_time *when, struct vega_error *err)
+{
+	uint64_t delay;
+	struct vega_time now = vega_now();
+	if (!text) {
+		return 0;
+	}
+	if (parse_duration(text, &delay, NULL) == 0) {
+		uint64_t nsec = now.nsec + delay % SECOND;
+		*when = (struct vega_time){now.sec + (int64_t)(delay / SECOND + nsec / SECOND),
+		        (uint32_t)(nsec % SECOND)};
+		return 0;
+	}
+	if (strchr(text, '/') || parse_time(text, now, when, NULL) != 0) {
+		return vega_fail(err, VEGA_USAGE,
+		        "--after %s: not a time; use e.g. 2026-01-31, 2026-01-31T12:00:00Z, "
+		        "@1767225600, or 90min, 2h, 7d from now",
+		        text);
+	}
+	return 0;
+}
+
+int request_each(const struct store_request *pattern, const struct strlist *texts,
+        struct strlist *keys, struct store_request *requests, struct vega_error *err)
+{
+	struct buf key = BUF_INIT;
+	bool keyed = keys && pattern->idempotency_key;
+	int code = 0;
+	for (size_t i = 0; code == 0 && i < texts->count; i++) {
+		struct store_request *request = &requests[i];
+		*request = *pattern;
+		request->spec = texts->items[i];
+		uuid7(request->id);
+		if (keyed) {
+			buf_clear(&key);
+			buf_printf(&key, "%s/%zu", pattern->idempotency_key, i + 1);
+			code = buf_cstr(&key) && strlist_add(keys, key.data) ? 0
+			                                                     : vega_fail_nomem(err);
+		}
+		if (code == 0 && keyed) {
+			request->idempotency_key = keys->items[i];
+			code = request_check(request, err);
+		}
+	}
+	buf_release(&key);
+	return code;
 }

@@ -25,4 +25,19 @@ int request_limits(const struct option_number *time, const struct option_number 
  * form, and for a K that comes twice. */
 int request_labels(const struct strlist *labels, struct buf *out, struct vega_error *err);
 
+/* --priority: a whole number, negative ones too; 0 when it is NULL. */
+int request_priority(const char *text, int *priority, struct vega_error *err);
+
+/* --after: a point in time, or a length of time that counts forward, unlike the ages of
+ * --newer-than. Left alone when it is NULL. */
+int request_after(const char *text, struct vega_time *when, struct vega_error *err);
+
+/*
+ * The jobs of one call: requests[i] is `pattern` with the specification texts[i] and an id of its
+ * own. With `keys` (else NULL), and a key in the pattern, request N has the key KEY/N, so that each
+ * can be told from the others when all are submitted again; `keys` owns them.
+ */
+int request_each(const struct store_request *pattern, const struct strlist *texts,
+        struct strlist *keys, struct store_request *requests, struct vega_error *err);
+
 #endif

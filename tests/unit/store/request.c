@@ -94,8 +94,54 @@ static void test_limits(void)
 	        "a limit of no output is rejected");
 }
 
+static void test_priority(void)
+{
+	int priority = 7;
+	is_int(request_priority(NULL, &priority, NULL), 0, "a priority may be left out");
+	is_int(priority, 0, "and is 0 then");
+	is_int(request_priority("-5", &priority, NULL), 0, "a priority may be negative");
+	is_int(priority, -5, "and is read as such");
+	is_int(request_priority("2147483647", &priority, NULL), 0, "the greatest priority");
+	is_int(request_priority("2147483648", &priority, NULL), VEGA_USAGE, "a greater one");
+	is_int(request_priority("--5", &priority, NULL), VEGA_USAGE, "no two signs");
+	is_int(request_priority("1.5", &priority, NULL), VEGA_USAGE, "no fraction");
+}
+
+static void test_after(void)
+{
+	struct vega_time when = {0}, now = vega_now();
+	is_int(request_after(NULL, &when, NULL), 0, "a time may be left out");
+	is_int(when.sec, 0, "and stays as it was");
+	is_int(request_after("@1767225600", &when, NULL), 0, "a point in time");
+	is_int(when.sec, 1767225600, "is taken as it is");
+	is_int(request_after("2h", &when, NULL), 0, "a length of time");
+	ok(when.sec - now.sec >= 7200 && when.sec - now.sec < 7260, "counts from now");
+	is_int(request_after("./a/file", &when, NULL), VEGA_USAGE, "no file's time");
+}
+
+static void test_each(void)
+{
+	struct store_request pattern = {.queue = "q", .idempotency_key = "k"}, requests[2];
+	struct strlist texts = {0}, keys = {0};
+	strlist_add(&texts, "{1}");
+	strlist_add(&texts, "{2}");
+	is_int(request_each(&pattern, &texts, NULL, requests, NULL), 0, "requests of one pattern");
+	is_str(requests[1].spec, "{2}", "each has its specification");
+	is_str(requests[1].queue, "q", "and the pattern's queue");
+	is_str(requests[1].idempotency_key, "k", "and without a list of keys its key");
+	ok(strcmp(requests[0].id, requests[1].id) != 0, "each has an id of its own");
+	is_int(request_each(&pattern, &texts, &keys, requests, NULL), 0, "requests of a batch");
+	is_str(requests[0].idempotency_key, "k/1", "the first has key 1");
+	is_str(requests[1].idempotency_key, "k/2", "the second has key 2");
+	strlist_release(&texts);
+	strlist_release(&keys);
+}
+
 int main(void)
 {
+	test_priority();
+	test_after();
+	test_each();
 	test_labels();
 	test_check();
 	test_limits();

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/escape.h"
+#include "record/scan.h"
 #include "spec/spec.h"
 
 #define ROOTS_NAMED 3u /* the others are counted */
@@ -102,24 +103,18 @@ void job_text_what(struct buf *out, const struct job *job)
 	spec_release(&spec);
 }
 
-static double number(const cJSON *object, const char *key)
+static void add_counts(struct buf *out, struct scan_value counts)
 {
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-	double value = cJSON_IsNumber(item) ? item->valuedouble : 0;
-	return value > 0 ? value < 1e30 ? value : 1e30 : 0;
-}
-
-static void add_counts(struct buf *out, const cJSON *counts)
-{
-	double bytes = number(counts, "bytes"), errors = number(counts, "errors");
-	format_counted(out, (unsigned __int128)number(counts, "entries"), "entry", "entries");
+	unsigned __int128 bytes = scan_count(scan_member(counts, "bytes"));
+	unsigned __int128 errors = scan_count(scan_member(counts, "errors"));
+	format_counted(out, scan_count(scan_member(counts, "entries")), "entry", "entries");
 	if (bytes > 0) {
 		buf_add_str(out, ", ");
-		format_size(out, (unsigned __int128)bytes);
+		format_size(out, bytes);
 	}
 	if (errors > 0) {
 		buf_add_str(out, ", ");
-		format_counted(out, (unsigned __int128)errors, "error", "errors");
+		format_counted(out, errors, "error", "errors");
 	}
 }
 
@@ -133,7 +128,7 @@ static void add_part(struct buf *out, size_t start, const char *separator)
 void job_text_progress(struct buf *out, const struct job *job, bool with_state)
 {
 	const char *json = job->summary ? job->summary : job->progress;
-	cJSON *parsed = json ? cJSON_Parse(json) : NULL;
+	struct scan_value counts = json ? scan_text(json, strlen(json)) : (struct scan_value){0};
 	bool over = job_state_terminal(job->state);
 	size_t start = out->len;
 	if (with_state || over) {
@@ -143,18 +138,17 @@ void job_text_progress(struct buf *out, const struct job *job, bool with_state)
 		buf_add_str(out, " in ");
 		job_text_duration(out, job);
 	}
-	if (over && job->summary && parsed) {
+	if (over && job->summary && counts.at) {
 		buf_add_str(out, ": ");
-		add_counts(out, cJSON_GetObjectItemCaseSensitive(parsed, "ledger"));
-	} else if (job->state == JOB_PROCESSING && parsed) {
+		add_counts(out, scan_member(counts, "ledger"));
+	} else if (job->state == JOB_PROCESSING && counts.at) {
 		add_part(out, start, ", ");
-		add_counts(out, parsed);
+		add_counts(out, counts);
 	}
 	if (job->cancel_requested && !over) {
 		add_part(out, start, ", ");
 		buf_add_str(out, "to be cancelled");
 	}
-	cJSON_Delete(parsed);
 }
 
 void job_text_fit(struct buf *out, const char *text, size_t len, size_t width)

@@ -40,10 +40,10 @@ TEST(progress, "a job's progress names its counts")
 	progress_is(&job, true, "COMPLETED: 1,234 entries, 1 error");
 	job.state = JOB_PROCESSING;
 	job.summary = NULL;
-	job.progress = (char *)(uintptr_t) "{\"entries\":1,\"bytes\":2048}";
-	progress_is(&job, true, "PROCESSING, 1 entry, 2.0 KiB");
+	job.progress = (char *)(uintptr_t) "{\"entries\": 9007199254740993, \"bytes\": 2048}";
+	progress_is(&job, true, "PROCESSING, 9,007,199,254,740,993 entries, 2.0 KiB");
 	job.cancel_requested = true;
-	progress_is(&job, false, "1 entry, 2.0 KiB, to be cancelled");
+	progress_is(&job, false, "9,007,199,254,740,993 entries, 2.0 KiB, to be cancelled");
 	job.progress = NULL;
 	progress_is(&job, false, "to be cancelled");
 }

@@ -49,6 +49,7 @@ void job_limits_lower(struct job_limits *limits, const struct job_limits *most);
 struct job {
 	/* immutable */
 	char id[UUID_TEXT];
+	int64_t nr; /* its place in the order of acceptance, from 1; 0: not loaded */
 	char *spec; /* canonical JSON */
 	char *submitter;
 	char *queue;

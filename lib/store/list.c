@@ -45,7 +45,8 @@ int store_list(struct store *store, const struct store_filter *filter, store_pag
 {
 	struct arena arena = {0};
 	struct store_filter clean = *filter;
-	struct store_page page = {.filter = &clean, .before = INT64_MAX};
+	struct store_page page = {
+	        .filter = &clean, .before = filter->before ? filter->before : INT64_MAX};
 	struct job *jobs = calloc(STORE_PAGE, sizeof *jobs);
 	bool copied = jobs && store_clean(&arena, &clean.queue) &&
 	              store_clean(&arena, &clean.submitter) && store_clean(&arena, &clean.label);

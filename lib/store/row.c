@@ -50,6 +50,7 @@ static bool read_result(struct job *job, const struct store_row *row)
 
 static bool read_rest(struct job *job, const struct store_row *row)
 {
+	job->nr = integer(row, COLUMN_NR);
 	job->priority = (int)integer(row, COLUMN_PRIORITY);
 	job->created = point(row, COLUMN_CREATED);
 	job->not_before = point(row, COLUMN_NOT_BEFORE);

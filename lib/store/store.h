@@ -100,6 +100,8 @@ struct store_filter {
 	const char *queue, *submitter;
 	const char *label;             /* "K=V" */
 	uint64_t younger_ms, older_ms; /* age since created; 0: any */
+	int64_t before;                /* a job's nr: those accepted before it; 0: all. So a caller
+	                                  turns pages: the last nr of one begins the next */
 	unsigned limit;                /* 0: no limit */
 	unsigned parts;                /* to load besides the rest: STORE_PART_SPEC, or nothing */
 };

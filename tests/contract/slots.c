@@ -730,6 +730,7 @@ struct listed {
 	unsigned count, stop_after;
 	bool in_order;
 	char last[UUID_TEXT];
+	int64_t last_nr;
 	char want[8][UUID_TEXT]; /* in the order in which they must come */
 };
 
@@ -741,6 +742,7 @@ static int note(const struct job *job, void *context)
 	}
 	l->count++;
 	memcpy(l->last, job->id, UUID_TEXT);
+	l->last_nr = job->nr;
 	return l->count == l->stop_after;
 }
 
@@ -831,6 +833,12 @@ static void list_pages(struct store *store)
 	l = list(store, &filter);
 	check(l.count == 1000 && strcmp(l.last, many[201].id) == 0,
 	        "list keeps a limit beyond a page");
+	filter.before = l.last_nr;
+	l = list(store, &filter);
+	check(l.count == 201 && strcmp(l.last, many[0].id) == 0,
+	        "a list goes on before the last job of another");
+	filter.before = l.last_nr;
+	equal(list(store, &filter).count, 0, "nothing comes before the first job");
 	free(many);
 }
 

@@ -1,3 +1,4 @@
+/* The deque of one thread: a ring that grows, under a lock that is nearly always free. */
 #include "walk/deque.h"
 
 #include <stdlib.h>

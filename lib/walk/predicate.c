@@ -1,3 +1,7 @@
+/*
+ * The predicates of a spec, compiled: cheap questions first (name, type), those that need metadata
+ * or the whole path last.
+ */
 #include "walk/predicate.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8

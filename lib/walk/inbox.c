@@ -10,8 +10,8 @@
  *
  * No more than `most` are listed at once, each with one page on its way and one being looked at, so
  * memory is bounded by that; and what a tree calls too many (-EBUSY) is what `most` is from then
- * on. What waits is taken by the thread that made room for it when it next runs dry, so nobody
- * needs to be woken for it.
+ * on. A waiting directory is taken by the thread that made room for it when it next runs dry, so
+ * nobody needs to be woken for it.
  *
  * A page is an item of work that is in walk->outstanding from the request on, so the walk does not
  * end before it has come. Then the tree's thread may still be on its way out of deliver(): as long

@@ -1,4 +1,5 @@
-/* What was seen and what came of it: the tallies of the threads, and errors. */
+/* The ledger: the tallies of the threads, whose sum says what was seen and what came of it, and
+ * errors. */
 #include "walk/walk_internal.h"
 
 static void report(struct walk_thread *t, const struct record *error)

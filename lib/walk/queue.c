@@ -1,4 +1,4 @@
-/* What waits to be done, and telling others of it. */
+/* Queued work: items, chunks of entries, and telling idle threads of them. */
 #include "walk/walk_internal.h"
 
 #include <errno.h>

@@ -5,10 +5,10 @@
  *
  * A stack holds the directories on the way to the last entry, opened and pinned like those that a
  * thread lists, so the visitor sees what it would see of a walk: each directory's entry, enter(),
- * its entries, and leave(). A path that does not lie in the directory on top ends that one. What
- * lies between the top and the path and was not named is made up: a directory of which nothing is
- * known but its name. What a walk would not enter (excluded, too deep, on another file system) is
- * on the stack without a directory, and all below it is passed over.
+ * its entries, and leave(). A path that does not lie in the directory on top ends that one.
+ * Directories between the top and the path that were not named are made up: nothing is known of
+ * them but their names. A directory that a walk would not enter (excluded, too deep, on another
+ * file system) is on the stack without a walk_dir, and all below it is passed over.
  *
  * One call of list() is one step, an item of work like the rest of a listing (ITEM_SOURCE), so a
  * stream can be put off while there is a backlog and others join the team. Entries next to each

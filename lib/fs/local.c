@@ -19,6 +19,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/check.h"
+
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)
 
 /* What getdents64 fills the buffer with (getdents(2)). */
@@ -214,6 +216,7 @@ static int local_list(
 	while (at < cursor->filled && entry < batch->entry + FS_BATCH) {
 		const struct linux_dirent64 *d = (const void *)(cursor->buffer + at);
 		at += d->d_reclen;
+		CHECK(d->d_reclen > 0 && at <= cursor->filled);
 		if (dot_or_dot_dot(d->d_name)) {
 			continue;
 		}

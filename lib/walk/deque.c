@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/check.h"
+
 int deque_init(struct deque *d)
 {
 	d->items = NULL;
@@ -33,6 +35,7 @@ static bool grow(struct deque *d, size_t len, size_t more)
 	for (size_t i = 0; i < len; i++) {
 		items[i] = d->items[(d->head + i) & (d->cap - 1)];
 	}
+	CHECK((cap & (cap - 1)) == 0 && cap - len >= more);
 	free(d->items);
 	d->items = items;
 	d->head = 0;
@@ -74,6 +77,7 @@ void *deque_pop(struct deque *d)
 	void *item = NULL;
 	pthread_mutex_lock(&d->lock);
 	size_t len = atomic_load_explicit(&d->len, memory_order_relaxed);
+	CHECK(len <= d->cap);
 	if (len > 0) {
 		item = d->items[(d->head + len - 1) & (d->cap - 1)];
 		atomic_store_explicit(&d->len, len - 1, memory_order_relaxed);
@@ -88,6 +92,7 @@ size_t deque_steal(struct deque *d, void **out, size_t max)
 	size_t len = atomic_load_explicit(&d->len, memory_order_relaxed);
 	size_t count = (len + 1) / 2;
 	count = count < max ? count : max;
+	CHECK(count <= len && len <= d->cap);
 	for (size_t i = 0; i < count; i++) {
 		out[i] = d->items[(d->head + i) & (d->cap - 1)];
 	}

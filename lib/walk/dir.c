@@ -6,8 +6,30 @@
  * and opened again from the nearest open ancestor when a child needs them. A root's handle is never
  * evicted, so there always is one.
  *
- * `handle` holds pins << 32 | handle + 1 in one word: a pin keeps an eviction out. Whoever pins
- * also has a need.
+ * `handle` holds pins << 32 | handle + 1 in one word, so that a handle can be used and be kept from
+ * eviction by one addition, without a lock:
+ *
+ *   0x00000000_00000000   closed               0x00000000_00000006   handle 5, open
+ *   0x00000001_00000006   in use by one        0x00000002_00000000   two wait for it to be reopened
+ *
+ * Whoever pins also has a need, so the last need (which takes the word to 0 and closes) never meets
+ * a pin. An eviction gains a need, pins, and takes the word from "one pin, its own" to 0 by compare
+ * and swap, so it fails if anyone else has pinned meanwhile:
+ *
+ *       user                  evictor                       word
+ *                             pins                          1 pin, handle 5
+ *       pins, gets handle 5                                 2 pins, handle 5
+ *                             1 pin, 5 → 0: fails           2 pins, handle 5
+ *                             unpins                        1 pin, handle 5
+ *
+ *       user                  evictor                       word
+ *                             pins                          1 pin, handle 5
+ *                             1 pin, 5 → 0, closes 5        0
+ *       pins, gets none                                     1 pin, none
+ *       reopens, installs 7 beside its pin                  1 pin, handle 7
+ *
+ * Reopening and evicting take reopen_lock, so two do not reopen one directory; install() leaves the
+ * pins of those who wait in place.
  */
 #include "walk/walk_internal.h"
 
@@ -40,6 +62,7 @@ struct walk_dir *dir_new(
 	        .name_len = (uint32_t)len,
 	        .data_size = data,
 	};
+	CHECK(!parent || atomic_load(&parent->refs) > 0);
 	bool slash = parent || len == 0 || name[len - 1] != '/';
 	dir->path_len = (parent ? parent->path_len : 0) + (uint32_t)(len + slash);
 	if (parent) {
@@ -93,13 +116,17 @@ static bool is_still(const struct walk_dir *dir, const struct file_meta *meta)
 
 void dir_set_handle(struct walk_thread *t, struct walk_dir *dir, int handle)
 {
-	atomic_fetch_add(&dir->handle, (uint64_t)(uint32_t)handle + 1);
+	uint64_t word = atomic_fetch_add(&dir->handle, (uint64_t)(uint32_t)handle + 1);
+	CHECK(handle >= 0 && word_handle(word) < 0);
+	(void)word;
 	count_handles(t, 1);
 }
 
 void dir_unpin(struct walk_dir *dir)
 {
-	atomic_fetch_sub_explicit(&dir->handle, PIN, memory_order_release);
+	uint64_t word = atomic_fetch_sub_explicit(&dir->handle, PIN, memory_order_release);
+	CHECK(word >= PIN);
+	(void)word;
 }
 
 /* A further need, unless there is none left (the handle is closed, or about to be). */
@@ -130,8 +157,11 @@ static bool install(struct walk_thread *t, struct walk_dir *dir, int handle)
 
 void dir_unneed(struct walk_thread *t, struct walk_dir *dir)
 {
-	if (atomic_fetch_sub(&dir->needed, 1) == 1) {
+	unsigned needed = atomic_fetch_sub(&dir->needed, 1);
+	CHECK(needed > 0);
+	if (needed == 1) {
 		uint64_t word = atomic_exchange(&dir->handle, 0);
+		CHECK(word < PIN);
 		if (word_handle(word) >= 0) {
 			close_handle(t, dir, word_handle(word));
 		}
@@ -244,6 +274,7 @@ static int step_down(struct walk_thread *t, struct walk_dir *dir, int above)
 static struct walk_dir *open_ancestor(struct walk_thread *t, struct walk_dir *dir, int *handle)
 {
 	for (struct walk_dir *a = dir->parent;; a = a->parent) {
+		CHECK(a != NULL);
 		if (!need_if_needed(a)) {
 			continue;
 		}
@@ -395,7 +426,9 @@ int dir_open(struct walk_thread *t, struct walk_dir *dir)
 
 void walk_dir_hold(struct walk_dir *dir)
 {
-	atomic_fetch_add_explicit(&dir->refs, 1, memory_order_relaxed);
+	unsigned refs = atomic_fetch_add_explicit(&dir->refs, 1, memory_order_relaxed);
+	CHECK(refs > 0);
+	(void)refs;
 }
 
 void walk_dir_drop(struct walk_thread *t, struct walk_dir *dir)
@@ -405,9 +438,11 @@ void walk_dir_drop(struct walk_thread *t, struct walk_dir *dir)
 		if (t->walk->config.visitor->leave) {
 			t->walk->config.visitor->leave(t->context, dir);
 		}
-		int handle = word_handle(atomic_load(&dir->handle));
-		if (handle >= 0) {
-			close_handle(t, dir, handle);
+		uint64_t word = atomic_load(&dir->handle);
+		CHECK(word < PIN);
+		CHECK(atomic_load(&dir->needed) <= (parent ? 0 : 1)); /* a root's: see items.c */
+		if (word_handle(word) >= 0) {
+			close_handle(t, dir, word_handle(word));
 		}
 		free(dir);
 		dir = parent;

@@ -154,6 +154,7 @@ void walk_visit(struct walk_thread *t, bool matched)
 {
 	const struct walk *walk = t->walk;
 	t->entry_error = false;
+	CHECK(t->entry.thread == t && t->entry.type != FILE_UNKNOWN);
 	bool taken = matched && (!walk->filters || selected(t, &t->entry)) &&
 	             walk->config.visitor->entry(t->context, &t->entry);
 	tally_add(t->entry_error ? &t->tallies.errors

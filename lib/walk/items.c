@@ -455,6 +455,7 @@ void item_run(struct walk_thread *t, void *item)
 		run_source(t, item_untagged(item));
 		break;
 	default:
+		CHECK(item_kind(item) == ITEM_DIR);
 		open_and_run(t, item);
 	}
 }

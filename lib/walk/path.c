@@ -44,6 +44,7 @@ const char *path_of_dir(struct path_cache *paths, const struct walk_dir *dir, si
 		paths->path.data[d->path_len - 1] = '/';
 		paths->chain[d->depth] = d->serial;
 	}
+	CHECK(paths->path.data[dir->path_len - 1] == '/');
 	paths->chain_len = dir->depth + 1;
 	paths->path.len = dir->path_len;
 	return paths->path.data;

@@ -36,7 +36,9 @@ void queue_settle(struct walk_thread *t)
 	struct walk *walk = t->walk;
 	size_t finished = t->finished;
 	t->finished = 0;
-	if (finished && atomic_fetch_sub(&walk->outstanding, finished) == finished) {
+	size_t before = finished ? atomic_fetch_sub(&walk->outstanding, finished) : 1;
+	CHECK(before >= finished);
+	if (before == finished) {
 		pthread_mutex_lock(&walk->park_lock);
 		pthread_cond_broadcast(&walk->park);
 		pthread_mutex_unlock(&walk->park_lock);
@@ -54,6 +56,7 @@ void queue_abandon(struct walk_thread *t, struct walk_dir *dir)
 
 void queue_children(struct walk_thread *t, size_t count)
 {
+	CHECK(count <= FS_BATCH);
 	if (count == 0) {
 		return;
 	}
@@ -73,6 +76,7 @@ static struct chunk *chunk_new(struct walk_dir *dir, const struct fs_entry *entr
         const struct file_meta *meta, unsigned count)
 {
 	size_t names = 0;
+	CHECK(count > 0 && atomic_load(&dir->needed) > 0);
 	for (unsigned i = 0; i < count; i++) {
 		names += entry[i].name_len + 1u;
 	}

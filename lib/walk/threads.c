@@ -11,6 +11,7 @@
 static int thread_init(struct walk *walk, unsigned index)
 {
 	struct walk_thread *t = &walk->threads[index];
+	CHECK(index < walk->config.threads);
 	memset(t, 0, sizeof *t);
 	walk->started = index + 1;
 	t->walk = walk;
@@ -83,6 +84,7 @@ static unsigned add_threads(struct walk *walk, unsigned wanted)
 	if (walk->serial) { /* later, others read it */
 		walk->serial = false;
 	}
+	CHECK(ready >= before && ready <= walk->config.threads);
 	atomic_store_explicit(&walk->thread_count, ready, memory_order_release);
 	bool all = before + more == wanted && wanted < walk->config.threads;
 	atomic_store(&walk->look_ns, all ? coarse_ns() + LOOK_NS : LOOK_NEVER);

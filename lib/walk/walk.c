@@ -78,6 +78,14 @@ int walk_new(const struct walk_config *config, struct walk **out, struct vega_er
 	return 0;
 }
 
+static void check_ledger(const struct walk *walk)
+{
+	struct walk_ledger ledger;
+	walk_ledger(walk, &ledger);
+	CHECK(ledger.entries == ledger.reported + ledger.filtered + ledger.errors);
+	CHECK(ledger.directories_waiting == 0);
+}
+
 int walk_run(struct walk *walk, bool *complete, struct vega_error *err)
 {
 	size_t limit = fd_raise_limit();
@@ -96,7 +104,9 @@ int walk_run(struct walk *walk, bool *complete, struct vega_error *err)
 	}
 	threads_run(&walk->threads[0]);
 	*complete = !walk_stopping(walk);
+	CHECK(!*complete || atomic_load(&walk->outstanding) == walk->threads[0].finished);
 	drain(walk);
+	check_ledger(walk);
 	return 0;
 }
 

@@ -113,14 +113,14 @@ static bool file_result(void *self, const struct walk_entry *entry, const struct
 }
 
 static const struct op op_first = {.name = "first",
-        .content = {OP_WHOLE},
+        .content = {.kind = OP_WHOLE},
         .begin_file = begin,
         .chunk = chunk,
         .end_file = end,
         .cache_name = first_name,
         .file_result = file_result};
 static const struct op op_second = {.name = "second",
-        .content = {OP_WHOLE},
+        .content = {.kind = OP_WHOLE},
         .begin_file = begin,
         .chunk = chunk,
         .end_file = end,
@@ -128,7 +128,7 @@ static const struct op op_second = {.name = "second",
         .file_result = file_result};
 /* Its results cannot be cached. */
 static const struct op op_writer = {.name = "writer",
-        .content = {OP_WHOLE},
+        .content = {.kind = OP_WHOLE},
         .begin_file = begin,
         .chunk = chunk,
         .end_file = end};
@@ -165,7 +165,7 @@ static void read_random(void *self, struct content_reader *reader)
 }
 
 static const struct op op_random = {.name = "random",
-        .content = {OP_RANDOM},
+        .content = {.kind = OP_RANDOM},
         .begin_file = begin,
         .random = read_random,
         .end_file = end,

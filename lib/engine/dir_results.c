@@ -10,7 +10,7 @@
 #define KIND 0x44495202u /* raise with every change of struct header or struct kept */
 #define VALUE_MAX ((size_t)1 << 20)
 #define MIN_AGE_S 2
-#define UNMET_MAX 3
+#define UNSEEN_MAX 3
 
 struct header {
 	uint32_t pages; /* of the directory */
@@ -24,13 +24,13 @@ struct kept {
 	uint32_t dev; /* 0: the directory's (device numbers change from boot to boot) */
 	uint32_t ctime_nsec;
 	uint32_t mtime_nsec : 30;
-	uint32_t unmet : 2; /* how many stores it outlived without being met */
-	uint32_t end;       /* of its result; it begins where that of the record before ends */
+	uint32_t unseen : 2; /* times it was written back although its file was not seen */
+	uint32_t end;        /* of its result; it begins where that of the record before ends */
 };
 _Static_assert(sizeof(struct kept) == 48, "a record has no padding");
 
 /* Of this run: its result is in dir_results.bytes. */
-struct met {
+struct seen {
 	struct kept record;
 	uint32_t at, len;
 };
@@ -83,14 +83,14 @@ static const char *result_at(const struct dir_page *page, size_t record)
 	return (const char *)&records(page)[page->count] + result_begin(page, record);
 }
 
-static struct met *met_at(const struct dir_results *d, size_t at)
+static struct seen *seen_at(const struct dir_results *d, size_t at)
 {
-	return (struct met *)(void *)d->met.data + at;
+	return (struct seen *)(void *)d->seen.data + at;
 }
 
-static size_t met_count(const struct dir_results *d)
+static size_t seen_count(const struct dir_results *d)
 {
-	return d->met.len / sizeof(struct met);
+	return d->seen.len / sizeof(struct seen);
 }
 
 static int compare(uint64_t a, uint64_t b)
@@ -136,14 +136,14 @@ static bool old_enough(struct vega_time when, struct vega_time now)
 /* Add to this run's records; false when there is no room. */
 static bool keep(struct dir_results *d, const struct kept *record, const void *result, size_t len)
 {
-	size_t used = met_count(d) * sizeof *record + d->bytes.len;
-	struct met met = {.record = *record, .at = (uint32_t)d->bytes.len, .len = (uint32_t)len};
+	size_t used = seen_count(d) * sizeof *record + d->bytes.len;
+	struct seen seen = {.record = *record, .at = (uint32_t)d->bytes.len, .len = (uint32_t)len};
 	if (used + sizeof *record + len > ROOM * DIR_RESULTS_PAGES ||
-	        !buf_reserve(&d->met, sizeof met) ||
+	        !buf_reserve(&d->seen, sizeof seen) ||
 	        !buf_reserve(&d->bytes, len + 1)) { /* never NULL */
 		return false;
 	}
-	buf_add(&d->met, &met, sizeof met);
+	buf_add(&d->seen, &seen, sizeof seen);
 	buf_add(&d->bytes, result, len);
 	return true;
 }
@@ -284,26 +284,26 @@ void dir_results_add(struct dir_results_thread *t, struct dir_results *d,
 
 static int order_compare(const void *a, const void *b, void *context)
 {
-	const struct met *left = a, *right = b;
+	const struct seen *left = a, *right = b;
 	const unsigned *pages = context;
 	int by_page =
 	        compare(page_of(left->record.ino, *pages), page_of(right->record.ino, *pages));
 	return by_page ? by_page : record_compare(&left->record, &right->record);
 }
 
-/* Sorts this run's records by page; of a file met twice (two names of one inode) one stays. */
-static void sort_met(struct dir_results *d, unsigned pages)
+/* Sorts this run's records by page; of a file seen twice (two names of one inode) one stays. */
+static void sort_seen(struct dir_results *d, unsigned pages)
 {
-	size_t count = met_count(d), kept = 0;
-	qsort_r(d->met.data, count, sizeof(struct met), order_compare, &pages);
+	size_t count = seen_count(d), kept = 0;
+	qsort_r(d->seen.data, count, sizeof(struct seen), order_compare, &pages);
 	for (size_t i = 0; i < count; i++) {
-		struct met *met = met_at(d, i);
-		if (kept && record_compare(&met_at(d, kept - 1)->record, &met->record) == 0) {
+		struct seen *seen = seen_at(d, i);
+		if (kept && record_compare(&seen_at(d, kept - 1)->record, &seen->record) == 0) {
 			continue;
 		}
-		*met_at(d, kept++) = *met;
+		*seen_at(d, kept++) = *seen;
 	}
-	d->met.len = kept * sizeof(struct met);
+	d->seen.len = kept * sizeof(struct seen);
 }
 
 /* A page on its way into the cache. */
@@ -323,31 +323,31 @@ static void add_record(
 }
 
 /* The new content of a page: this run's records [from, to), and among them the old ones that were
- * not met, as far as there is room. */
+ * not seen, as far as there is room. */
 static void merge(const struct dir_results *d, size_t from, size_t to, const struct dir_page *old,
         struct new_page *page)
 {
 	size_t used = 0, last = from, at = 0, count = old ? old->count : 0;
-	for (; last < to && used + sizeof(struct kept) + met_at(d, last)->len <= ROOM; last++) {
-		used += sizeof(struct kept) + met_at(d, last)->len;
+	for (; last < to && used + sizeof(struct kept) + seen_at(d, last)->len <= ROOM; last++) {
+		used += sizeof(struct kept) + seen_at(d, last)->len;
 	}
 	while (from < last || at < count) {
-		const struct met *met = from < last ? met_at(d, from) : NULL;
-		int order = !met          ? 1
+		const struct seen *seen = from < last ? seen_at(d, from) : NULL;
+		int order = !seen         ? 1
 		            : at == count ? -1
-		                          : record_compare(&met->record, &records(old)[at]);
+		                          : record_compare(&seen->record, &records(old)[at]);
 		if (order <= 0) {
-			add_record(page, &met->record, d->bytes.data + met->at, met->len);
+			add_record(page, &seen->record, d->bytes.data + seen->at, seen->len);
 			from++;
 			at += order == 0;
 			continue;
 		}
-		struct kept unmet = records(old)[at];
+		struct kept unseen = records(old)[at];
 		size_t len = result_len(old, at);
-		if (used + sizeof unmet + len <= ROOM && unmet.unmet < UNMET_MAX) {
-			unmet.unmet = (unmet.unmet + 1u) & 3u;
-			add_record(page, &unmet, result_at(old, at), len);
-			used += sizeof unmet + len;
+		if (used + sizeof unseen + len <= ROOM && unseen.unseen < UNSEEN_MAX) {
+			unseen.unseen = (unseen.unseen + 1u) & 3u;
+			add_record(page, &unseen, result_at(old, at), len);
+			used += sizeof unseen + len;
 		}
 		at++;
 	}
@@ -376,18 +376,18 @@ static void store_page(struct dir_results_thread *t, const struct dir_results *d
 
 static void store(struct dir_results_thread *t, struct dir_results *d)
 {
-	size_t size = met_count(d) * sizeof(struct kept) + d->bytes.len;
+	size_t size = seen_count(d) * sizeof(struct kept) + d->bytes.len;
 	unsigned pages = d->pages;
 	while (size > ROOM / 4 * 3 * pages && pages < DIR_RESULTS_PAGES) {
 		pages *= 2;
 	}
-	sort_met(d, pages);
-	size_t count = met_count(d);
+	sort_seen(d, pages);
+	size_t count = seen_count(d);
 	bool same = pages == d->pages;
 	size_t from = 0;
 	for (unsigned page = 0; page < pages; page++) {
 		size_t to = from;
-		while (to < count && page_of(met_at(d, to)->record.ino, pages) == page) {
+		while (to < count && page_of(seen_at(d, to)->record.ino, pages) == page) {
 			to++;
 		}
 		if (!same || (d->changed >> page & 1)) {
@@ -402,14 +402,14 @@ void dir_results_leave(struct dir_results_thread *t, struct dir_results *d)
 	if (!d->open) {
 		return;
 	}
-	if (d->added && !d->met.failed && !d->bytes.failed && t->connection) {
+	if (d->added && !d->seen.failed && !d->bytes.failed && t->connection) {
 		store(t, d);
 	}
 	for (unsigned page = 0; d->page && page < d->pages; page++) {
 		buf_release(&d->page[page].value);
 	}
 	free(d->page);
-	buf_release(&d->met);
+	buf_release(&d->seen);
 	buf_release(&d->bytes);
 	pthread_mutex_destroy(&d->lock);
 	d->open = false;
@@ -442,7 +442,7 @@ void dir_results_enter(
 	        pthread_mutex_init(&d->lock, NULL) != 0) {
 		return;
 	}
-	d->met = d->bytes = (struct buf)BUF_INIT;
+	d->seen = d->bytes = (struct buf)BUF_INIT;
 	d->open = true;
 	buf_clear(&t->asked);
 	if (make_key(t, d, 0, &t->key)) {

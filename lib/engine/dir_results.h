@@ -13,7 +13,7 @@
  * file's inode, size, mtime, ctime and where its result ends, and the results in the same order. A
  * value is at most 1 MiB; a directory with more is spread over up to 64 pages by a hash of the
  * inode, and what does not fit into those (some 800,000 files with results of 16 bytes) is not
- * kept. Records of files that were not met stay for three more stores, because a run may look at
+ * kept. Records of files that were not seen stay for three more stores, because a run may look at
  * some files only.
  *
  * A result is believed only when size, mtime and ctime are the same, and kept only when mtime and
@@ -49,7 +49,7 @@ struct dir_results {
 	pthread_mutex_t lock;
 	uint64_t file_system[2], dev, ino;
 	bool only_fractions; /* keep nothing whose ctime has no fraction of a second */
-	struct buf met;      /* this run's records, found and added, unsorted */
+	struct buf seen;     /* this run's records, found and added, unsorted */
 	struct buf bytes;    /* their results */
 	bool added;
 	/* What the cache had: pages, a power of two (0: not looked for yet); bits by page. */

@@ -187,7 +187,9 @@ struct op {
 	 * After the walk, and after each round, in the first thread, while no other is at work:
 	 * which entries shall be gone over again, reading `content` of each, by all threads. 1; 0:
 	 * none (any more); or VEGA_NOMEM. What was held for the last round is let go of here, and
-	 * after a stop in settle(). NULL: no rounds.
+	 * after a stop in settle(). NULL: no rounds. Not to be combined with an operation that
+	 * writes: a file that failed in a round and when its output was published would be taken
+	 * from the reported ones twice.
 	 */
 	int (*round)(void *self, void *accumulator, struct walk_thread *first,
 	        struct op_content *content);

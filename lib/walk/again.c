@@ -100,7 +100,9 @@ static void show(struct walk_thread *t, struct again *again, const struct walk_h
 	        .ino = known ? held->meta.ino : 0,
 	        .tag = held->tag};
 	t->entry_error = false;
-	if (place->handle < 0) {
+	if (held->dir->tree->caps & FS_ONCE) {
+		walk_error(&t->entry, "open", 0, "its content could be read only once");
+	} else if (place->handle < 0) {
 		walk_error(&t->entry, "open", -place->handle, NULL);
 	} else {
 		again->source->entry(t->context, &t->entry);

@@ -204,7 +204,8 @@ struct walk_again {
 /*
  * After walk_run(), any number of times: show entries again, by all threads. Each is opened from
  * its directory, which is reopened where it must be, and checked as in the walk. A directory that
- * cannot be opened any more is an error of each of its entries. False when stopped.
+ * cannot be opened any more is an error of each of its entries, and so is a tree that gives content
+ * only once (FS_ONCE). False when stopped.
  */
 bool walk_again(struct walk *walk, const struct walk_again *again);
 

@@ -41,6 +41,7 @@ static atomic_int stop;
 static void (*between)(unsigned round); /* called by round() */
 static unsigned stop_at;                /* set `stop` when so many files have begun */
 static size_t most_memory;
+static struct fs_tree *given;
 
 static size_t memory_used(void)
 {
@@ -301,7 +302,7 @@ static int run(unsigned threads, struct buf *out)
 	spec.threads.value = threads;
 	int fd = memfd_create("summary", MFD_CLOEXEC);
 	const struct engine_config config = {
-	        .format = format_find("json"), .fd = fd, .stop = &stop};
+	        .format = format_find("json"), .fd = fd, .tree = given, .stop = &stop};
 	atomic_store(&stop, 0);
 	self.count = self.rounds = self.pairs = self.settled = 0;
 	for (unsigned i = 0; i < 3; i++) {
@@ -407,6 +408,19 @@ TEST(stopped, "a stop in the middle of a round")
 		is_int(self.rounds, 1, "of which it is the last");
 	}
 	stop_at = 0;
+	buf_release(&out);
+}
+
+TEST(once, "files of a tree that gives content only once")
+{
+	struct buf out = BUF_INIT;
+	static struct fs_tree tree = {.backend = &fs_local, .caps = FS_ONCE, .fields = META_ALL};
+	make_tree();
+	given = &tree;
+	is_int(run(2, &out), VEGA_PARTIAL, "cannot be read in a round");
+	ok(has(&out, "\"entries\":145,\"reported\":24,\"filtered\":25,\"errors\":96"),
+	        "and are an error each");
+	given = NULL;
 	buf_release(&out);
 }
 

@@ -14,7 +14,7 @@
 #define CHECK(condition) \
 	((condition) ? (void)0 : check_failed(__FILE__, __LINE__, __func__, #condition))
 #else
-#define CHECK(condition) ((void)sizeof((condition) ? 1 : 0))
+#define CHECK(condition) ((void)(0 && (condition)))
 #endif
 
 _Noreturn void check_failed(

@@ -160,6 +160,9 @@ bool part_cuts(struct walk_thread *t, const struct walk_entry *entry)
 {
 	struct part *part = t->walk->part;
 	size_t len;
+	if (entry->dir->tree->caps & FS_STREAM) {
+		return false; /* a stream has one beginning */
+	}
 	const char *path = part->cut_count ? walk_entry_relative(entry, &len) : "";
 	if (!path) {
 		walk_unlisted(t, entry->self, "list", ENOMEM);
@@ -170,9 +173,7 @@ bool part_cuts(struct walk_thread *t, const struct walk_entry *entry)
 	const struct place *cut =
 	        bsearch(&sought, part->cut, part->cut_count, sizeof sought, by_place);
 	if (cut) {
-		bool met = atomic_exchange(&part->met[cut->index], true);
-		CHECK(!met);
-		(void)met;
+		atomic_store_explicit(&part->met[cut->index], true, memory_order_relaxed);
 		entry->self->is_shared = true;
 		queue_abandon(t, entry->self);
 	}
@@ -222,6 +223,7 @@ static bool push(
 
 static void pop(struct walk_thread *t, struct chain *chain)
 {
+	CHECK(chain->count > 0);
 	struct walk_dir *dir = chain->dir[--chain->count];
 	dir_unneed(t, dir);
 	walk_dir_drop(t, dir);

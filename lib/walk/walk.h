@@ -121,6 +121,8 @@ struct walk_place {
  * root shows the root's entry, too; the entry of any other beginning was shown by the part that
  * was cut there. Depth, paths, predicates and exclusions count from the root, as ever.
  *
+ * A tree that tells all in one stream (FS_STREAM) is not cut: no other part could begin in it.
+ *
  * The parts make up the walk when each beginning is a root that is walked or a cut that was met
  * (walk_part_met), and each of these is the beginning of one part. Directories that were cut, that
  * a part begins at, and those above the latter have is_shared set; their leave() is called in

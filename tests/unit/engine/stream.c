@@ -16,6 +16,7 @@
 
 #include "../spec/spec_text.h"
 #include "engine/engine.h"
+#include "engine/partial.h"
 
 #define ITEMS 4000
 #define HANDLES 3000
@@ -495,6 +496,57 @@ static void test_made_up(void)
 	free(text);
 }
 
+/* What a part that begins at the root comes to, cut where the stream passes. */
+static char *output_part(void)
+{
+	static const struct walk_place root = {0, ""}, cuts[] = {{0, "a"}, {0, "z/a"}};
+	static const struct walk_part part = {&root, cuts, 1, 2};
+	const char *const words[] = {"summarize", base, NULL};
+	struct spec spec;
+	struct vega_error err = {0};
+	struct buf bytes = BUF_INIT, json = BUF_INIT;
+	struct partial *partial = NULL;
+	atomic_int stop = 0;
+	const struct engine_config config = {.format = format_find("json"),
+	        .fd = memfd_create("output", MFD_CLOEXEC),
+	        .tree = &listed,
+	        .now = {.sec = 1700000000},
+	        .stop = &stop};
+	int code = parse_words(&spec, NULL, &err, words);
+	spec.threads = (struct option_number){.set = true, .value = 1};
+	code = code ? code : run_part(&spec, &config, &part, &bytes, &err);
+	code = code ? code : partial_new(&spec, &partial, &err);
+	code = code ? code : partial_add(partial, bytes.data, bytes.len, &err);
+	code = code ? code : partial_summary(partial, &json, &err);
+	if (code) {
+		printf("# %s\n", err.text);
+	}
+	partial_free(partial);
+	close(config.fd);
+	buf_release(&bytes);
+	spec_release(&spec);
+	char *text = code ? NULL : buf_detach(&json);
+	buf_release(&json);
+	blank(text, "\"elapsed_ns\":");
+	return text;
+}
+
+static void test_part(void)
+{
+	const char *const words[] = {"summarize", NULL};
+	listed.caps = FS_STREAM;
+	list.batch = FS_BATCH;
+	char *wanted = output(&listed, 1, words), *got = output_part();
+	squeeze(wanted);
+	squeeze(got);
+	if (wanted) {
+		wanted[strcspn(wanted, "\n")] = '\0';
+	}
+	is_str(got, wanted, "a stream is not cut: the part that begins at its root is all of it");
+	free(wanted);
+	free(got);
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
 {
 	(void)st, (void)type, (void)where;
@@ -511,6 +563,7 @@ int main(void)
 	test_made_up();
 	build_empty();
 	test_same();
+	test_part();
 	while (list.count > 0) {
 		free(list.item[--list.count].path);
 	}

@@ -1,6 +1,6 @@
 /*
- * What a walk, or a part of one, came to: the accumulators of its operations, folded into one per
- * operation, and the sums beside them. From a run (run_outcome()), or from partial results
+ * The outcome of a walk, or of a part of one: the accumulators of its operations, folded into one
+ * per operation, and the sums beside them. From a run (run_outcome()), or from partial results
  * (engine/partial.h): the summary is written from it in either case.
  */
 #ifndef VEGA_ENGINE_OUTCOME_H

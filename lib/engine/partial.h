@@ -1,5 +1,5 @@
 /*
- * Partial results: what one part of a split walk (struct walk_part) came to, as bytes, and the
+ * Partial results: the outcome of one part of a split walk (struct walk_part), as bytes, and the
  * summary of all of them. run_part() (engine/engine.h) makes one; merging them, in any order, in
  * any process, in one step or in several, gives the same bytes of the summary as one walk, but
  * elapsed_ns, which is the time that all parts took together.

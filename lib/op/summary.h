@@ -1,5 +1,5 @@
 /*
- * What summarize accumulates: in a thread, in a part of a walk, and over all of them. Merging is
+ * The accumulator of summarize: of a thread, of a part of a walk, or of all of them. Merging is
  * associative and commutative, whether what is merged was counted here or read from elsewhere.
  *
  * An inode with several names counts each name as it comes, and its bytes once, when it is charged:

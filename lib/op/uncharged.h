@@ -43,7 +43,7 @@ struct uncharged {
 };
 
 /*
- * What names the file system of a device. Today that is st_dev, so the parts must be walked on one
+ * The key of the file system of a device. Today that is st_dev, so the parts must be walked on one
  * host since it booted; parts of several hosts need a key that does not depend on the host, such as
  * the path at which the walk entered the file system.
  */

@@ -320,6 +320,9 @@ static void keep_unfinished(struct summary *a, struct walk_dir *dir, const struc
 	        .sums = {item->files, item->directories, item->apparent, item->allocated},
 	        .uncharged = uncharged,
 	};
+	if (!unfinished_wanted(&unfinished, &a->directories_top, a->self->depth)) {
+		return;
+	}
 	const char *path = walk_dir_path(a->thread->walk, dir, &unfinished.path_len);
 	unfinished.path = (char *)(uintptr_t)path;
 	a->failed = !path || !unfinished_add(&a->unfinished, &unfinished) || a->failed;

@@ -126,10 +126,7 @@ void unfinished_prune(struct unfinished *u, const struct top *largest, uint64_t 
 	size_t kept = 0;
 	for (size_t i = 0; i < u->count; i++) {
 		struct unfinished_dir *dir = &u->dirs[i];
-		sum128 most = dir->sums.allocated + dir->uncharged;
-		bool wanted = dir->shared || dir->depth <= depth || dir->uncharged == UINT64_MAX ||
-		              top_wants(largest, most);
-		if (wanted) {
+		if (unfinished_wanted(dir, largest, depth)) {
 			u->dirs[kept++] = *dir;
 		} else {
 			free(dir->path);

@@ -53,7 +53,15 @@ struct unfinished_dir *unfinished_find(
 struct unfinished_dir *unfinished_parent(
         const struct unfinished *u, const struct unfinished_dir *dir);
 
-/* Drop those that can neither become one of the largest nor are at most that deep. */
+/* Can a directory become one of the largest, or is it at most that deep? */
+static inline bool unfinished_wanted(
+        const struct unfinished_dir *dir, const struct top *largest, uint64_t depth)
+{
+	return dir->shared || dir->depth <= depth || dir->uncharged == UINT64_MAX ||
+	       top_wants(largest, dir->sums.allocated + dir->uncharged);
+}
+
+/* Drop those of which neither is true. */
 void unfinished_prune(struct unfinished *u, const struct top *largest, uint64_t depth);
 
 /* All parts are there: the sums of the shared ones become those of their whole subtrees. */

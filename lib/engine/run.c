@@ -12,21 +12,23 @@
 
 _Static_assert(OPERATION_COUNT <= OPS_MAX && OPS_MAX <= 32, "a run can have all, as bits");
 
-/* Are all slots there that op.h asks for? */
-static bool consistent(const struct op *op)
+/* All slots are there that op.h asks for together. */
+static void check_slots(const struct op *op)
 {
-	bool fed = op->content.kind || op->round;
-	return op->thread_begin && op->thread_end && op->finish &&
-	       (!fed || (op->begin_file && op->end_file)) &&
-	       (op->content.kind != OP_RANDOM || op->random) &&
-	       !op->cache_name == !op->file_result && !op->round == !op->next &&
-	       !op->plan == !op->plan_end && !op->plan == !op->plan_needed &&
-	       (!op->leave || op->dir_size) && !op->serialize == !op->deserialize;
+	CHECK(op->thread_begin && op->thread_end && op->finish);
+	CHECK(!(op->content.kind || op->round) || (op->begin_file && op->end_file));
+	CHECK(op->content.kind != OP_RANDOM || op->random);
+	CHECK(!op->cache_name == !op->file_result);
+	CHECK(!op->round == !op->next);
+	CHECK(!op->plan == !op->plan_end && !op->plan == !op->plan_needed);
+	CHECK(!op->leave || op->dir_size);
+	CHECK(!op->serialize == !op->deserialize);
 }
 
 void run_add_op(struct run *run, const struct op *op, const struct operation *operation)
 {
-	CHECK(run->op_count < OPS_MAX && consistent(op));
+	CHECK(run->op_count < OPS_MAX);
+	check_slots(op);
 	if (op->content.kind) {
 		run->content_index[run->content.op_count] = run->op_count;
 		run->content.op[run->content.op_count++] = op;

@@ -1,0 +1,149 @@
+/* One output, from the first look at its place to its end. */
+#include "op/mirror_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+
+/* A file that took so long is published at once: to wait would save nothing. */
+#define SLOW_NS ((uint64_t)100 * 1000000)
+
+void mirror_discard(struct mirror_thread *t)
+{
+	output_discard(&t->file);
+	t->counts.failed++;
+}
+
+int mirror_refuse(
+        struct mirror_thread *t, const struct walk_entry *entry, int errnum, const char *message)
+{
+	mirror_discard(t);
+	walk_error(entry, t->mirror->kind->op, errnum, message);
+	return -1;
+}
+
+/* text: as mirror_describe() wants it. */
+static int refuse_output(
+        struct mirror_thread *t, const struct walk_entry *entry, int errnum, const char *text)
+{
+	struct buf message = BUF_INIT;
+	mirror_describe(&message, t->output.data, errnum, text);
+	mirror_refuse(t, entry, errnum, buf_cstr(&message));
+	buf_release(&message);
+	return -1;
+}
+
+int mirror_refuse_output(struct mirror_thread *t, const struct walk_entry *entry, int errnum)
+{
+	return refuse_output(t, entry, errnum, NULL);
+}
+
+/* Whether the output may be written: 1; 0: it is up to date, and was reported; negative: refused.
+ */
+static int may_write(
+        struct mirror_thread *t, const struct walk_entry *entry, const struct file_meta *meta)
+{
+	struct file_meta there;
+	struct mirror_outcome outcome = {.output = t->output.data, .status = "current"};
+	int error = 0;
+	switch (mirror_look(t->mirror, t->mirror->root, mirror_relative(t), meta, &there, &error)) {
+	case ABSENT:
+		return 1;
+	case CURRENT:
+		outcome.input_bytes = meta->size;
+		outcome.output_bytes = there.size;
+		if (!walk_entry_path(entry, &outcome.dir, &outcome.dir_len, &outcome.name,
+		            &outcome.name_len)) {
+			return mirror_refuse(t, entry, ENOMEM, NULL);
+		}
+		t->counts.current++;
+		mirror_report(t, &outcome);
+		return 0;
+	case SAME_FILE:
+		return refuse_output(t, entry, EEXIST, ": is the input itself");
+	case DIFFERENT:
+		if (!t->mirror->spec->overwrite) {
+			return refuse_output(t, entry, EEXIST, MIRROR_EXISTS);
+		}
+		return S_ISDIR(there.mode) ? refuse_output(t, entry, EISDIR, NULL) : 1;
+	default:
+		return refuse_output(t, entry, error, NULL);
+	}
+}
+
+int mirror_begin(
+        struct mirror_thread *t, const struct walk_entry *entry, const struct file_meta *meta)
+{
+	CHECK(t->file.fd < 0);
+	const char *fault = mirror_find_output(t, entry);
+	if (fault) {
+		return mirror_refuse(t, entry, 0, fault);
+	}
+	int may = may_write(t, entry, meta);
+	if (may <= 0) {
+		return may;
+	}
+	int error = mirror_make_directory(t, entry);
+	error = error ? error : output_begin(t->mirror->target, mirror_relative(t), &t->file);
+	if (error) {
+		return refuse_output(t, entry, -error, NULL);
+	}
+	if (!mirror_find_input(t, entry)) {
+		return mirror_refuse(t, entry, ENOMEM, NULL);
+	}
+	t->begun = monotonic_ns();
+	return 1;
+}
+
+int mirror_fd(const struct mirror_thread *t)
+{
+	CHECK(t->file.fd >= 0);
+	return t->file.fd;
+}
+
+const char *mirror_input(const struct mirror_thread *t, size_t *len)
+{
+	*len = t->input.len;
+	return t->input.data;
+}
+
+/* Hand the sealed file over to be published. A slow one, and what waits with it, at once. */
+static int hand_over(struct mirror_thread *t, const struct file_meta *meta, uint64_t bytes)
+{
+	struct pending_file file = {
+	        .file = t->file,
+	        .meta = *meta,
+	        .bytes = bytes,
+	        .input = strdup(t->input.data),
+	        .output = strdup(t->output.data),
+	        .relative = t->relative,
+	};
+	struct pending_batch *full;
+	bool slow = monotonic_ns() - t->begun >= SLOW_NS;
+	t->file = (struct output_file){.fd = -1, .dir = -1};
+	if (!file.input || !file.output) {
+		pending_file_release(&file);
+		return -ENOMEM;
+	}
+	if (!pending_add(t->mirror->pending, &file, slow, &full)) {
+		pending_file_release(&file);
+		return -ENOMEM;
+	}
+	mirror_publish(t, full);
+	return 0;
+}
+
+int mirror_seal(struct mirror_thread *t, const struct walk_entry *entry,
+        const struct file_meta *meta, uint64_t bytes)
+{
+	CHECK(t->file.fd >= 0);
+	struct file_meta sealed = *meta;
+	sealed.mode = mirror_mode(entry, meta);
+	int error = output_seal(&t->file, &sealed);
+	error = error ? error : hand_over(t, meta, bytes);
+	return error ? refuse_output(t, entry, -error, NULL) : 0;
+}

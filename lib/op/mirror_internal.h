@@ -1,0 +1,78 @@
+/* What the files of a mirrored tree share: mirror.c, mirror_place.c, mirror_publish.c and
+ * mirror_file.c. */
+#ifndef VEGA_OP_MIRROR_INTERNAL_H
+#define VEGA_OP_MIRROR_INTERNAL_H
+
+#include "fs/output.h"
+#include "op/claims.h"
+#include "op/mirror.h"
+#include "op/pending.h"
+
+struct mirror {
+	const struct mirror_kind *kind;
+	const struct spec *spec;
+	struct output_root *root;
+	struct output_root *target; /* where files are written: the root, or a job's stage in it */
+	struct pending *pending;
+	struct claims *claims; /* while planning */
+};
+
+/* A thread's part, and the file that it is at. */
+struct mirror_thread {
+	struct op_thread *thread;
+	struct mirror *mirror;
+	struct buf output;       /* where it is written, with --out */
+	size_t relative;         /* offset in it of what follows --out and '/' */
+	struct buf input;        /* its path as printed */
+	struct output_file file; /* open: fd >= 0 */
+	uint64_t begun;          /* ns, CLOCK_MONOTONIC */
+	struct mirror_counts counts;
+};
+
+/* The output's path below --out; after mirror_find_output(). */
+static inline const char *mirror_relative(const struct mirror_thread *t)
+{
+	return t->output.data + t->relative;
+}
+
+/* mirror_place.c */
+
+/* Set t->output for an entry. NULL, or why there is none. */
+const char *mirror_find_output(struct mirror_thread *t, const struct walk_entry *entry);
+
+/* Set t->input; false when there is no memory. */
+bool mirror_find_input(struct mirror_thread *t, const struct walk_entry *entry);
+
+/* Make the directory that t->output lies in, like that of the entry. 0 or -errno. */
+int mirror_make_directory(struct mirror_thread *t, const struct walk_entry *entry);
+
+/* That the output gets, of an input as it was opened. */
+mode_t mirror_mode(const struct walk_entry *entry, const struct file_meta *meta);
+
+/* mirror_publish.c */
+
+struct mirror_outcome {
+	const char *dir, *name; /* of the input, as in a record */
+	size_t dir_len, name_len;
+	const char *output;
+	const char *status;
+	uint64_t input_bytes, output_bytes;
+};
+
+void mirror_report(struct mirror_thread *t, const struct mirror_outcome *outcome);
+
+/* Adds the output's path and what is wrong with it: text, or else errnum's. */
+void mirror_describe(struct buf *message, const char *output, int errnum, const char *text);
+
+enum mirror_existing { ABSENT, CURRENT, SAME_FILE, DIFFERENT, UNREADABLE };
+
+/* What stands where the output goes. *there is valid unless ABSENT; *error is set if UNREADABLE. */
+enum mirror_existing mirror_look(const struct mirror *mirror, struct output_root *root,
+        const char *relative, const struct file_meta *input, struct file_meta *there, int *error);
+
+#define MIRROR_EXISTS ": exists and differs; use --overwrite"
+
+/* And free it; NULL: nothing to do. */
+void mirror_publish(struct mirror_thread *t, struct pending_batch *batch);
+
+#endif

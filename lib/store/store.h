@@ -213,7 +213,7 @@ typedef int store_claim_call(struct store *store, const struct store_claim *clai
         struct vega_error *err);
 
 /* Renew all leases of a worker in one statement, and learn of cancellations and losses.
- * One whose row is locked is passed over: it must not cost the others theirs. */
+ * One whose row is locked is passed over, so that the other leases are still renewed. */
 typedef int store_heartbeat_call(struct store *store, const char *worker,
         struct store_lease *leases, size_t count, uint64_t lease_ms, struct vega_error *err);
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -145,7 +146,9 @@ static int list_list(
 		batch->meta[batch->count++] = item->meta;
 		list.given = item;
 	}
+	pthread_mutex_lock(&list.lock);
 	list.reader = pthread_self();
+	pthread_mutex_unlock(&list.lock);
 	batch->end = batch->count == 0;
 	return 0;
 }
@@ -165,11 +168,14 @@ static int list_open_file(struct fs_tree *tree, int dir, const char *name, struc
 {
 	char *path = path_of(dir, name), *whole = NULL;
 	const struct item *item = find_item(path);
+	pthread_mutex_lock(&list.lock);
+	bool is_reader = pthread_equal(list.reader, pthread_self());
+	pthread_mutex_unlock(&list.lock);
 	if (item && (tree->caps & FS_ONCE)) {
-		atomic_fetch_add(&list.misuse,
-		        item != list.given || !pthread_equal(list.reader, pthread_self()));
-	} else if (!pthread_equal(list.reader, pthread_self())) {
-		atomic_fetch_add(&list.spread, 1);
+		atomic_fetch_add(&list.misuse, item != list.given || !is_reader);
+	} else {
+		atomic_fetch_add(&list.spread, !is_reader);
+		sched_yield(); /* so that others come, however few processors there are */
 	}
 	if (!item || asprintf(&whole, "%s/%s", base, path) < 0) {
 		free(path);

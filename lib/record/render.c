@@ -23,7 +23,7 @@ struct part {
 
 /* A summary that is to be drawn. */
 struct picture {
-	struct scan_value summary;
+	struct scan_value complete, ledger;
 	struct part *parts; /* those of its operations that we know */
 	size_t count;
 };
@@ -279,7 +279,7 @@ static void add_reason(
         struct buf *text, const struct format_options *options, const struct picture *picture)
 {
 	struct buf reason = BUF_INIT;
-	struct scan_value complete = scan_member(picture->summary, "complete");
+	struct scan_value complete = picture->complete;
 	for (size_t i = 0; i < picture->count && !reason.len; i++) {
 		scan_string(scan_member(picture->parts[i].sums, "incomplete"), &reason);
 	}
@@ -297,7 +297,7 @@ static void add_reason(
 static void draw_state(
         struct buf *out, const struct format_options *options, const struct picture *picture)
 {
-	struct scan_value ledger = scan_member(picture->summary, "ledger");
+	struct scan_value ledger = picture->ledger;
 	unsigned __int128 errors = record_count(ledger, "errors");
 	struct buf text = BUF_INIT;
 	if (errors > 0) {
@@ -351,32 +351,50 @@ static void find_tables(struct part *part)
 	scan_members(part->sums, keys, count, part->tables);
 }
 
-static bool find_parts(struct picture *picture, const struct record_schema *const *schemas)
+/* All that is drawn of a summary, in one pass over it. */
+static bool find_parts(struct picture *picture, const struct record_schema *const *schemas,
+        struct scan_value summary)
 {
 	size_t most = 0;
 	while (schemas && schemas[most]) {
 		most++;
 	}
-	picture->parts = calloc(most ? most : 1, sizeof *picture->parts);
-	for (size_t i = 0; i < most && picture->parts; i++) {
-		struct part *part = &picture->parts[picture->count];
-		part->schema = schemas[i];
-		part->sums = scan_member(picture->summary, schemas[i]->name);
-		if (part->sums.at) {
+	const char **keys = calloc(most + 2, sizeof *keys);
+	struct scan_value *values = calloc(most + 2, sizeof *values);
+	picture->parts = calloc(most + 1, sizeof *picture->parts);
+	bool found = keys && values && picture->parts;
+	for (size_t i = 0; i < most && found; i++) {
+		keys[i] = schemas[i]->name;
+	}
+	if (found) {
+		keys[most] = "complete";
+		keys[most + 1] = "ledger";
+		scan_members(summary, keys, most + 2, values);
+		picture->complete = values[most];
+		picture->ledger = values[most + 1];
+	}
+	for (size_t i = 0; i < most && found; i++) {
+		if (values[i].at) {
+			struct part *part = &picture->parts[picture->count++];
+			part->schema = schemas[i];
+			part->sums = values[i];
 			find_tables(part);
-			picture->count++;
 		}
 	}
-	return picture->parts;
+	free(keys);
+	free(values);
+	return found;
 }
 
 void render_summary(
         struct buf *out, const struct format_options *options, const char *json, size_t len)
 {
-	struct picture picture = {.summary = scan_text(json, len)};
+	struct picture picture = {0};
 	size_t start = out->len, room = options->height > AROUND ? options->height - AROUND : 1;
-	if (!scan_is_json(json, len) || !find_parts(&picture, options->schemas)) {
+	if (!scan_is_json(json, len) ||
+	        !find_parts(&picture, options->schemas, scan_text(json, len))) {
 		out->failed = true;
+		free(picture.parts);
 		return;
 	}
 	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {

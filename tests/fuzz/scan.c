@@ -27,7 +27,11 @@ static void look_into(struct scan_value value, unsigned depth)
 	if (!value.at || depth == 8) {
 		return;
 	}
+	struct buf bytes = BUF_INIT;
 	scan_is_number(value);
+	must(scan_count(value) <= SCAN_COUNT_MAX, "a count without bound", value.at);
+	must(scan_string(value, &bytes) || bytes.len == 0, "bytes of no string", value.at);
+	buf_release(&bytes);
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
 		look_into(scan_member(value, keys[i]), depth + 1);
 	}
@@ -43,6 +47,12 @@ static void must_agree(struct scan_value value, const cJSON *json, const char *t
 	size_t offset = 0, items = 0;
 	must(value.at != NULL, "not found", text);
 	must(scan_is_number(value) == (bool)cJSON_IsNumber(json), "a number or not", text);
+	struct buf bytes = BUF_INIT;
+	must(scan_string(value, &bytes) == (bool)cJSON_IsString(json), "a string or not", text);
+	must(!cJSON_IsString(json) ||
+	                strcmp(bytes.len ? buf_cstr(&bytes) : "", json->valuestring) == 0,
+	        "its bytes", text);
+	buf_release(&bytes);
 	while (scan_item(value, &offset, &item)) {
 		must(cJSON_IsArray(json), "not an array", text);
 		must_agree(item, cJSON_GetArrayItem(json, (int)items++), text);
@@ -63,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text_end = exact + size;
 	struct scan_value whole = scan_text(exact, size);
 	look_into(whole, 0);
+	scan_is_json(exact, size);
 	free(exact);
 
 	char *text = fuzz_string(data, size);
@@ -72,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	cJSON *json = plain ? cJSON_ParseWithOpts(text, NULL, 1) : NULL;
 	if (json) {
+		must(scan_is_json(text, size), "JSON", text);
 		must_agree(scan_text(text, size), json, text);
 	}
 	cJSON_Delete(json);

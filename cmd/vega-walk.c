@@ -48,7 +48,7 @@ static const struct option_row rows[] = {
         {"null", '0', OPT_FLAG, FIELD(null), 0, NULL, NULL, OUTPUT,
                 "end each path with NUL instead of a newline, for xargs -0"},
         {"no-progress", 0, OPT_FLAG, FIELD(no_progress), 0, NULL, NULL, OUTPUT,
-                "print print no progress line on a terminal (SIGUSR1 still prints one)"},
+                "print no progress line on a terminal (SIGUSR1 still prints one)"},
         {"verbose", 'v', OPT_FLAG, FIELD(verbose), 0, NULL, NULL, OUTPUT,
                 "print the storage of each root, and the resulting number of threads, to standard "
                 "error"},

@@ -68,7 +68,7 @@ complete -c vega-walk -l output-name -x -d 'name of a filter\'s output in its di
 complete -c vega-walk -l timeout -x -d 'end a filter that runs longer on one file'
 complete -c vega-walk -s F -l format -x -a 'text ndjson json csv' -d 'text (default), ndjson (one record per line), json (only the summary), or csv'
 complete -c vega-walk -s 0 -l null -d 'end each path with NUL instead of a newline, for xargs -0'
-complete -c vega-walk -l no-progress -d 'print print no progress line on a terminal (SIGUSR1 still prints one)'
+complete -c vega-walk -l no-progress -d 'print no progress line on a terminal (SIGUSR1 still prints one)'
 complete -c vega-walk -s v -l verbose -d 'print the storage of each root, and the resulting number of threads, to standard error'
 complete -c vega-walk -l files0-from -r -F -d 'read the roots, each ended by NUL, from FILE (\'-\': standard input)'
 complete -c vega-walk -l cache -x -d 'remember results of unchanged files in redis://HOST or unix:SOCKET (default: $VEGA_CACHE)'

@@ -36,7 +36,7 @@ job := job json text
 
 store := call job_retry job_source list postgres postgres_admin postgres_array postgres_cancel postgres_claim postgres_connection \
 	postgres_finish postgres_read postgres_row postgres_submit postgres_wait request result_cache row rules sqlite sqlite_admin \
-	sqlite_claim sqlite_file sqlite_finish sqlite_read sqlite_schema sqlite_statement sqlite_submit sqlite_wait stats store submit_spec
+	sqlite_claim sqlite_file sqlite_finish sqlite_place sqlite_read sqlite_schema sqlite_statement sqlite_submit sqlite_wait stats store submit_spec
 
 worker := announce attempt claim common finish lease prune reach service start worker
 
@@ -65,7 +65,7 @@ COMMANDS := vega-walk vega-submit vega-run vega-status vega-cancel vega-admin
 BUILD_DEPS := gcc libc6-dev pkg-config libpq-dev libhiredis-dev libcjson-dev libsqlite3-dev libpcre2-dev \
 	libxxhash-dev libssl-dev libzstd-dev zlib1g-dev
 TEST_DEPS := acl bats clang clang-format libomp-dev shellcheck mandoc postgresql-15 redis-server redis-tools \
-	sqlite3 jq zstd xxhash strace procps git zsh fish systemd
+	sqlite3 jq zstd xxhash strace procps git zsh fish systemd passwd util-linux pgbouncer faketime sshfs
 
 # ThreadSanitizer understands libomp, but not libgomp; libFuzzer is clang's.
 ifeq ($(origin CC),default)
@@ -201,10 +201,16 @@ CLI_TESTS := $(call slow_first,$(filter-out $(unsanitized),$(sort $(wildcard tes
 cli: all ## test the commands
 	$(RUN_TESTS) $(or $(TESTS),$(CLI_TESTS))
 
+# Users of their own: as root only, and skipped otherwise.
+SECURITY_TESTS := $(sort $(wildcard tests/security/*.bats))
+
+security: all ## test what users may do to one another; makes and removes users, as root
+	$(RUN_TESTS) $(or $(TESTS),$(SECURITY_TESTS))
+
 # Many tests wait for a lease, a clock or a server more than they work: so more of them than processors.
-suites: all $(UNIT_TESTS) $(CONTRACTS) $(PROPERTIES) ## unit, contract, property and cli at once
+suites: all $(UNIT_TESTS) $(CONTRACTS) $(PROPERTIES) ## unit, contract, property, cli and security at once
 	$(RUN_TESTS) -j $$(($$(nproc) * 2)) \
-		$(PROPERTIES) $(patsubst %.c,$(B)/%,$(call slow_first,$(CLI_TESTS) $(CONTRACT_SOURCES) $(UNIT_SOURCES)))
+		$(PROPERTIES) $(patsubst %.c,$(B)/%,$(call slow_first,$(CLI_TESTS) $(CONTRACT_SOURCES) $(UNIT_SOURCES)) $(SECURITY_TESTS))
 
 # --- The gauntlet: hostile trees. TRAPS="NAME…" names some of them ------------------------------------------
 
@@ -383,4 +389,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 FORCE:
-.PHONY: all asan bench bench-store bench-walk check check-docs check-faults check-install check-model check-planted clean cli contract deps docs faults faults-part fuzz fuzzers gauntlet gauntlet-part help install lint property quickstart suites test-deps uninstall unit FORCE
+.PHONY: all asan bench bench-store bench-walk check check-docs check-faults check-install check-model check-planted clean cli contract deps docs faults faults-part fuzz fuzzers gauntlet gauntlet-part help install lint property quickstart security suites test-deps uninstall unit FORCE

@@ -41,11 +41,11 @@ static const struct option_row rows[] = {
                 "take jobs of the queue NAME only; repeat for more (default: any queue)"},
         {CMD_ROOT(struct run), .heading = WORK,
                 .help = "let jobs touch nothing outside DIR; repeat for more; required when the "
-                        "store is PostgreSQL (default: $VEGA_ROOTS, separated by colons, else "
-                        "anything)"},
+                        "store is PostgreSQL or a file that others may change (default: "
+                        "$VEGA_ROOTS, separated by colons, else anything)"},
         {"commands", 0, OPT_FLAG, FIELD(commands), 0, NULL, NULL, WORK,
                 "allow commands supplied by transform jobs; --root does not restrict them "
-                "(default: only when the store is SQLite)"},
+                "(default: only when the store is a SQLite file that is yours alone)"},
         {"run-as-submitter", 0, OPT_TEXT, FIELD(run_as_submitter), 0, "[=MAP]", NULL, WORK,
                 "run each job as the system user of its submitter: the user of the same name, or "
                 "the one in the file MAP, whose lines are DATABASE-ROLE SYSTEM-USER; needs "
@@ -125,33 +125,54 @@ static int check(const struct run *run, struct vega_error *err)
 	return 0;
 }
 
+/* Bounds that only a shared store needs. `culprit` is empty with PostgreSQL. */
+static int check_shared(const struct run *run, const struct worker_config *config,
+        const char *culprit, struct vega_error *err)
+{
+	if (!config->roots.count && *culprit) {
+		return vega_fail(err, VEGA_USAGE,
+		        "others may store jobs here, as %s is not only yours: make it so (chown, "
+		        "chmod go-w), or add --root DIR for each directory that jobs may touch, "
+		        "and --commands to run theirs",
+		        culprit);
+	}
+	if (!config->roots.count) {
+		return vega_fail(err, VEGA_USAGE,
+		        "a shared store needs --root DIR for each directory that its jobs may "
+		        "touch (--root / for everything)");
+	}
+	if (run->commands && !run->run_as_submitter && geteuid() == 0 && !run->allow_root_jobs) {
+		return vega_fail(err, VEGA_USAGE,
+		        "--commands would run the commands of every submitter as root: %sstart the "
+		        "worker as another user, or add --allow-root-jobs",
+		        *culprit ? "" : "add --run-as-submitter, ");
+	}
+	return 0;
+}
+
 /*
  * Who may submit to a shared store may otherwise read whatever this worker may read, and with a
  * command do whatever it may do.
  */
 static int set_bounds(const struct run *run, struct worker_config *config, struct vega_error *err)
 {
+	struct buf culprit = BUF_INIT;
 	const char *url = run->store ? run->store : getenv("VEGA_STORE");
-	bool shared = url && *url && strncmp(url, "sqlite:", 7) != 0;
+	bool sqlite = !url || !*url || strncmp(url, "sqlite:", 7) == 0;
 	int code = spec_allowed_roots(&run->root, getenv("VEGA_ROOTS"), &config->roots, err);
-	if (code == 0 && shared && !config->roots.count) {
-		code = vega_fail(err, VEGA_USAGE,
-		        "a shared store needs --root DIR for each directory that its jobs may "
-		        "touch (--root / for everything)");
-	}
-	if (code == 0 && run->run_as_submitter && !shared) {
+	if (code == 0 && run->run_as_submitter && sqlite) {
 		code = vega_fail(err, VEGA_USAGE,
 		        "--run-as-submitter needs a PostgreSQL store: in SQLite the submitting "
 		        "process may claim any name");
 	}
-	if (code == 0 && shared && run->commands && !run->run_as_submitter && geteuid() == 0 &&
-	        !run->allow_root_jobs) {
-		code = vega_fail(err, VEGA_USAGE,
-		        "--commands would run the commands of every submitter as root: add "
-		        "--run-as-submitter, start the worker as another user, or add "
-		        "--allow-root-jobs");
+	int shared = code ? code : store_is_shared(run->store, &culprit, err);
+	code = shared < 0 ? shared : code;
+	if (shared > 0) {
+		const char *which = buf_cstr(&culprit);
+		code = which ? check_shared(run, config, which, err) : vega_fail_nomem(err);
 	}
-	config->refuse_commands = shared && !run->commands;
+	config->refuse_commands = shared > 0 && !run->commands;
+	buf_release(&culprit);
 	return code;
 }
 

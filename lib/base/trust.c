@@ -123,22 +123,51 @@ static int advance(struct way *way, int *found)
 	return result;
 }
 
-int trust_open(const char *path, struct buf *culprit)
+/* 1: `*found` is the file, and open; -EISDIR: the way ends at the directory way->at. */
+static int go(struct way *way, const char *path, int *found)
 {
-	struct way way = {.at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), .passed = culprit};
-	int result = way.at < 0 ? -errno : 0, found = -1;
+	*way = (struct way){
+	        .at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), .passed = way->passed};
+	int result = way->at < 0 ? -errno : 0;
 	char *here = *path == '/' ? strdup("") : getcwd(NULL, 0);
-	buf_clear(culprit);
+	buf_clear(way->passed);
 	if (result == 0) {
-		result = here ? set_rest(&way, here, path) : -errno;
+		result = here ? set_rest(way, here, path) : -errno;
 	}
 	while (result == 0) {
-		result = advance(&way, &found);
+		result = advance(way, found);
 	}
 	free(here);
-	buf_release(&way.rest);
-	if (way.at >= 0) {
-		close(way.at);
+	buf_release(&way->rest);
+	return result;
+}
+
+static void arrive(struct way *way)
+{
+	if (way->at >= 0) {
+		close(way->at);
 	}
+}
+
+int trust_open(const char *path, struct buf *culprit)
+{
+	struct way way = {.passed = culprit};
+	int found = -1, result = go(&way, path, &found);
+	arrive(&way);
 	return result == 1 ? found : result;
+}
+
+int trust_directory(const char *path, struct buf *culprit)
+{
+	struct way way = {.passed = culprit};
+	struct stat st;
+	int found = -1, result = go(&way, path, &found);
+	if (result == 1) {
+		close(found);
+		result = -ENOTDIR;
+	} else if (result == -EISDIR) {
+		result = fstat(way.at, &st) != 0 ? -errno : trust_is_ours(&st) ? 0 : -EPERM;
+	}
+	arrive(&way);
+	return result;
 }

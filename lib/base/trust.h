@@ -21,4 +21,8 @@ bool trust_is_ours(const struct stat *st);
  */
 int trust_open(const char *path, struct buf *culprit);
 
+/* May nobody but root and us make, remove or exchange files in this directory? The same for the way
+ * to it, but it may not be open to all even with the sticky bit. 0, or -errno, as above. */
+int trust_directory(const char *path, struct buf *culprit);
+
 #endif

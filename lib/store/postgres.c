@@ -47,6 +47,14 @@ static void postgres_close(struct store *base)
 	free(store);
 }
 
+static int postgres_shared(const char *url, struct buf *culprit, struct vega_error *err)
+{
+	(void)url;
+	(void)culprit;
+	(void)err;
+	return 1;
+}
+
 const struct store_driver store_postgres = {
         .scheme = "postgresql",
         .open = postgres_open,
@@ -66,4 +74,5 @@ const struct store_driver store_postgres = {
         .stats = postgres_stats,
         .prune = postgres_prune,
         .close = postgres_close,
+        .shared = postgres_shared,
 };

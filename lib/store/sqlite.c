@@ -32,9 +32,10 @@ static struct sqlite_store *handle(struct store *base)
 static int sqlite_open(
         const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err)
 {
-	const char *path = url + strlen("sqlite:");
-	if (!*path) {
-		return vega_fail(err, VEGA_USAGE, "'sqlite:' names no file; say sqlite:PATH");
+	const char *path;
+	int code = sqlite_path(url, &path, err);
+	if (code) {
+		return code;
 	}
 	struct sqlite_store *store = calloc(1, sizeof *store);
 	if (!store) {
@@ -44,7 +45,7 @@ static int sqlite_open(
 	store->timeout_ms = store_timeout(timeout_ms);
 	store->inotify = -1;
 	store->deadline = monotonic_ms() + store->timeout_ms;
-	int code = sqlite_file_open(store, path, err);
+	code = sqlite_file_open(store, path, err);
 	if (code == 0) {
 		code = sqlite_integer(store, "PRAGMA data_version", &store->data_version, err);
 	}
@@ -83,4 +84,5 @@ const struct store_driver store_sqlite = {
         .stats = sqlite_stats,
         .prune = sqlite_prune,
         .close = sqlite_close,
+        .shared = sqlite_shared,
 };

@@ -1,44 +1,21 @@
-/* The file of the SQLite store: created whole, checked, upgraded, opened again when another one
- * took its place; and what SQLite's errors mean. */
+/* The file of the SQLite store: checked, upgraded, opened again when another one took its place;
+ * and what SQLite's errors mean. */
 
 #include "store/sqlite_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
-
-#include "base/fd.h"
-#include "base/network.h"
 
 #if SQLITE_VERSION_NUMBER < 3037000
 #error "SQLite 3.37 or newer is needed (STRICT tables, RETURNING, sqlite3_serialize)"
 #endif
 
-#define APPLICATION_ID 0x56656761 /* "Vega" */
-#define SMALLEST_PAGE 512         /* SQLite takes a smaller file for an empty one */
-
-static int refuse_network(const char *directory, const char *path, struct vega_error *err)
-{
-	struct statfs fs;
-	if (statfs(directory, &fs) != 0) {
-		return vega_fail_errno(err, VEGA_FATAL, errno, "cannot examine '%s'", directory);
-	}
-	const struct network_system *system = network_system((uint32_t)fs.f_type);
-	if (system && !system->locks) {
-		return vega_fail(err, VEGA_FATAL,
-		        "sqlite:%s is on a network file system (%s), where its locks do not hold; "
-		        "use PostgreSQL, or a local path",
-		        path, system->name);
-	}
-	return 0;
-}
+#define SMALLEST_PAGE 512 /* SQLite takes a smaller file for an empty one */
 
 /* A race in resetting the WAL could corrupt a database before these releases. */
 static bool wal_is_safe(void)
@@ -46,11 +23,6 @@ static bool wal_is_safe(void)
 	int version = sqlite3_libversion_number();
 	return version >= 3051003 || (version >= 3050007 && version < 3051000) ||
 	       (version >= 3044006 && version < 3045000);
-}
-
-static bool no_space(int errnum)
-{
-	return errnum == ENOSPC || errnum == EDQUOT;
 }
 
 static int fail_code(struct sqlite_store *store, int code, struct vega_error *err)
@@ -94,7 +66,7 @@ static int fail_code(struct sqlite_store *store, int code, struct vega_error *er
 		        "no space left for sqlite:%s; nothing was stored; make room and try again",
 		        path);
 	case SQLITE_IOERR:
-		if (no_space(errnum)) {
+		if (sqlite_no_space(errnum)) {
 			return vega_fail(err, VEGA_UNAVAILABLE,
 			        "no space left for sqlite:%s; nothing was stored; make room and "
 			        "try again",
@@ -156,136 +128,6 @@ static int busy(void *context, int count)
 	return 1;
 }
 
-/* An empty store as the bytes of a database file; sqlite3_free() them. */
-static unsigned char *empty_store(size_t *size)
-{
-	sqlite3 *memory = NULL;
-	unsigned char *bytes = NULL;
-	char marks[96];
-	snprintf(marks, sizeof marks, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
-	        APPLICATION_ID, SQLITE_SCHEMA_VERSION);
-	if (sqlite3_open(":memory:", &memory) == SQLITE_OK &&
-	        sqlite3_exec(memory, marks, NULL, NULL, NULL) == SQLITE_OK &&
-	        sqlite3_exec(memory, sqlite_schema, NULL, NULL, NULL) == SQLITE_OK) {
-		sqlite3_int64 len = 0;
-		bytes = sqlite3_serialize(memory, "main", &len, 0);
-		*size = (size_t)len;
-	}
-	sqlite3_close(memory);
-	return bytes;
-}
-
-static int sync_directory(const char *directory)
-{
-	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0) {
-		return -errno;
-	}
-	int code = fsync(fd) == 0 ? 0 : -errno;
-	close(fd);
-	return code;
-}
-
-/* Never replaces: of two that create the same store, one wins and both go on. */
-static int move_into_place(const char *from, const char *to)
-{
-	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
-		return 0;
-	}
-	if (errno == EINVAL && link(from, to) == 0) {
-		unlink(from);
-		return 0;
-	}
-	return -errno;
-}
-
-/*
- * The file appears whole or not at all: an existing empty file is then never one that is still
- * being created, but one that was truncated.
- */
-static int create(const char *path, const char *directory, struct vega_error *err)
-{
-	char *temporary = NULL;
-	size_t size = 0;
-	int fd = -1, error = 0;
-	unsigned char *bytes = empty_store(&size);
-	if (!bytes || asprintf(&temporary, "%s.XXXXXX", path) < 0) {
-		temporary = NULL;
-		error = -ENOMEM;
-		goto out;
-	}
-	fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
-	if (fd < 0) {
-		error = -errno;
-		goto out;
-	}
-	error = fd_write_all(fd, bytes, size);
-	if (error == 0 && fsync(fd) != 0) {
-		error = -errno;
-	}
-	if (error == 0) {
-		error = move_into_place(temporary, path);
-	}
-	if (error == 0) {
-		error = sync_directory(directory);
-	} else {
-		unlink(temporary);
-	}
-out:
-	if (fd >= 0) {
-		close(fd);
-	}
-	free(temporary);
-	sqlite3_free(bytes);
-	if (error && error != -EEXIST) {
-		int code = no_space(-error) ? VEGA_UNAVAILABLE : VEGA_FATAL;
-		return vega_fail_errno(err, code, -error, "cannot create the job store '%s'", path);
-	}
-	return 0;
-}
-
-/* The absolute path of a file that may not exist yet, in a directory that is made when missing. */
-static int resolve(const char *path, char **out, struct vega_error *err)
-{
-	char *directory = NULL, *whole = NULL;
-	char *copy = strdup(path), *name = strdup(path);
-	int code = 0;
-	if (!copy || !name) {
-		code = vega_fail_nomem(err);
-		goto done;
-	}
-	const char *parent = dirname(copy);
-	int errnum = -mkdir_parents(parent, 0700);
-	directory = errnum ? NULL : realpath(parent, NULL);
-	if (!directory) {
-		errnum = errnum ? errnum : errno;
-		code = vega_fail_errno(err, no_space(errnum) ? VEGA_UNAVAILABLE : VEGA_FATAL,
-		        errnum, "cannot make the directory '%s' for the job store", parent);
-		goto done;
-	}
-	const char *root = strcmp(directory, "/") == 0 ? "" : directory;
-	if (asprintf(&whole, "%s/%s", root, basename(name)) < 0) {
-		whole = NULL;
-		code = vega_fail_nomem(err);
-		goto done;
-	}
-	struct stat st;
-	*out = realpath(whole, NULL);
-	if (!*out && errno == ENOENT && lstat(whole, &st) != 0) {
-		*out = whole;
-		whole = NULL;
-	} else if (!*out) {
-		code = vega_fail_errno(
-		        err, VEGA_FATAL, errno, "cannot follow '%s' to a job store", path);
-	}
-done:
-	free(copy);
-	free(name);
-	free(directory);
-	free(whole);
-	return code;
-}
-
 static int check_file(struct sqlite_store *store, struct vega_error *err)
 {
 	struct stat st;
@@ -336,7 +178,7 @@ static int check_identity(struct sqlite_store *store, struct vega_error *err)
 	if (code) {
 		return code;
 	}
-	if (application != APPLICATION_ID) {
+	if (application != SQLITE_APPLICATION_ID) {
 		return vega_fail(err, VEGA_FATAL,
 		        "sqlite:%s is a database of another program; name another file",
 		        store->path);
@@ -407,24 +249,7 @@ static int open_database(struct sqlite_store *store, struct vega_error *err)
 
 int sqlite_file_open(struct sqlite_store *store, const char *path, struct vega_error *err)
 {
-	int code = resolve(path, &store->path, err);
-	if (code) {
-		return code;
-	}
-	char *copy = strdup(store->path);
-	if (!copy) {
-		return vega_fail_nomem(err);
-	}
-	const char *directory = dirname(copy);
-	code = refuse_network(directory, store->path, err);
-	if (code == 0 && access(store->path, F_OK) != 0 && errno == ENOENT) {
-		code = create(store->path, directory, err);
-	}
-	if (code == 0 && faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) != 0) {
-		code = vega_fail_errno(err, VEGA_FATAL, errno,
-		        "cannot write beside sqlite:%s, where its journal must be", store->path);
-	}
-	free(copy);
+	int code = sqlite_place(path, &store->path, err);
 	return code ? code : open_database(store, err);
 }
 

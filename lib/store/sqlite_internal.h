@@ -45,6 +45,18 @@ extern const char sqlite_schema[];
 /* What turns a store of version n into one of version n + 1. */
 extern const char *const sqlite_upgrades[SQLITE_SCHEMA_VERSION];
 
+#define SQLITE_APPLICATION_ID 0x56656761 /* "Vega" */
+
+/* What comes after "sqlite:". */
+int sqlite_path(const char *url, const char **path, struct vega_error *err);
+
+/* The file that `path` names, in *whole with its links resolved, which the caller frees; created
+ * when nothing is there, and its directory, too. VEGA_FATAL: its locks would not hold there, or it
+ * would not be empty. */
+int sqlite_place(const char *path, char **whole, struct vega_error *err);
+
+bool sqlite_no_space(int errnum);
+
 /* Opens what `path` names, after creating it when nothing is there. sqlite_file_close() is needed
  * even after a failure. */
 int sqlite_file_open(struct sqlite_store *store, const char *path, struct vega_error *err);
@@ -130,5 +142,6 @@ store_leave_call sqlite_leave;
 store_workers_call sqlite_workers;
 store_stats_call sqlite_stats;
 store_prune_call sqlite_prune;
+store_shared_call sqlite_shared;
 
 #endif

@@ -24,29 +24,48 @@ static const struct store_driver *driver_for(const char *url)
 	return NULL;
 }
 
-int store_open(const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err)
+/* The driver, and in `*url` what names the store; NULL was VEGA_STORE or the default, which is
+ * `*made`. */
+static int choose(
+        const char **url, char **made, const struct store_driver **driver, struct vega_error *err)
 {
-	char *fallback = NULL;
-	if (!url) {
-		url = getenv("VEGA_STORE");
-	}
-	if (!url || !*url) {
+	*url = *url ? *url : getenv("VEGA_STORE");
+	if (!*url || !**url) {
 		char *path = store_state_path("jobs.db");
-		if (!path || asprintf(&fallback, "sqlite:%s", path) < 0) {
+		if (!path || asprintf(made, "sqlite:%s", path) < 0) {
+			*made = NULL;
 			free(path);
 			return vega_fail(err, VEGA_FATAL,
 			        "no home directory for the job store; set VEGA_STORE=sqlite:PATH");
 		}
 		free(path);
-		url = fallback;
+		*url = *made;
 	}
-	const struct store_driver *driver = driver_for(url);
+	*driver = driver_for(*url);
 	/* Of what is not understood only the scheme is shown: a password may follow. */
-	int code = driver ? driver->open(url, timeout_ms, out, err)
-	                  : vega_fail(err, VEGA_USAGE,
-	                            "'%.*s' is no store; say sqlite:PATH or postgresql://…",
-	                            (int)strcspn(url, ":"), url);
-	free(fallback);
+	return *driver ? 0
+	               : vega_fail(err, VEGA_USAGE,
+	                         "'%.*s' is no store; say sqlite:PATH or postgresql://…",
+	                         (int)strcspn(*url, ":"), *url);
+}
+
+int store_open(const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err)
+{
+	char *made = NULL;
+	const struct store_driver *driver;
+	int code = choose(&url, &made, &driver, err);
+	code = code ? code : driver->open(url, timeout_ms, out, err);
+	free(made);
+	return code;
+}
+
+int store_is_shared(const char *url, struct buf *culprit, struct vega_error *err)
+{
+	char *made = NULL;
+	const struct store_driver *driver;
+	int code = choose(&url, &made, &driver, err);
+	code = code ? code : driver->shared(url, culprit, err);
+	free(made);
 	return code;
 }
 

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/strlist.h"
 #include "job/job.h"
@@ -309,6 +310,9 @@ typedef int store_prune_call(
 
 typedef void store_close_call(struct store *store);
 
+/* See store_is_shared(). */
+typedef int store_shared_call(const char *url, struct buf *culprit, struct vega_error *err);
+
 /* A kind of store. Every slot is filled. */
 struct store_driver {
 	const char *scheme; /* of its URLs */
@@ -329,6 +333,7 @@ struct store_driver {
 	store_stats_call *stats;
 	store_prune_call *prune;
 	store_close_call *close;
+	store_shared_call *shared;
 };
 
 extern const struct store_driver store_sqlite, store_postgres;
@@ -340,6 +345,15 @@ extern const struct store_driver *const stores[]; /* NULL-terminated */
  * names anything else.
  */
 int store_open(const char *url, unsigned timeout_ms, struct store **out, struct vega_error *err);
+
+/*
+ * May others than root and this process's user store jobs there? 1, 0, or negative as for
+ * store_open(). PostgreSQL is there for that. A SQLite file is private only if nobody else owns or
+ * may write to it, its directory, which need not be there yet, and what is on the way to it; else
+ * `culprit` is the path that they can change. To be asked before this process opens the file: to
+ * close a file drops the locks that SQLite has on it.
+ */
+int store_is_shared(const char *url, struct buf *culprit, struct vega_error *err);
 
 /* The default SQLite path, or the directory for spooled results; caller frees. NULL: no memory, or
  * no home. */

@@ -24,7 +24,7 @@ record := csv files flat format json line ndjson render scan schema sink sorter 
 
 fs := local limited backend mount medium output output_dir output_root output_sync stage stage_discard stage_publish stage_visit
 
-walk := again deque dir entries inbox items ledger part path predicate queue roots source threads walk wanted work
+walk := again deque dir entries inbox items ledger part part_begin path predicate queue roots source threads walk wanted work
 
 op := claims codec filter find hash links mirror mirror_file mirror_place mirror_publish op output_name pending sha256 summarize summary summary_json summary_partial tables transform uncharged unfinished
 

@@ -2,6 +2,11 @@
  * errors. */
 #include "walk/walk_internal.h"
 
+unsigned walk_thread_count(const struct walk *walk)
+{
+	return atomic_load_explicit(&walk->thread_count, memory_order_acquire);
+}
+
 static void report(struct walk_thread *t, const struct record *error)
 {
 	t->walk->config.visitor->error(t->context, error);

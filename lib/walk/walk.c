@@ -126,11 +126,6 @@ struct walk_thread *walk_first_thread(struct walk *walk)
 	return &walk->threads[0];
 }
 
-unsigned walk_thread_count(const struct walk *walk)
-{
-	return atomic_load_explicit(&walk->thread_count, memory_order_acquire);
-}
-
 void *walk_thread_context(const struct walk_thread *thread)
 {
 	return thread->context;

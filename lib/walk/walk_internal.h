@@ -165,15 +165,29 @@ static inline uint64_t entries_so_far(const struct walk_thread *t)
 
 /* part.c */
 
+/* A beginning or a cut; its index in struct walk_part. */
+struct part_place {
+	struct walk_place at;
+	size_t index;
+};
+
+struct part {
+	struct part_place *begin, *cut; /* in order */
+	size_t begin_count, cut_count;
+	atomic_bool *met; /* by the index of the cut */
+};
+
 /* Leaves those of walk->roots that the part begins at. */
 int part_new(struct walk *walk, struct vega_error *err);
 void part_free(struct part *part);
 
-/* Queue the other beginnings, each below its chain of directories. Before the team is formed. */
-void part_begin(struct walk_thread *t);
-
 /* Is the part cut at entry->self? It is let go of then. */
 bool part_cuts(struct walk_thread *t, const struct walk_entry *entry);
+
+/* part_begin.c */
+
+/* Queue the other beginnings, each below its chain of directories. Before the team is formed. */
+void part_begin(struct walk_thread *t);
 
 /* path.c */
 

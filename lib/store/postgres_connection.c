@@ -24,6 +24,11 @@
  * "locked") is true of the repetition only: the caller must not learn that nothing was stored. It
  * gets VEGA_UNAVAILABLE and asks again later. For the same reason `locked` is not set then.
  *
+ * A pooler (PgBouncer in transaction mode) gives each transaction any session that is free. Then
+ * nothing may rest on the session: no statement is prepared, no setting outlives its transaction
+ * (set_up()), nobody listens or holds a lock between statements (postgres_wait.c). It is known by
+ * set_up(), or else by a prepared statement that is not there.
+ *
  * A denied session. A user who may not even read the schema's version keeps the connection
  * (`denied`): the first statement then says which role it needs, which is more than the server
  * says.
@@ -47,7 +52,8 @@ enum verdict {
 	PATIENCE,    /* the server says that it is starting, or full */
 	UNAVAILABLE, /* not now */
 	FATAL,
-	DENIED, /* a privilege is missing */
+	DENIED,     /* a privilege is missing */
+	UNPREPARED, /* the server has not what was prepared: sessions are shared */
 	NO_SCHEMA,
 	TIMEOUT,
 	NO_MEMORY,
@@ -58,7 +64,7 @@ void postgres_disconnect(struct postgres_store *store)
 	PQfinish(store->conn);
 	store->conn = NULL;
 	store->used_count = 0;
-	store->listening = store->searches = store->hurries = false;
+	store->listening = store->searches = store->hurries = store->pooled = false;
 	free(store->denied);
 	store->denied = NULL;
 }
@@ -206,7 +212,8 @@ static bool is_mistake(const char *text)
 static enum verdict judge_refusal(const char *text)
 {
 	static const char *const signs[] = {"starting up", "shutting down", "recovery",
-	        "too many clients", "too many connections", "connection slots"};
+	        "too many clients", "too many connections", "connection slots",
+	        "no more connections allowed"};
 	for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
 		if (strstr(text, signs[i])) {
 			return PATIENCE;
@@ -284,18 +291,20 @@ static enum verdict judge(const struct postgres_store *store, const PGresult *re
 		const char *code; /* an SQLSTATE, or a class of them */
 		enum verdict verdict;
 	} verdicts[] = {
-	        {"40001", AGAIN},     /* serialization failure */
-	        {"40P01", AGAIN},     /* deadlock */
-	        {"57014", TIMEOUT},   /* statement_timeout */
-	        {"57", RECONNECT},    /* shut down, crashed, starting */
-	        {"08", RECONNECT},    /* connection exception */
-	        {"25006", RECONNECT}, /* read-only: the primary has moved */
-	        {"53", UNAVAILABLE},  /* out of disk, memory, connections */
-	        {"55", UNAVAILABLE},  /* lock not available */
-	        {"58", UNAVAILABLE},  /* I/O error */
-	        {"42501", DENIED},    /* insufficient privilege */
-	        {"42P01", NO_SCHEMA}, /* no such table */
-	        {"3F000", NO_SCHEMA}, /* no such schema */
+	        {"40001", AGAIN},      /* serialization failure */
+	        {"40P01", AGAIN},      /* deadlock */
+	        {"57014", TIMEOUT},    /* statement_timeout */
+	        {"57", RECONNECT},     /* shut down, crashed, starting */
+	        {"08", RECONNECT},     /* connection exception */
+	        {"25006", RECONNECT},  /* read-only: the primary has moved */
+	        {"53", UNAVAILABLE},   /* out of disk, memory, connections */
+	        {"55", UNAVAILABLE},   /* lock not available */
+	        {"58", UNAVAILABLE},   /* I/O error */
+	        {"42501", DENIED},     /* insufficient privilege */
+	        {"42P05", UNPREPARED}, /* another one prepared this name there */
+	        {"26000", UNPREPARED}, /* or nobody did */
+	        {"42P01", NO_SCHEMA},  /* no such table */
+	        {"3F000", NO_SCHEMA},  /* no such schema */
 	};
 	for (size_t i = 0; i < sizeof verdicts / sizeof *verdicts; i++) {
 		if (strncmp(code, verdicts[i].code, strlen(verdicts[i].code)) == 0) {
@@ -355,6 +364,7 @@ static int explain(struct postgres_store *store, enum verdict verdict, const PGr
 		}
 		break;
 	case AGAIN:
+	case UNPREPARED:
 	case RECONNECT:
 	case PATIENCE:
 		break;
@@ -397,24 +407,46 @@ static int explain_denied(struct postgres_store *store, const struct postgres_st
 	return code;
 }
 
-/* What every session needs, and the version of the schema. */
-static enum verdict set_up(struct postgres_store *store, int *version)
+/* What set_up() finds. */
+struct session {
+	int version;     /* of the schema */
+	char before[96]; /* isolation and synchronous_commit, as the session had them */
+};
+
+/*
+ * What every session needs, and the version of the schema. A pooler answers with a process number
+ * that is not the server's. What is set then holds for this transaction alone, or it would reach
+ * whoever is given the session next.
+ *
+ * The server, too, is to notice that we are gone: what a half-arrived request has locked stays
+ * locked until then.
+ */
+static enum verdict set_up(struct postgres_store *store, struct session *session)
 {
-	char sql[1024];
+	char sql[1536];
 	PGresult *result;
+	const int pid = PQbackendPID(store->conn);
 	snprintf(sql, sizeof sql,
-	        "SET search_path = pg_catalog; SET statement_timeout = %u; SET jit = off;"
-	        " SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
-	        " SET enable_bitmapscan = off; SET enable_sort = off;"
-	        " SET default_transaction_isolation = 'read committed';"
-	        " SELECT set_config('synchronous_commit', 'on', false)"
-	        "  WHERE current_setting('synchronous_commit') = 'off';"
-	        " SELECT version FROM vega.schema_version",
-	        store->timeout_ms);
+	        "SELECT set_config('vega.before', current_setting('default_transaction_isolation')"
+	        "  || ', ' || current_setting('synchronous_commit'), true);"
+	        " SELECT set_config(name, value, pg_backend_pid() <> %d) FROM (VALUES"
+	        "  ('search_path', 'pg_catalog'), ('statement_timeout', '%u'), ('jit', 'off'),"
+	        "  ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'),"
+	        "  ('enable_bitmapscan', 'off'), ('enable_sort', 'off'),"
+	        "  ('default_transaction_isolation', 'read committed'),"
+	        "  ('tcp_keepalives_idle', '10'), ('tcp_keepalives_interval', '5'),"
+	        "  ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '15000'),"
+	        "  ('synchronous_commit', CASE current_setting('synchronous_commit')"
+	        "    WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END)"
+	        " ) setting (name, value);"
+	        " SELECT version, (pg_backend_pid() <> %d)::integer, current_setting('vega.before')"
+	        "  FROM vega.schema_version",
+	        pid, store->timeout_ms, pid);
 	enum verdict verdict = run_script(store, sql, &result);
-	if (verdict == DONE) {
-		const char *text = PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "0";
-		*version = (int)strtol(text, NULL, 10);
+	if (verdict == DONE && PQntuples(result) == 1) {
+		session->version = (int)postgres_integer(result, 0, 0);
+		store->pooled = postgres_integer(result, 0, 1);
+		snprintf(session->before, sizeof session->before, "%s", PQgetvalue(result, 0, 2));
 	} else if (verdict == DENIED) {
 		store->denied = strdup(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
 		verdict = store->denied ? DENIED : NO_MEMORY;
@@ -423,13 +455,31 @@ static enum verdict set_up(struct postgres_store *store, int *version)
 	return verdict;
 }
 
+/* What a session of our own is set to must hold in those of a pooler by itself. */
+static int check_pooled(
+        struct postgres_store *store, const struct session *session, struct vega_error *err)
+{
+	const char *user = PQuser(store->conn);
+	bool committed = strncmp(session->before, "read committed,", 15) == 0;
+	if (!store->pooled || (committed && !strstr(session->before, ", off"))) {
+		return 0;
+	}
+	return vega_fail(err, VEGA_FATAL,
+	        "%s is behind a pooler, whose sessions have another %s than jobs need; run: ALTER "
+	        "ROLE \"%s\" SET %s",
+	        store->label, committed ? "synchronous_commit" : "isolation", user,
+	        committed ? "synchronous_commit = on"
+	                  : "default_transaction_isolation = 'read committed'");
+}
+
 int postgres_search(struct postgres_store *store, struct vega_error *err)
 {
-	int code = store->searches ? 0
-	                           : postgres_run(store,
-	                                     "RESET plan_cache_mode; RESET enable_seqscan;"
-	                                     " RESET enable_bitmapscan; RESET enable_sort",
-	                                     err);
+	int code = store->searches || store->pooled
+	                   ? 0
+	                   : postgres_run(store,
+	                             "RESET plan_cache_mode; RESET enable_seqscan;"
+	                             " RESET enable_bitmapscan; RESET enable_sort",
+	                             err);
 	store->searches = code == 0;
 	return code;
 }
@@ -438,6 +488,10 @@ void postgres_hurry(struct postgres_store *store)
 {
 	char sql[64];
 	struct vega_error ignored;
+	if (store->pooled) {
+		store->deadline = monotonic_ms() + store->timeout_ms / 4 + 1;
+		return;
+	}
 	snprintf(sql, sizeof sql, "SET lock_timeout = %u", store->timeout_ms / 4 + 1);
 	store->hurries = store->hurries || postgres_run(store, sql, &ignored) == 0;
 }
@@ -465,13 +519,14 @@ static int connect_now(struct postgres_store *store, bool patient, struct vega_e
 	unsigned nap_ms = 40;
 	int code = 0;
 	for (;;) {
-		int version = 0;
+		struct session session = {.version = 0};
 		enum verdict verdict = handshake(store);
 		if (verdict == DONE) {
-			verdict = set_up(store, &version);
+			verdict = set_up(store, &session);
 		}
 		if (verdict == DONE) {
-			code = check_version(store, version, err);
+			code = check_version(store, session.version, err);
+			code = code ? code : check_pooled(store, &session, err);
 		} else if (verdict == DENIED) {
 			return 0; /* the first statement says for what */
 		} else if (verdict != TIMEOUT || code == 0) { /* an earlier reason says more */
@@ -537,7 +592,8 @@ static enum verdict prepare(
 	return verdict;
 }
 
-/* From its second use on, a statement is prepared. */
+/* From its second use on, a statement is prepared; but not in a session that may be another one the
+ * next time. */
 static enum verdict exchange(struct postgres_store *store,
         const struct postgres_statement *statement, const struct postgres_parameters *p,
         PGresult **result)
@@ -558,7 +614,9 @@ static enum verdict exchange(struct postgres_store *store,
 	} else {
 		sent = PQsendQueryParams(store->conn, statement->sql, p->count, NULL, p->values,
 		        p->lengths, p->formats, 0);
-		note_use(store, statement);
+		if (!store->pooled) {
+			note_use(store, statement);
+		}
 	}
 	KILL_POINT(postgres_sent);
 	enum verdict verdict = sent ? collect(store, result) : RECONNECT;
@@ -608,7 +666,12 @@ int postgres_query(struct postgres_store *store, const struct postgres_statement
 		if (verdict == RECONNECT || verdict == TIMEOUT) {
 			postgres_disconnect(store);
 		}
-		bool again = !once && (verdict == AGAIN || verdict == RECONNECT);
+		if (verdict == UNPREPARED) {
+			store->pooled = true;
+			store->used_count = 0;
+		}
+		bool again = !once &&
+		             (verdict == AGAIN || verdict == UNPREPARED || verdict == RECONNECT);
 		if (!again || !back_off(store, &nap_ms)) {
 			return in_doubt && (locked || code == VEGA_FATAL) ? doubtful(store, err)
 			                                                  : code;

@@ -54,6 +54,7 @@ struct postgres_store {
 	bool searches;   /* the planner is to choose: postgres_search() */
 	bool hurries;    /* it does not wait for locks: postgres_hurry() */
 	bool listening;
+	bool pooled;             /* the next statement may be another session's */
 	bool locked;             /* the last statement waited for a lock in vain */
 	bool known;              /* the last statement met a job with an id of its own */
 	char *denied;            /* why this user may do nothing here at all, or NULL */

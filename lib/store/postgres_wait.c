@@ -18,7 +18,7 @@
  *
  * The handle listens on the connection that it claims on. A process listens and claims by turns,
  * libpq keeps what comes while it claims, and a second connection would be one more to be refused,
- * cut or forgotten.
+ * cut or forgotten. Behind a pooler it has no session to listen in: it only looks, each second.
  */
 #include "store/postgres_internal.h"
 
@@ -27,6 +27,7 @@
 
 #define FIRST_NAP_MS 50
 #define LAST_NAP_MS 5000
+#define LONGEST_UNHEARD_MS 1000 /* where nothing can be heard */
 
 void postgres_watch(struct postgres_store *store, const char *id)
 {
@@ -48,6 +49,11 @@ static void watch_ends(struct postgres_store *store)
 
 static int listen_now(struct postgres_store *store, struct vega_error *err)
 {
+	if (store->pooled) { /* a session that listens would not be ours for long */
+		store->listening = true;
+		store->nap_ms = FIRST_NAP_MS;
+		return 0;
+	}
 	int code = postgres_run(store,
 	        store->claims ? "LISTEN " READY_CHANNEL
 	                      : "LISTEN " READY_CHANNEL "; LISTEN " DONE_CHANNEL,
@@ -77,6 +83,7 @@ static bool heard(struct postgres_store *store)
 /* 1: the caller should look; 0: nothing yet. */
 static int listen_for(struct postgres_store *store, int wake_fd, int left, struct vega_error *err)
 {
+	unsigned longest = store->pooled ? LONGEST_UNHEARD_MS : LAST_NAP_MS;
 	int nap = (int)store_jitter(store->nap_ms / 2, store->nap_ms);
 	struct pollfd fds[2] = {
 	        {.fd = wake_fd, .events = POLLIN},
@@ -87,7 +94,7 @@ static int listen_for(struct postgres_store *store, int wake_fd, int left, struc
 		return 1;
 	}
 	if (events == 0) {
-		store->nap_ms = store->nap_ms * 2 < LAST_NAP_MS ? store->nap_ms * 2 : LAST_NAP_MS;
+		store->nap_ms = store->nap_ms * 2 < longest ? store->nap_ms * 2 : longest;
 		return 1;
 	}
 	if (fds[1].revents && !PQconsumeInput(store->conn)) {

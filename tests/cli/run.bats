@@ -363,3 +363,25 @@ median_delay() {
 	[[ $(state "$id") == FAILED ]]
 	[[ ! -s left ]]
 }
+
+# Has the server's end of a connection to it a timer of at most 10 s that asks whether we are there? Column 6
+# of /proc/net/tcp (proc(5)) is its kind (02: keepalive) and how many hundredths of a second are left.
+server_asks() {
+	awk -v at="$hex:1538" '$2 == at && $4 == "01" && substr($6, 1, 2) == "02" {
+		any = 1
+		late = late || length($6) != 11 || substr($6, 4) > "000003E8"
+	}
+	END { exit !any || late }' /proc/net/tcp
+}
+
+@test "a PostgreSQL server is told to notice within seconds that a worker's host is gone" {
+	need psql
+	start_postgres
+	local second=$((RANDOM % 250 + 1)) third=$((RANDOM % 250 + 1))
+	psql -qX "$VEGA_STORE" -c "COPY (SELECT 'host all all 127.0.0.0/8 trust') TO PROGRAM 'cat >>pg_hba.conf'"
+	"$TESTS/lib/postgres" kill "$postgres_dir"
+	"$TESTS/lib/postgres" start "$postgres_dir" -c listen_addresses=127.$second.$third.7 >/dev/null
+	printf -v hex '07%02X%02X7F' "$third" "$second"
+	start vega-run --store "postgresql://tester@127.$second.$third.7/vega" --root "$PWD"
+	eventually 10 server_asks
+}

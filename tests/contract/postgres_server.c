@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include "contract.h"
+#include "store/postgres_internal.h"
 
 static struct vega_error err;
 
@@ -53,6 +54,25 @@ static unsigned count_queue(struct store *store, const char *queue)
 		give_up("list", &err);
 	}
 	return count;
+}
+
+/* A pooler that is not known for one gives the connection another session. */
+static void goes_on_without_what_it_prepared(void)
+{
+	struct store *store = open_store();
+	struct store_request r[6];
+	for (size_t i = 0; i < 6; i++) {
+		if (i == 3) {
+			postgres_run((struct postgres_store *)store, "DEALLOCATE ALL", &err);
+		}
+		r[i] = submit_to(store, "unprepared");
+	}
+	is_int(count_queue(store, "unprepared"), 6, "each submission is stored once");
+	PQfinish(((struct postgres_store *)store)->conn);
+	((struct postgres_store *)store)->conn = NULL;
+	struct store_lease lease = take(store, "unprepared");
+	is_str(lease.id, r[0].id, "the first of them is claimed");
+	close_store(store);
 }
 
 static void crash(void)
@@ -755,12 +775,13 @@ static void commits_do_not_wait_long(void)
 
 static void checks(void)
 {
-	static void (*const all[])(void) = {survives_a_crash, keeps_its_word_over_crashes,
-	        reconnects, waits_for_a_lock, waits_without_its_lock, passes_over_what_is_locked,
-	        stands_in_line, knows_its_schema, pages_cost_what_they_hold, schema_is_idempotent,
-	        schema_of_others_is_refused, schema_waits_for_nobody, schema_is_upgraded,
-	        second_schema_is_upgraded, finish_is_all_or_none, commits_do_not_wait_long,
-	        hides_passwords, knows_mistakes, sees_what_is_granted, knows_what_is_in_doubt};
+	static void (*const all[])(void) = {goes_on_without_what_it_prepared, survives_a_crash,
+	        keeps_its_word_over_crashes, reconnects, waits_for_a_lock, waits_without_its_lock,
+	        passes_over_what_is_locked, stands_in_line, knows_its_schema,
+	        pages_cost_what_they_hold, schema_is_idempotent, schema_of_others_is_refused,
+	        schema_waits_for_nobody, schema_is_upgraded, second_schema_is_upgraded,
+	        finish_is_all_or_none, commits_do_not_wait_long, hides_passwords, knows_mistakes,
+	        sees_what_is_granted, knows_what_is_in_doubt};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		all[i]();
 	}

@@ -177,7 +177,7 @@ static void add_other(struct summary *a, const struct walk_entry *entry)
 		offer_file(a, entry, &item);
 	}
 	total_add(&a->all, 0, apparent, allocated);
-	total_add(&a->age[summary_age_class(a, meta->mtime)], 1, apparent, allocated);
+	total_add(summary_age_total(a, meta->mtime), 1, apparent, allocated);
 	total_add(&a->size[summary_size_class(meta->size)], 1, apparent, allocated);
 	total_add(total_table_at(&a->owner, key_of_number(meta->uid)), 1, apparent, allocated);
 	total_add(total_table_at(&a->extension, key_of_extension(entry->name, entry->name_len)), 1,
@@ -295,6 +295,7 @@ static void settle_link(void *context, struct walk_thread *first, const struct l
 
 static void summarize_settle(void *self, void *accumulator, struct walk_thread *first)
 {
+	((struct summary *)accumulator)->end = vega_now();
 	links_settle(((struct summarizer *)self)->links, first, settle_link, accumulator);
 }
 

@@ -33,6 +33,7 @@ void summary_free(struct summary *a)
 {
 	total_table_release(&a->extension);
 	total_table_release(&a->owner);
+	total_table_release(&a->late);
 	top_release(&a->files_top);
 	top_release(&a->directories_top);
 	top_release(&a->shallow);
@@ -57,10 +58,21 @@ struct summary *summary_new(struct op_thread *thread)
 	return a;
 }
 
-size_t summary_age_class(const struct summary *a, struct vega_time mtime)
+#define FAR (366 * DAY) /* no walk takes so long: what is that late is of the future */
+
+/* Later than the walk began: whether it was later than its end, too, is known after that. */
+static struct total *late_total(struct summary *a, int64_t second)
+{
+	int64_t begun = a->self->now.sec;
+	int64_t latest = begun > INT64_MAX - FAR ? INT64_MAX : begun + FAR;
+	uint64_t key = (uint64_t)(second < latest ? second : latest);
+	return total_table_at(&a->late, key_of_number(key));
+}
+
+struct total *summary_age_total(struct summary *a, struct vega_time mtime)
 {
 	if (vega_time_compare(mtime, a->self->now) > 0) {
-		return SUMMARY_AGES - 1;
+		return late_total(a, mtime.sec);
 	}
 	/* Unsigned, so that the full range of time stamps cannot overflow. */
 	uint64_t age = (uint64_t)a->self->now.sec - (uint64_t)mtime.sec;
@@ -68,7 +80,19 @@ size_t summary_age_class(const struct summary *a, struct vega_time mtime)
 	while (at < SUMMARY_AGES - 2 && age >= (uint64_t)summary_ages[at].below) {
 		at++;
 	}
-	return at;
+	return &a->age[at];
+}
+
+void summary_settle_ages(struct summary *a)
+{
+	for (size_t i = 0; i < a->late.cap; i++) {
+		const struct total_slot *slot = &a->late.slots[i];
+		bool future = slot->used && (int64_t)number_of_key(slot->key) > a->end.sec;
+		total_add(&a->age[future ? SUMMARY_AGES - 1 : 0], slot->total.files,
+		        slot->total.apparent, slot->total.allocated);
+	}
+	a->failed = a->failed || a->late.failed;
+	total_table_release(&a->late);
 }
 
 size_t summary_size_class(uint64_t size)
@@ -87,7 +111,7 @@ void summary_charge(struct summary *a, const struct summary_charge *charge)
 	a->linked_inodes++;
 	a->saved -= allocated;
 	total_add(&a->all, 0, size, allocated);
-	total_add(&a->age[summary_age_class(a, charge->mtime)], 0, size, allocated);
+	total_add(summary_age_total(a, charge->mtime), 0, size, allocated);
 	total_add(&a->size[summary_size_class(charge->size)], 0, size, allocated);
 	total_add(total_table_at(&a->owner, key_of_number(charge->uid)), 0, size, allocated);
 	total_add(total_table_at(&a->extension, extension), 0, size, allocated);
@@ -152,6 +176,8 @@ static void merge_sums(struct summary *a, const struct summary *b)
 	}
 	total_table_merge(&a->extension, &b->extension);
 	total_table_merge(&a->owner, &b->owner);
+	total_table_merge(&a->late, &b->late);
+	a->end = vega_time_compare(b->end, a->end) > 0 ? b->end : a->end;
 }
 
 void summary_merge(struct summary *a, struct summary *b)

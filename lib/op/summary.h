@@ -19,7 +19,7 @@
 
 extern const struct summary_age {
 	const char *name;
-	int64_t below; /* seconds; the last: of time stamps later than now */
+	int64_t below; /* seconds; the last: of time stamps later than the end of the walk */
 } summary_ages[SUMMARY_AGES];
 
 extern const struct summary_size {
@@ -56,6 +56,8 @@ struct summary {
 	sum128 saved; /* allocated bytes of names of inodes with several, without what was charged
 	               */
 	struct total age[SUMMARY_AGES], size[SUMMARY_SIZES];
+	struct total_table late; /* by second: modified after the walk began */
+	struct vega_time end;    /* of the walk, or of the part of it that ended last */
 	struct total_table extension, owner;
 	struct top files_top, directories_top;
 	struct top shallow; /* the directories down to --depth: a list, its limit grows */
@@ -76,7 +78,7 @@ struct summary_charge {
 	size_t name_len;
 };
 
-size_t summary_age_class(const struct summary *a, struct vega_time mtime);
+struct total *summary_age_total(struct summary *a, struct vega_time mtime);
 size_t summary_size_class(uint64_t size);
 void summary_charge(struct summary *a, const struct summary_charge *charge);
 
@@ -99,6 +101,9 @@ bool summary_keep_shallow(
         struct summary *a, const struct top_item *item, const char *path, size_t len);
 
 void summary_merge(struct summary *into, struct summary *from);
+
+/* What was modified after the walk began is young, or of the future: later than its end. */
+void summary_settle_ages(struct summary *a);
 
 /* All parts are there: charge the inodes that are left, and finish the directories. */
 void summary_settle(struct summary *a);

@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 
-#define VERSION 1
+#define VERSION 2
 
 static void pack_totals(const struct total *totals, size_t count, struct buf *out)
 {
@@ -39,6 +39,8 @@ bool summary_pack(struct summary *a, struct buf *out)
 	total_pack(&a->directory, out);
 	pack_totals(a->age, SUMMARY_AGES, out);
 	pack_totals(a->size, SUMMARY_SIZES, out);
+	pack_time(out, a->end);
+	total_table_pack(&a->late, out);
 	total_table_pack(&a->extension, out);
 	total_table_pack(&a->owner, out);
 	top_pack(&a->files_top, out);
@@ -46,7 +48,8 @@ bool summary_pack(struct summary *a, struct buf *out)
 	top_pack(&a->shallow, out);
 	uncharged_pack(&a->uncharged, out);
 	unfinished_pack(&a->unfinished, out);
-	return !out->failed && !a->failed && !a->extension.failed && !a->owner.failed;
+	return !out->failed && !a->failed && !a->late.failed && !a->extension.failed &&
+	       !a->owner.failed;
 }
 
 static void unpack_shallow(struct summary *a, struct unpack *in)
@@ -74,6 +77,8 @@ int summary_unpack(struct summary *a, struct unpack *in)
 	a->directory = total_unpack(in);
 	unpack_totals(a->age, SUMMARY_AGES, in);
 	unpack_totals(a->size, SUMMARY_SIZES, in);
+	a->end = unpack_time(in);
+	total_table_unpack(&a->late, in);
 	total_table_unpack(&a->extension, in);
 	total_table_unpack(&a->owner, in);
 	bool kept = top_unpack(&a->files_top, in);
@@ -84,7 +89,7 @@ int summary_unpack(struct summary *a, struct unpack *in)
 	kept = uncharged_unpack(&a->uncharged, in, roots) && kept;
 	kept = unfinished_unpack(&a->unfinished, in, s->root_len, roots) && kept;
 	a->failed = a->failed || !kept;
-	if (a->failed || a->extension.failed || a->owner.failed) {
+	if (a->failed || a->late.failed || a->extension.failed || a->owner.failed) {
 		return VEGA_NOMEM;
 	}
 	return in->failed ? VEGA_FATAL : 0;
@@ -146,6 +151,7 @@ void summary_settle(struct summary *a)
 	for (size_t i = 0; i < a->unfinished.count; i++) {
 		finish_directory(a, &a->unfinished.dirs[i]);
 	}
+	summary_settle_ages(a);
 	uncharged_release(&a->uncharged);
 	unfinished_release(&a->unfinished);
 }

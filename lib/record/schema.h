@@ -68,6 +68,8 @@ struct record_table {
 	unsigned place;    /* rankings and scales, in the picture: 1 is the most important */
 	unsigned least;    /* rows that make it worth drawing */
 	unsigned beside;   /* drawn only when so many fit side by side */
+	bool from_end;     /* a scale: where rows must go, its end is folded, not its beginning */
+	const char *apart; /* a row of the scale that is in no order, and not folded; or NULL */
 	const char *alone; /* a fact made of the name of its only row: "owned by"; NULL: none */
 };
 

@@ -58,30 +58,74 @@ static bool read_label(struct row *row, struct scan_value item, const struct rec
 	return set_label(row, &label);
 }
 
-/* The rows of a scale, without the empty ones at either end. */
-static void bounds(
-        struct scan_value list, bool ordered, const char *count, size_t *first, size_t *end)
+/* How the items of a list go into rows. */
+struct folding {
+	size_t first, end; /* the items that are drawn: a scale, without the empty ones at its ends
+	                    */
+	size_t rows;       /* that they are folded into */
+	bool over;         /* more of them than rows */
+	bool apart;        /* an item is apart: its row is the last, */
+	bool shared;       /* and the others' last, too */
+};
+
+static bool is_apart(struct scan_value item, const struct record_table *source)
 {
+	struct buf label = BUF_INIT;
+	if (source->apart) {
+		record_add_path(&label, item, source->row);
+	}
+	bool apart = label.len && label.len == strlen(source->apart) &&
+	             memcmp(label.data, source->apart, label.len) == 0;
+	buf_release(&label);
+	return apart;
+}
+
+static struct folding fold(
+        struct scan_value list, const struct record_table *source, const char *count, size_t rows)
+{
+	struct folding folding = {.rows = rows};
 	size_t index = 0;
 	bool found = false;
 	struct scan_value item;
-	*first = *end = 0;
-	for (size_t offset = 0; scan_item(list, &offset, &item);) {
-		if (!ordered || record_count(item, count) > 0) {
-			*first = found ? *first : index;
-			*end = index + 1;
+	for (size_t offset = 0; scan_item(list, &offset, &item); index++) {
+		bool any = source->kind != TABLE_SCALE || record_count(item, count) > 0;
+		if (is_apart(item, source)) {
+			folding.apart = folding.apart || any;
+		} else if (any) {
+			folding.first = found ? folding.first : index;
+			folding.end = index + 1;
 			found = true;
 		}
-		index++;
 	}
+	size_t items = folding.end - folding.first;
+	folding.shared = folding.apart && rows <= 2 && items >= rows;
+	folding.rows -= folding.apart && !folding.shared;
+	folding.over = items > folding.rows;
+	return folding;
 }
 
-/* Which row the item is added to: one of `rows`, of which the first takes the beginning of a scale,
- * or the last the rest of the others. */
-static size_t row_of(size_t at, size_t count, size_t rows, bool ordered)
+/* Which row the item of that index is added to: the last of them takes the rest, or, of a scale
+ * that begins with what may be folded, the first takes the beginning. */
+static size_t row_of(size_t index, const struct folding *folding, const struct record_table *source)
 {
-	size_t over = count > rows ? count - rows : 0;
-	return ordered ? (at > over ? at - over : 0) : at < rows ? at : rows - 1;
+	size_t at = index - folding->first, items = folding->end - folding->first;
+	size_t over = folding->over ? items - folding->rows : 0;
+	if (source->kind == TABLE_SCALE && !source->from_end) {
+		return at > over ? at - over : 0;
+	}
+	return at < folding->rows ? at : folding->rows - 1;
+}
+
+static void count_item(
+        struct table *table, size_t at, struct scan_value item, const struct measure *measure)
+{
+	struct row *row = &table->rows[at];
+	unsigned __int128 bytes = record_count(item, measure->bytes);
+	row->bytes += bytes;
+	row->files += record_count(item, measure->count);
+	table->bytes += bytes;
+	table->largest = row->bytes > table->largest ? row->bytes : table->largest;
+	table->count = at + 1 > table->count ? at + 1 : table->count;
 }
 
 static bool add_item(struct table *table, size_t at, struct scan_value item,
@@ -89,52 +133,79 @@ static bool add_item(struct table *table, size_t at, struct scan_value item,
 {
 	CHECK(at < TABLE_ROWS);
 	struct row *row = &table->rows[at];
-	unsigned __int128 bytes = record_count(item, measure->bytes);
 	/* "<4K" and "<64K" together are "<64K" */
-	if (!row->label || source->kind == TABLE_SCALE) {
+	if (!row->label || (source->kind == TABLE_SCALE && !source->from_end)) {
 		free(row->label);
 		if (!read_label(row, item, source)) {
 			return false;
 		}
-		table->count = at + 1;
 	}
-	row->bytes += bytes;
-	row->files += record_count(item, measure->count);
-	table->bytes += bytes;
-	table->largest = row->bytes > table->largest ? row->bytes : table->largest;
+	count_item(table, at, item, measure);
 	return true;
+}
+
+/* Of a scale whose end was folded: what is not "<7d" is ">=7d". */
+static bool name_rest(struct table *table, const struct folding *folding, const char *apart)
+{
+	struct buf label = BUF_INIT;
+	struct row *row = &table->rows[folding->rows - 1];
+	const struct row *before = folding->rows > 1 ? row - 1 : NULL;
+	if (!folding->over) {
+		buf_add(&label, row->label, row->len);
+	} else if (before && before->len > 1 && *before->label == '<') {
+		buf_add_str(&label, ">=");
+		buf_add(&label, before->label + 1, before->len - 1);
+	} else {
+		buf_add_str(&label, "the rest");
+	}
+	if (folding->shared) {
+		buf_printf(&label, ", %s", apart);
+	}
+	free(row->label);
+	return set_label(row, &label);
+}
+
+static bool name_folded(
+        struct table *table, const struct folding *folding, const struct record_table *source)
+{
+	if (source->kind == TABLE_SCALE) {
+		bool named = source->from_end && (folding->over || folding->shared);
+		return !named || name_rest(table, folding, source->apart);
+	}
+	if (!folding->over) {
+		return true;
+	}
+	size_t at = folding->rows - 1;
+	struct buf label = BUF_INIT;
+	format_count(&label, folding->end - folding->first - folding->rows + 1);
+	buf_add_str(&label, " more");
+	free(table->rows[at].label);
+	return set_label(&table->rows[at], &label);
 }
 
 /* False when there is no memory. A table of too few rows is left empty. */
 static bool read_table(struct table *table, const struct record_table *source,
         struct scan_value list, const struct measure *measure, size_t rows)
 {
-	bool ordered = source->kind == TABLE_SCALE;
 	struct scan_value item;
-	size_t first, end, index = 0;
+	struct folding folding = fold(list, source, measure->count, rows);
+	size_t index = 0, items = folding.end - folding.first;
 	*table = (struct table){.title = source->title};
-	bounds(list, ordered, measure->count, &first, &end);
-	size_t count = end - first;
-	if (count < source->least) {
+	if (items + folding.apart < source->least) {
 		return true;
 	}
-	for (size_t offset = 0; scan_item(list, &offset, &item);) {
-		size_t at = index++ - first;
-		if (index <= first || index > end) {
+	for (size_t offset = 0; scan_item(list, &offset, &item); index++) {
+		bool apart = is_apart(item, source), drawn = apart ? folding.apart : true;
+		if (!drawn || (!apart && (index < folding.first || index >= folding.end))) {
 			continue;
 		}
-		if (!add_item(table, row_of(at, count, rows, ordered), item, source, measure)) {
+		size_t last = items < folding.rows ? items : folding.rows;
+		size_t at = apart ? last < rows ? last : rows - 1 : row_of(index, &folding, source);
+		if (!add_item(table, at, item, source, measure)) {
 			return false;
 		}
 	}
-	if (count > rows && !ordered) {
-		struct buf label = BUF_INIT;
-		format_count(&label, count - rows + 1);
-		buf_add_str(&label, " more");
-		free(table->rows[rows - 1].label);
-		return set_label(&table->rows[rows - 1], &label);
-	}
-	return true;
+	return name_folded(table, &folding, source);
 }
 
 /* Columns of the parts of each row; a part of no columns is left out. */

@@ -309,6 +309,36 @@ static int remove_entry(const char *path, const struct stat *st, int kind, struc
 	return remove(path);
 }
 
+TEST(the_future_begins_where_the_walk_ends,
+        "a file written while the walk looks is young, and one of later than its end is not")
+{
+	struct vega_error err = {0};
+	struct buf summary = BUF_INIT;
+	const struct timespec later[2] = {[1] = {.tv_sec = vega_now().sec + 3600}};
+	const struct timespec far[2] = {[1] = {.tv_sec = INT64_C(1) << 33}};
+	if (utimensat(AT_FDCWD, "tree/a/b/two.txt", later, 0) != 0 ||
+	        utimensat(AT_FDCWD, "tree/c/d/three", far, 0) != 0) {
+		abort();
+	}
+	struct partial *partial = new_partial();
+	int code = 0;
+	for (unsigned i = 0; i < PARTS && !code; i++) {
+		const struct walk_part part = part_at(i);
+		struct buf bytes = BUF_INIT;
+		code = run(&spec, &part, vega_now().sec - 1000, &bytes, &err);
+		code = code ? code : partial_add(partial, bytes.data, bytes.len, &err);
+		buf_release(&bytes);
+	}
+	code = code ? code : partial_summary(partial, &summary, &err);
+	is_int(code, 0, "the walk succeeds: %s", err.text);
+	const char *text = buf_cstr(&summary);
+	ok(text && strstr(text, "\"age\":\"<1d\",\"files\":2,"), "what is new is young");
+	ok(text && strstr(text, "\"age\":\"future\",\"files\":3,"), "what is later is not: %s",
+	        text);
+	partial_free(partial);
+	buf_release(&summary);
+}
+
 static void make_parts(void)
 {
 	struct vega_error err = {0};

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "record/render.h"
+#include "record/table.h"
 #include "spec/operation.h"
 
 #define FIXTURES "tests/fixtures/"
@@ -212,6 +213,63 @@ static void test_small_screen(void)
 	ok(picture && strstr(picture, "postgres ╸"), "a name is not cut for a longer bar");
 }
 
+#define AGE(name, files, bytes) \
+	"{\"age\":\"" name "\",\"files\":" #files ",\"allocated_bytes\":" #bytes "}"
+
+/* Does a table of ages, of at most so many rows, have these, in this order? */
+static void scale_is(size_t rows, const char *ages, const char *wanted, const char *what)
+{
+	const struct format_options options = {.width = 60};
+	const struct record_schema *schema = operation_schemas[0];
+	const struct measure measure = {"allocated_bytes", "allocated", "files", "files"};
+	struct scan_value lists[SCHEMA_TABLES_MAX] = {0};
+	struct buf out = BUF_INIT, got = BUF_INIT;
+	for (size_t i = 0; i < schema->table_count; i++) {
+		if (strcmp(schema->tables[i].path, "by_age") == 0) {
+			lists[i] = scan_text(ages, strlen(ages));
+		}
+	}
+	tables_draw(&out, &options, schema, lists, &measure, rows);
+	const char *line = buf_cstr(&out);
+	while (line && (line = strchr(line, '\n')) && *++line) {
+		const char *bar = strstr(line, " #"), *gap = strstr(line, "  ");
+		const char *end = bar && (!gap || bar < gap) ? bar : gap;
+		buf_add(&got, line, end ? (size_t)(end - line) : strlen(line));
+		buf_add_char(&got, '|');
+	}
+	is_str(buf_cstr(&got), wanted, "%s", what);
+	buf_release(&out);
+	buf_release(&got);
+}
+
+/* Folded rows never claim an age that is not there. */
+static void test_scales(void)
+{
+	/* clang-format off */
+	static const char all[] = "[" AGE("<1d", 1, 9000) "," AGE("<7d", 1, 500) ","
+		AGE("<30d", 1, 100) "," AGE("<90d", 1, 100) "," AGE("<1y", 1, 100) ","
+		AGE("<3y", 1, 100) "," AGE(">=3y", 1, 100) "," AGE("future", 0, 0) "]";
+	static const char late[] = "[" AGE("<1d", 0, 0) "," AGE("<7d", 1, 500) ","
+		AGE("<30d", 1, 100) "," AGE("<90d", 1, 100) "," AGE("<1y", 1, 100) ","
+		AGE("<3y", 0, 0) "," AGE(">=3y", 1, 100) "," AGE("future", 2, 200) "]";
+	static const char two[] = "[" AGE("<1d", 1, 1000) "," AGE("<7d", 1, 500) ","
+		AGE("<30d", 0, 0) "," AGE("future", 2, 600) "]";
+	static const char only[] = "[" AGE("<1d", 0, 0) "," AGE("future", 2, 600) "]";
+	static const char odd[] = "[" AGE("future", 1, 10) "," AGE("<1d", 2, 60) ","
+		AGE("future", 1, 10) "," AGE("old", 2, 60) "," AGE("older", 2, 60) "]";
+	/* clang-format on */
+	scale_is(9, all, "<1d|<7d|<30d|<90d|<1y|<3y|>=3y|", "each age has a row where it fits");
+	scale_is(5, all, "<1d|<7d|<30d|<90d|>=90d|", "the old end is folded, and named so");
+	scale_is(2, all, "<1d|>=1d|", "two rows are honest, too");
+	scale_is(6, late, "<7d|<30d|<90d|<1y|>=1y|future|", "the future has its row");
+	scale_is(3, late, "<7d|>=7d|future|", "the future is not folded into an age");
+	scale_is(2, late, "<7d|>=7d, future|", "of two rows, one tells that it has the future");
+	scale_is(2, two, "<1d|<7d, future|", "a row beside the future keeps its name");
+	scale_is(3, two, "<1d|<7d|future|", "three rows suffice for two ages and the future");
+	scale_is(4, only, "future|", "all of it may be of the future");
+	scale_is(2, odd, "<1d|>=1d, future|", "odd scales are drawn somehow");
+}
+
 static void test_states(void)
 {
 	const struct format_options options = {.width = 80, .utf8 = true};
@@ -366,6 +424,7 @@ int main(void)
 	test_color();
 	test_heights();
 	test_small_screen();
+	test_scales();
 	test_states();
 	test_exact();
 	test_roots();

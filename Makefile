@@ -208,6 +208,8 @@ security: all ## test what users may do to one another; makes and removes users,
 	$(RUN_TESTS) $(or $(TESTS),$(SECURITY_TESTS))
 
 # Many tests wait for a lease, a clock or a server more than they work: so more of them than processors.
+# A sanitizer makes a random case take ten times as long.
+suites: export SEEDS ?= $(if $(filter asan tsan,$(PROFILE)),40,200)
 suites: all $(UNIT_TESTS) $(CONTRACTS) $(PROPERTIES) ## unit, contract, property, cli and security at once
 	$(RUN_TESTS) -j $$(($$(nproc) * 2)) \
 		$(PROPERTIES) $(patsubst %.c,$(B)/%,$(call slow_first,$(CLI_TESTS) $(CONTRACT_SOURCES) $(UNIT_SOURCES)) $(SECURITY_TESTS))

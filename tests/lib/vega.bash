@@ -121,9 +121,11 @@ gone() {
 	[[ $stat == *') Z '* ]]
 }
 
-# catches SIGNAL PID: the process has its handler, and is not ended by it.
+# catches SIGNAL PID: the process has its handler, and is not ended by it. A shell between fork and exec still
+# shows the handlers of the shell that it was.
 catches() {
 	local mask
+	[[ ! /proc/$2/exe -ef /proc/$BASHPID/exe ]] || return 1
 	mask=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$2/status")
 	(((0x0$mask >> ($(kill -l "$1") - 1)) & 1))
 }

@@ -113,12 +113,19 @@ static struct quota *quota_of(struct run *run)
 	return run->config->max_output ? &run->quota : NULL;
 }
 
+static void tell(void *context, const char *text)
+{
+	run_message(context, text);
+}
+
 static int open_ops(struct run *run, struct vega_error *err)
 {
 	const struct op_output output = {.allowed = run->config->allowed,
 	        .stage = run->config->stage,
 	        .quota = quota_of(run),
 	        .now = run->now,
+	        .message = tell,
+	        .message_context = run,
 	        .part = run->part != NULL};
 	int code = 0;
 	for (unsigned i = 0; i < run->op_count && !code; i++) {
@@ -253,11 +260,6 @@ static int judge_limits(struct run *run, int code, struct vega_error *err)
 		code = vega_fail_nomem(err);
 	}
 	return code;
-}
-
-static void tell(void *context, const char *text)
-{
-	run_message(context, text);
 }
 
 int run_begin(struct run *run, const struct spec *spec, const struct engine_config *config,

@@ -135,12 +135,12 @@ static int take_temporary(int dir, const char *name, int fd, char **temporary)
 
 int output_begin(struct output_root *root, const char *relative, struct output_file *file)
 {
-	*file = (struct output_file){.fd = -1, .dir = -1};
+	*file = (struct output_file){.fd = -1, .dir = -1, .root = root};
 	file->dir = output_open_holder(root, relative, true, &file->name);
 	if (file->dir < 0) {
 		return file->dir;
 	}
-	if (output_root_unnamed(root)) {
+	if (output_links(root, file->dir)) {
 		file->fd = openat(file->dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 	}
 	if (file->fd < 0) {
@@ -155,26 +155,56 @@ int output_begin(struct output_root *root, const char *relative, struct output_f
 	return 0;
 }
 
-int output_seal(struct output_file *file, const struct file_meta *meta)
+static bool is_kept(struct output_root *root, const struct stat *st, struct vega_time wanted)
 {
-	CHECK(file->fd >= 0 && file->dir >= 0 && file->name);
+	struct vega_time there = {st->st_mtim.tv_sec, (uint32_t)st->st_mtim.tv_nsec};
+	return vega_time_compare(there, wanted) == 0 || output_time_kept(root, wanted, there);
+}
+
+/* Mode and time: what is not supported is noted, and else an -errno. */
+static int dress(struct output_file *file, mode_t mode, struct vega_time mtime)
+{
 	struct timespec times[2] = {
 	        {.tv_nsec = UTIME_OMIT},
-	        {.tv_sec = meta->mtime.sec, .tv_nsec = (long)meta->mtime.nsec},
+	        {.tv_sec = mtime.sec, .tv_nsec = (long)mtime.nsec},
 	};
-	if (fchmod(file->fd, meta->mode & 0777) != 0 || futimens(file->fd, times) != 0) {
-		int error = -errno;
-		output_discard(file);
-		return error;
+	struct stat st;
+	bool moded = fchmod(file->fd, mode) == 0;
+	if (!moded && !output_is_unsupported(errno)) {
+		return -errno;
+	}
+	bool timed = futimens(file->fd, times) == 0;
+	if (!timed && !output_is_unsupported(errno)) {
+		return -errno;
+	}
+	/* Some say that they did it. */
+	if (fstat(file->fd, &st) != 0) {
+		return -errno;
+	}
+	if (!moded || (st.st_mode & 0777) != mode) {
+		output_lack(file->root, OUTPUT_LACKS_MODES);
+	}
+	if (!timed || !is_kept(file->root, &st, mtime)) {
+		output_lack(file->root, OUTPUT_LACKS_TIMES);
 	}
 	return 0;
 }
 
+int output_seal(struct output_file *file, const struct file_meta *meta)
+{
+	CHECK(file->fd >= 0 && file->dir >= 0 && file->name);
+	int error = dress(file, meta->mode & 0777, meta->mtime);
+	if (error) {
+		output_discard(file);
+	}
+	return error;
+}
+
 /* Name a file that has none. */
-static int link_file(struct output_file *file, bool overwrite)
+static int link_file(struct output_file *file)
 {
 	int error = link_unnamed(file->fd, file->dir, file->name);
-	if (error != -EEXIST || !overwrite) {
+	if (error != -EEXIST || !file->may_replace) {
 		return error;
 	}
 	int fd = take_temporary(file->dir, file->name, file->fd, &file->temporary);
@@ -185,34 +215,51 @@ static int link_file(struct output_file *file, bool overwrite)
 	return renameat(file->dir, file->temporary, file->dir, file->name) == 0 ? 0 : -errno;
 }
 
-int output_rename(int from, const char *old, int to, const char *name)
+/* Servers of FUSE file systems have their own answers to what they cannot do. */
+static bool cannot_link(int errnum)
+{
+	return output_is_unsupported(errnum) || errnum == EIO || errnum == EMLINK;
+}
+
+int output_rename(struct output_root *root, int from, const char *old, int to, const char *name)
 {
 	if (renameat2(from, old, to, name, RENAME_NOREPLACE) == 0) {
 		return 0;
 	}
-	if (errno != EINVAL && errno != ENOSYS) {
+	if (!output_is_unsupported(errno)) {
 		return -errno;
 	}
 	/* a file system without that flag */
-	if (linkat(from, old, to, name, 0) != 0) {
+	if (linkat(from, old, to, name, 0) == 0) {
+		unlinkat(from, old, 0);
+		return 0;
+	}
+	if (!cannot_link(errno)) {
 		return -errno;
 	}
-	unlinkat(from, old, 0);
+	/* A name that is taken first by an empty file would outlive a kill: so look, and hope. */
+	if (faccessat(to, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+		return -EEXIST;
+	}
+	if (errno != ENOENT || renameat(from, old, to, name) != 0) {
+		return -errno;
+	}
+	output_lack(root, OUTPUT_LACKS_EXCLUSIVE);
 	return 0;
 }
 
-static int rename_file(struct output_file *file, bool overwrite)
+static int rename_file(struct output_file *file)
 {
 	int dir = file->dir;
-	int error = output_rename(dir, file->temporary, dir, file->name);
-	if (error != -EEXIST || !overwrite) {
+	int error = output_rename(file->root, dir, file->temporary, dir, file->name);
+	if (error != -EEXIST || !file->may_replace) {
 		return error;
 	}
 	file->replaced = true;
 	return renameat(dir, file->temporary, dir, file->name) == 0 ? 0 : -errno;
 }
 
-void output_publish(struct output_file *const *files, int *results, size_t count, bool overwrite)
+void output_publish(struct output_file *const *files, int *results, size_t count)
 {
 	memset(results, 0, count * sizeof *results);
 	output_sync(files, results, count, false);
@@ -221,8 +268,7 @@ void output_publish(struct output_file *const *files, int *results, size_t count
 		struct output_file *file = files[i];
 		CHECK(file->fd >= 0 && !file->replaced);
 		if (results[i] == 0) {
-			results[i] = file->temporary ? rename_file(file, overwrite)
-			                             : link_file(file, overwrite);
+			results[i] = file->temporary ? rename_file(file) : link_file(file);
 		}
 		if (results[i] != 0) {
 			output_discard(file);
@@ -248,7 +294,8 @@ int output_commit(struct output_file *file, const struct file_meta *meta, bool o
 {
 	int result = output_seal(file, meta);
 	if (result == 0) {
-		output_publish(&file, &result, 1, overwrite);
+		file->may_replace = overwrite;
+		output_publish(&file, &result, 1);
 	}
 	return result;
 }

@@ -5,9 +5,9 @@
  * A file is written to an unnamed inode (O_TMPFILE; where the file system has none, an O_EXCL
  * temporary name), given its mode and mtime through the descriptor (setuid and setgid are never
  * carried over), synced, then linked under its name: linkat / RENAME_NOREPLACE, so EEXIST means
- * that somebody was first. Every directory on the way is created and opened beneath the output root
- * without following links. A failed fsync is never retried: the file is
- * discarded.
+ * that somebody was first; where there is neither, a look and a rename. Every directory on the way
+ * is created and opened beneath the output root without following links. A failed fsync is never
+ * retried: the file is discarded.
  *
  * A process that is killed leaves nothing behind, except where a temporary name is needed: without
  * O_TMPFILE, and for the instant in which one file replaces another. That is ".vega-HASH-N", HASH
@@ -46,12 +46,50 @@ void output_root_close(struct output_root *root);
 int output_root_inside(const struct output_root *root, const char *path);
 int output_root_contains(const struct output_root *root, const char *path);
 
+/*
+ * Where the file system lacks something, what matters more is done all the same: a file without its
+ * permissions or its time, or named by a rename that would replace what another process puts there
+ * in that instant. Which of these happened since the root was opened?
+ */
+enum output_lack {
+	OUTPUT_LACKS_MODES = 1,
+	OUTPUT_LACKS_TIMES = 2,
+	OUTPUT_LACKS_EXCLUSIVE = 4, /* neither hard links nor renames that replace nothing */
+};
+unsigned output_lacks(struct output_root *root); /* bits; thread-safe, as all that follows */
+
+/* Is `there` the time that the file system keeps of one that was set to `wanted`? NTFS keeps 100
+ * ns, FAT 2 s and nothing before 1980: that is tried once, with a file of no name or for an
+ * instant. */
+bool output_time_kept(struct output_root *root, struct vega_time wanted, struct vega_time there);
+
+/*
+ * Names that differ in their case or Unicode form may be one to the file system. What exists at the
+ * relative path, has it that very name? OUTPUT_NAMED: yes, or nothing is folded there.
+ * OUTPUT_NAMED_OTHERWISE: no. OUTPUT_NAMED_ANYHOW: the file system folds names, and lists them
+ * otherwise than they were given, so that nobody can tell. Or -errno. `listing` (zeroed first,
+ * released in the end) remembers the names of the last directory asked for.
+ */
+enum output_named { OUTPUT_NAMED, OUTPUT_NAMED_OTHERWISE, OUTPUT_NAMED_ANYHOW };
+struct output_listing {
+	char *dir;      /* NULL: of none */
+	uint64_t *name; /* hashes, sorted */
+	size_t count;
+};
+int output_named(struct output_root *root, const char *relative, struct output_listing *listing);
+void output_listing_release(struct output_listing *listing);
+
+/* The name that it has there, for the caller to free; NULL: it cannot be told. */
+char *output_name_there(struct output_root *root, const char *relative);
+
 struct output_file {
-	int fd;          /* write here */
-	int dir;         /* the open directory it will appear in */
+	int fd;  /* write here */
+	int dir; /* the open directory it will appear in */
+	struct output_root *root;
 	char *temporary; /* NULL with O_TMPFILE */
 	char *name;
-	bool replaced; /* it took the name from another */
+	bool may_replace; /* what has the name when it is published; the caller's to set */
+	bool replaced;    /* it took the name from another */
 };
 
 /*
@@ -85,19 +123,19 @@ int output_directories(
  * at once. */
 int output_begin(struct output_root *root, const char *relative, struct output_file *file);
 
-/* The file is written: set mode & 0777 and mtime. It is neither durable nor visible yet. 0; -errno:
- * it is gone. */
+/* The file is written: set mode & 0777 and mtime, as far as they can be. It is neither durable nor
+ * visible yet. 0; -errno: it is gone. */
 int output_seal(struct output_file *file, const struct file_meta *meta);
 
 /*
  * Make sealed files durable, then visible, then their names durable. results[i]: 0, -EEXIST when
- * the name is taken and !overwrite, or -errno; all are closed, and those that failed are gone (but
- * for one that replaced another before the directory could not be synced).
+ * the name is taken and may not be replaced, or -errno; all are closed, and those that failed are
+ * gone (but for one that replaced another before the directory could not be synced).
  *
  * Many at once cost little more than one: where syncfs is known to be as good as fsync, the file
  * system is synced as a whole, and each file is asked for its own write errors.
  */
-void output_publish(struct output_file *const *files, int *results, size_t count, bool overwrite);
+void output_publish(struct output_file *const *files, int *results, size_t count);
 
 /* Both, for one file. */
 int output_commit(struct output_file *file, const struct file_meta *meta, bool overwrite);

@@ -46,7 +46,8 @@ static int make_here(int dir, const char *name, mode_t mode)
 	if (mkdirat(dir, name, mode) != 0) {
 		return errno == EEXIST ? 1 : -errno;
 	}
-	bool failed = !output_syncs_as_a_whole(dir) && fsync(dir) != 0 && errno != EINVAL;
+	bool failed =
+	        !output_syncs_as_a_whole(dir) && fsync(dir) != 0 && !output_is_unsupported(errno);
 	return failed ? -errno : 0;
 }
 

@@ -3,9 +3,36 @@
 #ifndef VEGA_FS_OUTPUT_INTERNAL_H
 #define VEGA_FS_OUTPUT_INTERNAL_H
 
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "fs/output.h"
+
+/* What was found out about the file system of a root, each once and when it is first needed. */
+struct output_traits {
+	atomic_uint lacks;    /* enum output_lack */
+	atomic_int names;     /* enum output_names_kind */
+	atomic_int linking;   /* of unnamed files: 0 unknown, 1 yes, -1 no */
+	pthread_mutex_t lock; /* of what follows */
+	bool times_known, times_kept;
+	int64_t least, most; /* seconds: others become these */
+	uint64_t step;       /* ns */
+};
+
+struct output_traits *output_root_traits(struct output_root *root);
+void output_lack(struct output_root *root, enum output_lack lack);
+
+/* Does it refuse such a thing, or know no such call, for good? */
+static inline bool output_is_unsupported(int errnum)
+{
+	return errnum == EINVAL || errnum == ENOSYS || errnum == EOPNOTSUPP || errnum == EPERM ||
+	       errnum == EACCES || errnum == ENOTTY;
+}
+
+/* Can an unnamed file of dir, below the root, be given a name? */
+bool output_links(struct output_root *root, int dir);
 
 /* The directory at the relative path ("": the root itself), for the caller to close. No link on the
  * way is followed; what is missing is created, if asked. */
@@ -43,8 +70,8 @@ int output_lies_in(int dir, const struct stat *what);
 /* Closes fd, unless it is negative, and returns the error. */
 int output_fail(int fd, int error);
 
-/* Rename without replacing anything: -EEXIST. */
-int output_rename(int from, const char *old, int to, const char *name);
+/* Rename below the root without replacing anything: -EEXIST. */
+int output_rename(struct output_root *root, int from, const char *old, int to, const char *name);
 
 /*
  * Is fd on a file system whose syncfs writes all that fsync would and tells when it could not, and

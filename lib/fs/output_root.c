@@ -17,6 +17,7 @@ struct output_root {
 	atomic_int dir; /* the root; -1 until it exists */
 	pthread_mutex_t creating;
 	bool unnamed; /* /proc is there, so that an unnamed file can be given its name */
+	struct output_traits traits;
 };
 
 int output_root_inside(const struct output_root *root, const char *path)
@@ -119,7 +120,7 @@ static int check_allowed(int dir, const struct strlist *allowed)
 /* Takes over both, also on failure: NULL. */
 static struct output_root *new_root(int anchor, char *missing)
 {
-	struct output_root *root = malloc(sizeof *root);
+	struct output_root *root = calloc(1, sizeof *root);
 	if (!root) {
 		free(missing);
 		close(anchor);
@@ -129,6 +130,7 @@ static struct output_root *new_root(int anchor, char *missing)
 	root->missing = missing;
 	atomic_init(&root->dir, missing ? -1 : anchor);
 	pthread_mutex_init(&root->creating, NULL);
+	pthread_mutex_init(&root->traits.lock, NULL);
 	root->unnamed = access("/proc/self/fd", F_OK) == 0;
 	return root;
 }
@@ -174,6 +176,7 @@ void output_root_close(struct output_root *root)
 	}
 	close(root->anchor);
 	pthread_mutex_destroy(&root->creating);
+	pthread_mutex_destroy(&root->traits.lock);
 	free(root->missing);
 	free(root);
 }
@@ -212,7 +215,7 @@ int output_root_enter(
 	*out = NULL;
 	int base = root_dir(root, create);
 	int dir = base < 0 ? base : output_open_component(base, name, 0700, create);
-	if (dir >= 0 && create && fsync(base) != 0 && errno != EINVAL) {
+	if (dir >= 0 && create && fsync(base) != 0 && !output_is_unsupported(errno)) {
 		return output_fail(dir, -errno);
 	}
 	if (dir >= 0) {
@@ -256,6 +259,11 @@ int output_open_holder(struct output_root *root, const char *relative, bool crea
 		*name = NULL;
 	}
 	return fd;
+}
+
+struct output_traits *output_root_traits(struct output_root *root)
+{
+	return &root->traits;
 }
 
 bool output_root_unnamed(const struct output_root *root)

@@ -53,7 +53,7 @@ void output_sync(struct output_file *const *files, int *results, size_t count, b
 		}
 		if (whole) {
 			results[i] = dirs ? 0 : write_error(fd);
-		} else if (fsync(fd) != 0 && !(dirs && errno == EINVAL)) {
+		} else if (fsync(fd) != 0 && !(dirs && output_is_unsupported(errno))) {
 			results[i] = -errno;
 		}
 	}

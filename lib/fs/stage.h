@@ -49,7 +49,8 @@ struct stage_publication {
 /*
  * Publish what the stage holds, durably: 0; 1: there is no such stage; -EINTR: stopped; or -errno
  * for what may be better later (a full disk). After all but 0 files may be left in the stage. A
- * file that exists already with the same size and mtime counts as published.
+ * file that exists already with the same size and mtime counts as published, unless all are to be
+ * replaced.
  */
 int stage_publish(
         struct output_root *root, const struct stage *stage, const struct stage_publication *how);

@@ -20,6 +20,7 @@ struct publishing {
 	uid_t owner; /* of the stage, and of what may be published */
 	int target;  /* where the files of the directory at hand go; -1: not yet open */
 	bool whole;  /* the file system is synced in the end, and not each directory */
+	struct output_listing listing; /* of that directory, where names are folded */
 };
 
 /* What stands there is no fault of the moment. */
@@ -41,23 +42,31 @@ static bool is_refusal(int error)
 	}
 }
 
-/* The name is taken: by the same, by what may be replaced, or by something else. */
-static int meet(int dir, const char *name, int target, bool overwrite)
+/* Is what has the name of the file the same, or may it be replaced? It may have another name, which
+ * the file system takes for this: that is another's, in any case. */
+static int meet(struct publishing *p, int dir, const char *path, const char *name)
 {
 	struct stat staged, there;
+	char *relative = NULL;
 	if (fstatat(dir, name, &staged, AT_SYMLINK_NOFOLLOW) != 0 ||
-	        fstatat(target, name, &there, AT_SYMLINK_NOFOLLOW) != 0) {
+	        fstatat(p->target, name, &there, AT_SYMLINK_NOFOLLOW) != 0) {
 		return -errno;
 	}
-	if (S_ISREG(there.st_mode) && there.st_size == staged.st_size &&
-	        there.st_mtim.tv_sec == staged.st_mtim.tv_sec &&
-	        there.st_mtim.tv_nsec == staged.st_mtim.tv_nsec) {
-		return 0;
+	if (asprintf(&relative, "%s%s%s", path, *path ? "/" : "", name) < 0) {
+		return -ENOMEM;
 	}
-	if (!overwrite) {
-		return -EEXIST;
+	int named = output_named(p->root, relative, &p->listing);
+	free(relative);
+	if (named < 0 || named == OUTPUT_NAMED_OTHERWISE) {
+		return named < 0 ? named : -EEXIST;
 	}
-	return renameat(dir, name, target, name) == 0 ? 0 : -errno;
+	if (p->how->overwrite) {
+		return renameat(dir, name, p->target, name) == 0 ? 0 : -errno;
+	}
+	bool same = S_ISREG(there.st_mode) && there.st_size == staged.st_size &&
+	            there.st_mtim.tv_sec == staged.st_mtim.tv_sec &&
+	            there.st_mtim.tv_nsec == staged.st_mtim.tv_nsec;
+	return same ? 0 : -EEXIST;
 }
 
 /* A directory is made like the one in the stage. */
@@ -88,7 +97,7 @@ static int meet_link(int dir, const char *name, int target, const struct stat *s
 }
 
 /* Only regular files of the stage's owner, with one name, are published. */
-static int move(const struct publishing *p, int dir, const char *name)
+static int move(struct publishing *p, int dir, const char *path, const char *name)
 {
 	struct stat staged;
 	if (fstatat(dir, name, &staged, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -100,8 +109,8 @@ static int move(const struct publishing *p, int dir, const char *name)
 	if (staged.st_nlink > 1) {
 		return meet_link(dir, name, p->target, &staged);
 	}
-	int error = output_rename(dir, name, p->target, name);
-	return error == -EEXIST ? meet(dir, name, p->target, p->how->overwrite) : error;
+	int error = output_rename(p->root, dir, name, p->target, name);
+	return error == -EEXIST ? meet(p, dir, path, name) : error;
 }
 
 static int publish_file(void *context, int dir, const char *path, const char *name)
@@ -114,7 +123,7 @@ static int publish_file(void *context, int dir, const char *path, const char *na
 		p->target = open_target(p, path);
 	}
 	KILL_POINT(publish_file);
-	int error = p->target < 0 ? p->target : move(p, dir, name);
+	int error = p->target < 0 ? p->target : move(p, dir, path, name);
 	KILL_POINT(published_file);
 	if (error == -ENOENT && !stage_is_there(dir, name)) {
 		return 0; /* another process has published it */
@@ -136,7 +145,7 @@ static int publish_files_end(void *context)
 	struct publishing *p = context;
 	int error = 0;
 	if (p->target >= 0) {
-		if (!p->whole && fsync(p->target) != 0 && errno != EINVAL) {
+		if (!p->whole && fsync(p->target) != 0 && !output_is_unsupported(errno)) {
 			error = -errno;
 		}
 		close(p->target);
@@ -185,5 +194,7 @@ int stage_publish(
 	}
 	publishing.owner = st.st_uid;
 	publishing.whole = output_syncs_as_a_whole(base);
-	return output_fail(base, publish_all(&publishing, base, top));
+	error = publish_all(&publishing, base, top);
+	output_listing_release(&publishing.listing);
+	return output_fail(base, error);
 }

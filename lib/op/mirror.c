@@ -17,6 +17,7 @@ void mirror_close(struct mirror *mirror)
 	}
 	output_root_close(mirror->root);
 	claims_free(mirror->claims);
+	taken_free(mirror->taken);
 	free(mirror);
 }
 
@@ -68,6 +69,8 @@ int mirror_open(const struct mirror_kind *kind, const struct spec *spec,
 	}
 	mirror->kind = kind;
 	mirror->spec = spec;
+	mirror->message = output->message;
+	mirror->message_context = output->message_context;
 	int code = output_root_open(spec->out, output->allowed, &mirror->root, err);
 	mirror->target = mirror->root;
 	if (code == 0) {
@@ -78,7 +81,8 @@ int mirror_open(const struct mirror_kind *kind, const struct spec *spec,
 	}
 	mirror->claims = code ? NULL : claims_new(kind->name);
 	mirror->pending = code ? NULL : pending_new();
-	if (code == 0 && (!mirror->claims || !mirror->pending)) {
+	mirror->taken = code ? NULL : taken_new();
+	if (code == 0 && (!mirror->claims || !mirror->pending || !mirror->taken)) {
 		code = vega_fail_nomem(err);
 	}
 	if (code) {
@@ -93,6 +97,7 @@ void mirror_thread_free(struct mirror_thread *t)
 {
 	if (t) {
 		output_discard(&t->file);
+		output_listing_release(&t->listing);
 		buf_release(&t->output);
 		buf_release(&t->input);
 		free(t);

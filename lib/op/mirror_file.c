@@ -42,6 +42,30 @@ int mirror_refuse_output(struct mirror_thread *t, const struct walk_entry *entry
 	return refuse_output(t, entry, errnum, NULL);
 }
 
+/* The name below the root is taken for another's; which is the output, or a directory on the way.
+ */
+static int refuse_folded(struct mirror_thread *t, const struct walk_entry *entry,
+        struct output_root *root, const char *relative)
+{
+	struct buf message = BUF_INIT;
+	mirror_describe_folded(&message, t->mirror, root, t->output.data, relative);
+	mirror_refuse(t, entry, EEXIST, buf_cstr(&message));
+	buf_release(&message);
+	return -1;
+}
+
+/* Is it under the names of its directories that the output comes to lie? 1, or refused. */
+static int check_way(
+        struct mirror_thread *t, const struct walk_entry *entry, struct output_root *root)
+{
+	struct buf folded = BUF_INIT;
+	int result = mirror_look_at_way(t, entry, root, &folded) == FOLDED
+	                     ? refuse_folded(t, entry, root, folded.data)
+	                     : 1;
+	buf_release(&folded);
+	return result;
+}
+
 /* Whether the output may be written: 1; 0: it is up to date, and was reported; negative: refused.
  */
 static int may_write(
@@ -50,7 +74,9 @@ static int may_write(
 	struct file_meta there;
 	struct mirror_outcome outcome = {.output = t->output.data, .status = "current"};
 	int error = 0;
-	switch (mirror_look(t->mirror, t->mirror->root, mirror_relative(t), meta, &there, &error)) {
+	t->replaces = false;
+	switch (mirror_look(t->mirror, t->mirror->root, mirror_relative(t), meta, &t->listing,
+	        &there, &error)) {
 	case ABSENT:
 		return 1;
 	case CURRENT:
@@ -69,7 +95,10 @@ static int may_write(
 		if (!t->mirror->spec->overwrite) {
 			return refuse_output(t, entry, EEXIST, MIRROR_EXISTS);
 		}
+		t->replaces = t->mirror->target == t->mirror->root;
 		return S_ISDIR(there.mode) ? refuse_output(t, entry, EISDIR, NULL) : 1;
+	case FOLDED:
+		return refuse_folded(t, entry, t->mirror->root, mirror_relative(t));
 	default:
 		return refuse_output(t, entry, error, NULL);
 	}
@@ -83,11 +112,15 @@ int mirror_begin(
 	if (fault) {
 		return mirror_refuse(t, entry, 0, fault);
 	}
-	int may = may_write(t, entry, meta);
+	int may = check_way(t, entry, t->mirror->root);
+	may = may > 0 ? may_write(t, entry, meta) : may;
 	if (may <= 0) {
 		return may;
 	}
 	int error = mirror_make_directory(t, entry);
+	if (!error && check_way(t, entry, t->mirror->target) < 0) {
+		return -1;
+	}
 	error = error ? error : output_begin(t->mirror->target, mirror_relative(t), &t->file);
 	if (error) {
 		return refuse_output(t, entry, -error, NULL);
@@ -95,6 +128,7 @@ int mirror_begin(
 	if (!mirror_find_input(t, entry)) {
 		return mirror_refuse(t, entry, ENOMEM, NULL);
 	}
+	t->file.may_replace = t->replaces;
 	t->begun = monotonic_ns();
 	return 1;
 }
@@ -144,6 +178,7 @@ int mirror_seal(struct mirror_thread *t, const struct walk_entry *entry,
 	struct file_meta sealed = *meta;
 	sealed.mode = mirror_mode(entry, meta);
 	int error = output_seal(&t->file, &sealed);
+	error = error ? error : mirror_take(t);
 	error = error ? error : hand_over(t, meta, bytes);
 	return error ? refuse_output(t, entry, -error, NULL) : 0;
 }

@@ -10,8 +10,9 @@
 
 /* Of each input directory. */
 struct mirrored {
-	mode_t mode;      /* 0: not known */
-	atomic_bool made; /* what mirrors it is there */
+	mode_t mode;       /* 0: not known */
+	atomic_bool made;  /* what mirrors it is there */
+	atomic_bool exact; /* under its very name, and not under one that is taken for the same */
 };
 
 _Static_assert(sizeof(struct mirrored) <= MIRROR_DIR_SIZE, "each directory has room for it");
@@ -117,6 +118,48 @@ static mode_t mode_of_input(void *context, const char *relative)
 	const struct mirrored *mirrored =
 	        dir && dir->depth == depth ? mirrored_of(mirroring->t, dir) : NULL;
 	return mirrored && mirrored->mode ? mirrored->mode : OUTPUT_UMASK;
+}
+
+/* The first of the directories on the way to the output that has another name there: 1, and its
+ * path; 0: none; or -errno. */
+static int find_folded(struct mirror_thread *t, struct output_root *root, struct buf *path)
+{
+	const char *relative = mirror_relative(t);
+	struct output_listing listing = {.dir = NULL};
+	struct file_meta there;
+	int own = 1;
+	for (const char *end = strchr(relative, '/'); end && own == 1; end = strchr(end + 1, '/')) {
+		buf_clear(path);
+		buf_add(path, relative, (size_t)(end - relative));
+		own = buf_cstr(path) ? output_stat(root, path->data, &there) : -ENOMEM;
+		own = own ? own : mirror_is_own(t->mirror, root, path->data, &there, &listing);
+	}
+	output_listing_release(&listing);
+	return own < 0 ? own : !own;
+}
+
+enum mirror_existing mirror_look_at_way(struct mirror_thread *t, const struct walk_entry *entry,
+        struct output_root *root, struct buf *folded)
+{
+	struct mirrored *mirrored = mirrored_of(t, entry->dir);
+	if (atomic_load_explicit(&mirrored->exact, memory_order_relaxed)) {
+		return CURRENT;
+	}
+	struct file_meta there;
+	const char *slash = strrchr(mirror_relative(t), '/');
+	if (!slash) {
+		return CURRENT;
+	}
+	buf_clear(folded);
+	buf_add(folded, mirror_relative(t), (size_t)(slash - mirror_relative(t)));
+	if (!buf_cstr(folded) || output_stat(root, folded->data, &there) != 0) {
+		return ABSENT; /* or what keeps it from being there is told later */
+	}
+	int found = find_folded(t, root, folded);
+	if (found == 0) {
+		atomic_store_explicit(&mirrored->exact, true, memory_order_relaxed);
+	}
+	return found == 1 ? FOLDED : CURRENT;
 }
 
 /* Make the directory that t->output lies in, like that of the entry. 0 or -errno. */

@@ -60,9 +60,16 @@ static int made_from(const struct mirror *mirror, struct output_root *root, cons
 	return made;
 }
 
+/* As exactly as the file system keeps it. */
+static bool same_time(struct output_root *root, struct vega_time wanted, struct vega_time there)
+{
+	return vega_time_compare(wanted, there) == 0 || output_time_kept(root, wanted, there);
+}
+
 /* What stands where the output goes. *there is valid unless ABSENT; *error is set if UNREADABLE. */
 enum mirror_existing mirror_look(const struct mirror *mirror, struct output_root *root,
-        const char *relative, const struct file_meta *input, struct file_meta *there, int *error)
+        const char *relative, const struct file_meta *input, struct output_listing *listing,
+        struct file_meta *there, int *error)
 {
 	int code = output_stat(root, relative, there);
 	if (code) {
@@ -72,7 +79,12 @@ enum mirror_existing mirror_look(const struct mirror *mirror, struct output_root
 	if (there->dev == input->dev && there->ino == input->ino) {
 		return SAME_FILE;
 	}
-	if (!S_ISREG(there->mode) || vega_time_compare(there->mtime, input->mtime) != 0) {
+	code = mirror_is_own(mirror, root, relative, there, listing);
+	if (code <= 0) {
+		*error = -code;
+		return code ? UNREADABLE : FOLDED;
+	}
+	if (!S_ISREG(there->mode) || !same_time(root, input->mtime, there->mtime)) {
 		return DIFFERENT;
 	}
 	code = made_from(mirror, root, relative, input->size);
@@ -81,6 +93,50 @@ enum mirror_existing mirror_look(const struct mirror *mirror, struct output_root
 		return UNREADABLE;
 	}
 	return code ? CURRENT : DIFFERENT;
+}
+
+static void report_late(
+        struct mirror_thread *t, const struct pending_file *file, int error, struct buf *message)
+{
+	const struct record late = {.type = RECORD_ERROR,
+	        .op = t->mirror->kind->op,
+	        .dir = "",
+	        .name = file->input,
+	        .name_len = strlen(file->input),
+	        .errnum = error,
+	        .message = buf_cstr(message)};
+	t->counts.failed++;
+	walk_late_error(t->thread->walk, &late);
+	buf_release(message);
+}
+
+/* The name was taken meanwhile. By the same, perhaps: then true, and its size. */
+static bool meet(struct mirror_thread *t, const struct pending_file *file, uint64_t *size)
+{
+	struct output_listing listing = {.dir = NULL};
+	struct buf message = BUF_INIT;
+	struct file_meta there;
+	struct output_root *root = t->mirror->target;
+	const char *relative = file->output + file->relative;
+	int error = EEXIST;
+	enum mirror_existing found =
+	        mirror_look(t->mirror, root, relative, &file->meta, &listing, &there, &error);
+	output_listing_release(&listing);
+	*size = there.size;
+	if (found == CURRENT) {
+		return true;
+	}
+	if (found == FOLDED) {
+		error = EEXIST;
+		mirror_describe_folded(&message, t->mirror, root, file->output, relative);
+	} else {
+		const char *text = !t->mirror->spec->overwrite
+		                           ? MIRROR_EXISTS
+		                           : ": appeared meanwhile; run it again to replace it";
+		mirror_describe(&message, file->output, error, error == EEXIST ? text : NULL);
+	}
+	report_late(t, file, error, &message);
+	return false;
 }
 
 /* One file of a batch is published, or is not. */
@@ -95,16 +151,12 @@ static void conclude(struct mirror_thread *t, const struct pending_file *file, i
 	        .input_bytes = file->meta.size,
 	        .output_bytes = file->bytes,
 	};
-	struct file_meta there;
-	int error = -result;
-	/* Somebody was faster, perhaps with the same. */
-	if (error == EEXIST &&
-	        mirror_look(t->mirror, t->mirror->target, file->output + file->relative,
-	                &file->meta, &there, &error) == CURRENT) {
-		outcome.status = "current";
-		outcome.output_bytes = there.size;
-		t->counts.current++;
-		mirror_report(t, &outcome);
+	if (result == -EEXIST) {
+		if (meet(t, file, &outcome.output_bytes)) {
+			outcome.status = "current";
+			t->counts.current++;
+			mirror_report(t, &outcome);
+		}
 	} else if (result == 0) {
 		t->counts.written++;
 		t->counts.input_bytes += file->meta.size;
@@ -112,18 +164,8 @@ static void conclude(struct mirror_thread *t, const struct pending_file *file, i
 		mirror_report(t, &outcome);
 	} else {
 		struct buf message = BUF_INIT;
-		mirror_describe(
-		        &message, file->output, error, error == EEXIST ? MIRROR_EXISTS : NULL);
-		t->counts.failed++;
-		const struct record late = {.type = RECORD_ERROR,
-		        .op = t->mirror->kind->op,
-		        .dir = "",
-		        .name = outcome.name,
-		        .name_len = outcome.name_len,
-		        .errnum = error,
-		        .message = buf_cstr(&message)};
-		walk_late_error(t->thread->walk, &late);
-		buf_release(&message);
+		mirror_describe(&message, file->output, -result, NULL);
+		report_late(t, file, -result, &message);
 	}
 }
 
@@ -134,7 +176,7 @@ static void publish(struct mirror_thread *t, struct pending_file *files, size_t 
 	for (size_t i = 0; i < count; i++) {
 		outputs[i] = &files[i].file;
 	}
-	output_publish(outputs, results, count, t->mirror->spec->overwrite);
+	output_publish(outputs, results, count);
 	for (size_t i = 0; i < count; i++) {
 		conclude(t, &files[i], results[i]);
 		pending_file_release(&files[i]);
@@ -158,4 +200,5 @@ void mirror_turn(struct mirror_thread *t)
 void mirror_settle(struct mirror_thread *t)
 {
 	mirror_publish(t, pending_take(t->mirror->pending, true));
+	mirror_tell_lacks(t->mirror);
 }

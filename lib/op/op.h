@@ -94,6 +94,9 @@ struct op_output {
 	const struct stage *stage;     /* written there, and not published; NULL: published */
 	struct quota *quota;           /* what is written counts against it; NULL: none */
 	struct vega_time now;          /* the same for all parts of a walk */
+	/* What concerns the run as a whole, in one line; by any thread. May be NULL. */
+	void (*message)(void *context, const char *line);
+	void *message_context;
 	bool part; /* the accumulators will be serialized, and merged with those of other parts */
 };
 

@@ -558,7 +558,7 @@ static unsigned publish_batch(struct output_root *root, const char *dir, int *re
 		}
 	}
 	syncfs_calls = fsync_calls = 0;
-	output_publish(files, results, BATCH, false);
+	output_publish(files, results, BATCH);
 	unsigned good = 0;
 	for (int i = 0; i < BATCH; i++) {
 		good += results[i] == 0;

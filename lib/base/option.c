@@ -71,8 +71,8 @@ static bool row_well_formed(const struct option_row *row)
 	return row->name && strlen(row->name) <= OPTION_NAME_MAX && (row->heading || !row->help) &&
 	       (row->type == OPT_FLAG || row->type == OPT_COUNT || chosen || row->metavar) &&
 	       (option_takes_value(row) || !row->metavar) &&
-	       (!option_is_optional(row) || row->type == OPT_TEXT) && chosen == (choices > 0) &&
-	       choices <= CHOICES_MAX;
+	       (!option_is_optional(row) || row->type == OPT_TEXT || row->type == OPT_CHOICE) &&
+	       chosen == (choices > 0) && choices <= CHOICES_MAX;
 }
 
 bool option_well_formed(const struct option_table *tables, size_t table_count)
@@ -229,6 +229,10 @@ static int set_value(const struct option_row *row, void *field, const char *text
 	case OPT_LIST:
 		return strlist_add(field, text) ? 0 : vega_fail_nomem(err);
 	case OPT_CHOICE:
+		if (!*text && option_is_optional(row)) {
+			*(unsigned *)field = OPTION_CHOICE_BARE;
+			return 0;
+		}
 		return find_choice(row, text, strlen(text), field, err);
 	case OPT_CHOICES:
 		return set_choices(row, field, text, err);

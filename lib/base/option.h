@@ -49,9 +49,10 @@ struct option_row {
 	enum option_type type;
 	size_t offset;   /* of the field in the table's target */
 	uint32_t groups; /* the table's own use (spec: a bit for each operation); 0 = any */
-	const char *
-	        metavar; /* "GLOB"; NULL for a flag. "[=FILE]", for OPT_TEXT: only "--name=FILE" and
-	                    "--name", which is an empty text, are understood */
+	const char
+	        *metavar; /* "GLOB"; NULL for a flag. "[=FILE]", for OPT_TEXT and OPT_CHOICE: only
+	                     "--name=FILE" and "--name", which is an empty text or
+	                     OPTION_CHOICE_BARE, are understood; in JSON, true is that choice */
 	const char *const *choices; /* NULL-terminated, for OPT_CHOICE and OPT_CHOICES; one that
 	                               begins with no letter or digit only holds its index and
 	                               cannot be given */
@@ -59,6 +60,11 @@ struct option_row {
 	const char *help;    /* one sentence, lower case, no full stop; states the default;
 	                        NULL hides the row */
 };
+
+#define OPTION_CHOICE_BARE 1u
+
+/* May the value be left out? */
+bool option_is_optional(const struct option_row *row);
 
 /* A table and the struct that it fills. Rows stand together by heading. */
 struct option_table {

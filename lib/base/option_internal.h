@@ -7,9 +7,8 @@
 /* As option_describe() writes them, by enum option_type. */
 extern const char *const option_type_names[];
 
-/* Everything but a flag and a count takes one; may it be left out? */
+/* Everything but a flag and a count takes one. */
 bool option_takes_value(const struct option_row *row);
-bool option_is_optional(const struct option_row *row);
 
 /* A row by its name of len bytes, or by its letter when name is NULL, and its target. */
 const struct option_row *option_find(const struct option_table *tables, size_t table_count,

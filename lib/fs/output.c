@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -153,6 +154,20 @@ int output_begin(struct output_root *root, const char *relative, struct output_f
 	}
 	KILL_POINT(output_made);
 	return 0;
+}
+
+#define NOTE "user.vega.made"
+
+bool output_note(struct output_file *file, const void *note, size_t len)
+{
+	CHECK(len > 0 && len <= OUTPUT_NOTE_MAX);
+	return fsetxattr(file->fd, NOTE, note, len, 0) == 0;
+}
+
+size_t output_noted(int fd, uint8_t note[static OUTPUT_NOTE_MAX])
+{
+	ssize_t len = fgetxattr(fd, NOTE, note, OUTPUT_NOTE_MAX);
+	return len < 0 ? 0 : (size_t)len;
 }
 
 static bool is_kept(struct output_root *root, const struct stat *st, struct vega_time wanted)

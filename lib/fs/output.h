@@ -20,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -122,6 +123,15 @@ int output_directories(
 /* 0 or -errno; directories that are missing get the umask. Thread-safe: several files may be open
  * at once. */
 int output_begin(struct output_root *root, const char *relative, struct output_file *file);
+
+/*
+ * A few bytes of the writer's beside an output's content ("user.vega.made", an extended attribute,
+ * which tools carry along that carry those). output_note(): false where the file system keeps none.
+ * output_noted(): how many bytes there are of it, of an open file; 0: none.
+ */
+#define OUTPUT_NOTE_MAX 64
+bool output_note(struct output_file *file, const void *note, size_t len);
+size_t output_noted(int fd, uint8_t note[static OUTPUT_NOTE_MAX]);
 
 /* The file is written: set mode & 0777 and mtime, as far as they can be. It is neither durable nor
  * visible yet. 0; -errno: it is gone. */

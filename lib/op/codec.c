@@ -48,6 +48,21 @@ static bool gzip_init(struct codec *codec, int level)
 	return codec->gzip_ready;
 }
 
+void codec_add_recipe(struct buf *out, enum spec_codec kind, int level)
+{
+	const int gzip_default = 6; /* what Z_DEFAULT_COMPRESSION means */
+	switch (kind) {
+	case SPEC_ZSTD:
+		buf_printf(out, "zstd %d", level ? level : ZSTD_CLEVEL_DEFAULT);
+		break;
+	case SPEC_GZIP:
+		buf_printf(out, "gzip %d", level ? level : gzip_default);
+		break;
+	default:
+		buf_add_str(out, "none");
+	}
+}
+
 struct codec *codec_new(enum spec_codec kind, int level)
 {
 	struct codec *codec = calloc(1, sizeof *codec);

@@ -18,11 +18,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/quota.h"
 #include "spec/transform.h"
 
 struct codec;
+
+/* Add a text that differs between codecs whose outputs do: kind and level. */
+void codec_add_recipe(struct buf *out, enum spec_codec kind, int level);
 
 /* level: 0 for the codec's default. NULL: no memory. */
 struct codec *codec_new(enum spec_codec kind, int level);

@@ -82,7 +82,9 @@ int mirror_open(const struct mirror_kind *kind, const struct spec *spec,
 	mirror->claims = code ? NULL : claims_new(kind->name);
 	mirror->pending = code ? NULL : pending_new();
 	mirror->taken = code ? NULL : taken_new();
-	if (code == 0 && (!mirror->claims || !mirror->pending || !mirror->taken)) {
+	mirror->recipe = mirror_recipe(kind, spec);
+	if (code == 0 &&
+	        (!mirror->claims || !mirror->pending || !mirror->taken || !mirror->recipe)) {
 		code = vega_fail_nomem(err);
 	}
 	if (code) {

@@ -9,8 +9,8 @@
  * each file's bytes itself, to mirror_fd().
  *
  * Records: the path is the input's; the fields are `output` (the path written), `status`
- * ("written", or "current": it was there, with the input's mtime to the nanosecond, and, as far as
- * made_from() knows, made from as many bytes), `input_bytes` and `output_bytes`. The text format
+ * ("written", or "current": it was there, and made from this input in the same way, as far as is
+ * known: see mirror_made.c), `input_bytes` and `output_bytes`. The text format
  * prints the output's path, so that the next tool of a pipe finds what there is now.
  */
 #ifndef VEGA_OP_MIRROR_H
@@ -27,6 +27,10 @@ struct mirror_kind {
 
 	/* Do two files of different names in one directory never get one output name? */
 	bool (*unique)(const struct spec *spec);
+
+	/* Add all that makes one output differ from another of the same input: codec and level, or
+	 * command. */
+	void (*recipe)(struct buf *out, const struct spec *spec);
 
 	/* May the output open at fd, `size` bytes long, have been made from `input_size` bytes?
 	 * NULL: nothing can be said. */

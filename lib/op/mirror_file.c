@@ -74,9 +74,11 @@ static int may_write(
 	struct file_meta there;
 	struct mirror_outcome outcome = {.output = t->output.data, .status = "current"};
 	int error = 0;
+	enum mirror_existing found = mirror_look(
+	        t->mirror, t->mirror->root, mirror_relative(t), meta, &t->listing, &there, &error);
+	bool always = t->mirror->spec->overwrite == OVERWRITE_ALWAYS;
 	t->replaces = false;
-	switch (mirror_look(t->mirror, t->mirror->root, mirror_relative(t), meta, &t->listing,
-	        &there, &error)) {
+	switch (found == CURRENT && always ? DIFFERENT : found) {
 	case ABSENT:
 		return 1;
 	case CURRENT:
@@ -92,8 +94,10 @@ static int may_write(
 	case SAME_FILE:
 		return refuse_output(t, entry, EEXIST, ": is the input itself");
 	case DIFFERENT:
+	case MADE_OTHERWISE:
 		if (!t->mirror->spec->overwrite) {
-			return refuse_output(t, entry, EEXIST, MIRROR_EXISTS);
+			return refuse_output(t, entry, EEXIST,
+			        found == DIFFERENT ? MIRROR_EXISTS : MIRROR_OTHERWISE);
 		}
 		t->replaces = t->mirror->target == t->mirror->root;
 		return S_ISDIR(there.mode) ? refuse_output(t, entry, EISDIR, NULL) : 1;
@@ -177,6 +181,7 @@ int mirror_seal(struct mirror_thread *t, const struct walk_entry *entry,
 	CHECK(t->file.fd >= 0);
 	struct file_meta sealed = *meta;
 	sealed.mode = mirror_mode(entry, meta);
+	mirror_note(t, meta, bytes);
 	int error = output_seal(&t->file, &sealed);
 	error = error ? error : mirror_take(t);
 	error = error ? error : hand_over(t, meta, bytes);

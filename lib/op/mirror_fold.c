@@ -15,6 +15,9 @@ int mirror_is_own(const struct mirror *mirror, struct output_root *root, const c
 	if (named != OUTPUT_NAMED_ANYHOW) {
 		return named < 0 ? named : named == OUTPUT_NAMED;
 	}
+	if (S_ISREG(there->mode) && mirror_noted_otherwise(root, relative)) {
+		return 0;
+	}
 	return taken_add(mirror->taken, there->dev, there->ino, relative);
 }
 

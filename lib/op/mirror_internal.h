@@ -15,8 +15,10 @@ struct mirror {
 	struct output_root *root;
 	struct output_root *target; /* where files are written: the root, or a job's stage in it */
 	struct pending *pending;
-	struct claims *claims; /* while planning */
-	struct taken *taken;   /* where names are listed otherwise than given */
+	struct claims *claims;                /* while planning */
+	uint64_t recipe;                      /* a hash of how outputs are made */
+	atomic_uint_fast64_t untold, touched; /* see mirror_made.c */
+	struct taken *taken;                  /* where names are listed otherwise than given */
 	void (*message)(void *context, const char *line); /* of the run as a whole */
 	void *message_context;
 };
@@ -41,8 +43,9 @@ static inline const char *mirror_relative(const struct mirror_thread *t)
 	return t->output.data + t->relative;
 }
 
-/* FOLDED: another name's, which the file system takes for the same. */
-enum mirror_existing { ABSENT, CURRENT, SAME_FILE, DIFFERENT, FOLDED, UNREADABLE };
+/* MADE_OTHERWISE: by another command, codec or level. FOLDED: another name's, which the file system
+ * takes for the same. */
+enum mirror_existing { ABSENT, CURRENT, SAME_FILE, DIFFERENT, MADE_OTHERWISE, FOLDED, UNREADABLE };
 
 /* mirror_place.c */
 
@@ -79,11 +82,31 @@ void mirror_report(struct mirror_thread *t, const struct mirror_outcome *outcome
 void mirror_describe(struct buf *message, const char *output, int errnum, const char *text);
 
 /* What stands where the output goes. *there is valid unless ABSENT; *error is set if UNREADABLE. */
-enum mirror_existing mirror_look(const struct mirror *mirror, struct output_root *root,
+enum mirror_existing mirror_look(struct mirror *mirror, struct output_root *root,
         const char *relative, const struct file_meta *input, struct output_listing *listing,
         struct file_meta *there, int *error);
 
 #define MIRROR_EXISTS ": exists and differs; use --overwrite"
+#define MIRROR_OTHERWISE ": exists and was made by another command, codec or level; use --overwrite"
+
+/* mirror_made.c */
+
+/* Hash of spec's recipe; 0: no memory. */
+uint64_t mirror_recipe(const struct mirror_kind *kind, const struct spec *spec);
+
+/* Note on the file at hand how it is made, for the next run. */
+void mirror_note(struct mirror_thread *t, const struct file_meta *input, uint64_t bytes);
+
+/* Is it noted on the output that it was made under another name? */
+bool mirror_noted_otherwise(struct output_root *root, const char *relative);
+
+/* Of an output that has the input's time: was it made from this input, in this way? CURRENT,
+ * DIFFERENT, or MADE_OTHERWISE; UNREADABLE sets *error. */
+enum mirror_existing mirror_made(struct mirror *mirror, struct output_root *root,
+        const char *relative, const struct file_meta *input, int *error);
+
+/* Once: how many outputs were taken for current though little is known of them. */
+void mirror_tell_doubts(struct mirror *mirror);
 
 /* mirror_fold.c */
 

@@ -43,23 +43,6 @@ void mirror_describe(struct buf *message, const char *output, int errnum, const 
 	buf_cstr(message);
 }
 
-/* Was it made from a file of this size, as far as it says? -errno when it cannot be read. */
-static int made_from(const struct mirror *mirror, struct output_root *root, const char *relative,
-        uint64_t input_size)
-{
-	struct file_meta meta;
-	if (!mirror->kind->made_from) {
-		return true;
-	}
-	int fd = output_open(root, relative, &meta);
-	if (fd < 0) {
-		return fd;
-	}
-	bool made = mirror->kind->made_from(mirror->spec, fd, meta.size, input_size);
-	close(fd);
-	return made;
-}
-
 /* As exactly as the file system keeps it. */
 static bool same_time(struct output_root *root, struct vega_time wanted, struct vega_time there)
 {
@@ -67,7 +50,7 @@ static bool same_time(struct output_root *root, struct vega_time wanted, struct 
 }
 
 /* What stands where the output goes. *there is valid unless ABSENT; *error is set if UNREADABLE. */
-enum mirror_existing mirror_look(const struct mirror *mirror, struct output_root *root,
+enum mirror_existing mirror_look(struct mirror *mirror, struct output_root *root,
         const char *relative, const struct file_meta *input, struct output_listing *listing,
         struct file_meta *there, int *error)
 {
@@ -87,12 +70,7 @@ enum mirror_existing mirror_look(const struct mirror *mirror, struct output_root
 	if (!S_ISREG(there->mode) || !same_time(root, input->mtime, there->mtime)) {
 		return DIFFERENT;
 	}
-	code = made_from(mirror, root, relative, input->size);
-	if (code < 0) {
-		*error = -code;
-		return UNREADABLE;
-	}
-	return code ? CURRENT : DIFFERENT;
+	return mirror_made(mirror, root, relative, input, error);
 }
 
 static void report_late(
@@ -130,7 +108,8 @@ static bool meet(struct mirror_thread *t, const struct pending_file *file, uint6
 		error = EEXIST;
 		mirror_describe_folded(&message, t->mirror, root, file->output, relative);
 	} else {
-		const char *text = !t->mirror->spec->overwrite
+		const char *text = found == MADE_OTHERWISE ? MIRROR_OTHERWISE
+		                   : !t->mirror->spec->overwrite
 		                           ? MIRROR_EXISTS
 		                           : ": appeared meanwhile; run it again to replace it";
 		mirror_describe(&message, file->output, error, error == EEXIST ? text : NULL);
@@ -201,4 +180,5 @@ void mirror_settle(struct mirror_thread *t)
 {
 	mirror_publish(t, pending_take(t->mirror->pending, true));
 	mirror_tell_lacks(t->mirror);
+	mirror_tell_doubts(t->mirror);
 }

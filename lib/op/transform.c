@@ -33,17 +33,43 @@ static bool made_from(const struct spec *spec, int fd, uint64_t size, uint64_t i
 	return codec_made_from((enum spec_codec)transform_options(spec)->to, fd, size, input_size);
 }
 
+static void codec_recipe(struct buf *out, const struct spec *spec)
+{
+	const struct transform_options *own = transform_options(spec);
+	codec_add_recipe(out, (enum spec_codec)own->to, (int)own->level.value);
+}
+
+/* What the program itself is at the time cannot be known: it may be a script, or read others. */
+static void filter_recipe(struct buf *out, const struct spec *spec)
+{
+	buf_add_str(out, "filter");
+	for (size_t i = 0; i < spec->command.count; i++) {
+		buf_add(out, "", 1);
+		buf_add_str(out, spec->command.items[i]);
+	}
+}
+
 static const struct mirror_kind with_codec = {
         .op = "transform",
         .name = output_name_add,
         .unique = output_name_unique,
+        .recipe = codec_recipe,
         .made_from = made_from,
+};
+
+/* Decompressed data do not say what they were. */
+static const struct mirror_kind without_codec = {
+        .op = "transform",
+        .name = output_name_add,
+        .unique = output_name_unique,
+        .recipe = codec_recipe,
 };
 
 static const struct mirror_kind with_filter = {
         .op = "transform",
         .name = output_name_add,
         .unique = output_name_unique,
+        .recipe = filter_recipe,
 };
 
 static void transform_close(void *self)
@@ -63,7 +89,9 @@ static int transform_open(const struct spec *spec, const struct op_output *outpu
 		return vega_fail_nomem(err);
 	}
 	transform->quota = output->quota;
-	const struct mirror_kind *kind = spec->command.count ? &with_filter : &with_codec;
+	const struct mirror_kind *kind = spec->command.count                        ? &with_filter
+	                                 : transform_options(spec)->to == SPEC_NONE ? &without_codec
+	                                                                            : &with_codec;
 	int code = spec->command.count ? filter_check(&spec->command, err) : 0;
 	code = code ? code : mirror_open(kind, spec, output, &transform->mirror, err);
 	if (code) {

@@ -254,8 +254,13 @@ static int read_value(
 		return read_text(item, name, field, err);
 	case OPT_LIST:
 		return read_list(item, name, field, err);
-	case OPT_COUNT:
 	case OPT_CHOICE:
+		if (option_is_optional(row) && cJSON_IsBool(item)) {
+			*(unsigned *)field = cJSON_IsTrue(item) ? OPTION_CHOICE_BARE : 0;
+			return 0;
+		}
+		__attribute__((fallthrough));
+	case OPT_COUNT:
 		return cJSON_IsString(item) ? option_set(row, spec, item->valuestring, err)
 		                            : wrong_type(name, "a string", err);
 	case OPT_CHOICES:

@@ -82,6 +82,10 @@ static void write_value(struct json *json, const struct option_row *row, const s
 		write_list(json, field);
 		break;
 	case OPT_CHOICE:
+		if (option_is_optional(row) && *(const unsigned *)field == OPTION_CHOICE_BARE) {
+			json_bool(json, true);
+			break;
+		}
 		json_str(json, row->choices[*(const unsigned *)field]);
 		break;
 	case OPT_CHOICES:

@@ -36,6 +36,8 @@
 #define SPEC_JSON_MAX ((size_t)16 << 20)
 #define SPEC_JSON_VALUES_MAX 1000000
 
+enum spec_overwrite { OVERWRITE_NEVER, OVERWRITE_DIFFERING, OVERWRITE_ALWAYS };
+
 struct spec {
 	uint32_t operations;    /* spec_operation bits; 0 is never valid */
 	struct strlist roots;   /* as given; made absolute by vega-submit; never empty after
@@ -71,7 +73,7 @@ struct spec {
 
 	/* Of operations that write. */
 	char *out;
-	bool overwrite;
+	unsigned overwrite; /* enum spec_overwrite */
 
 	union operation_options own[OPERATION_COUNT]; /* of each; typed by spec/NAME.h */
 };

@@ -5,6 +5,7 @@
 
 #include "spec/spec_internal.h"
 
+static const char *const overwriting[] = {"", "differing", "always", NULL};
 static const char *const codecs[] = {"", "zstd", "gzip", "none", NULL};
 
 #define FIELD(member) OPERATION_FIELD(TRANSFORM, struct transform_options, member)
@@ -17,8 +18,9 @@ static const struct option_row rows[] = {
                 NAME, "write the mirrored tree below DIR"},
         {"level", 0, OPT_NUMBER, FIELD(level), SPEC_TRANSFORM, "N", NULL, NAME,
                 "compression level (zstd 1-19, default 3; gzip 1-9, default 6)"},
-        {"overwrite", 0, OPT_FLAG, .offset = offsetof(struct spec, overwrite), SPEC_TRANSFORM, NULL,
-                NULL, NAME, "replace output files that differ"},
+        {"overwrite", 0, OPT_CHOICE, .offset = offsetof(struct spec, overwrite), SPEC_TRANSFORM,
+                "[=WHEN]", overwriting, NAME,
+                "replace output files that differ (=differing), or every one (=always)"},
         {"output-name", 0, OPT_TEXT, FIELD(output_name), SPEC_TRANSFORM, "TEMPLATE", NULL, NAME,
                 "name of a filter's output in its directory: {/} name, {/.} name without extension "
                 "(default: {/})"},

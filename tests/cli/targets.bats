@@ -41,7 +41,7 @@ twins() {
 	echo upper >in/README.txt
 	echo lower >in/readme.txt
 	echo big >in/D/f
-	echo low >in/d/f
+	echo little >in/d/f
 	find in -type f -exec touch -d 2024-01-01 {} +
 }
 
@@ -58,10 +58,23 @@ twice_and_in_a_job() {
 	one_of_each_twin
 	holds -s 'last.transform | .written == 2 and .current == 0' "$out"
 	one_of_each_twin
+	holds -s 'last.transform | .written == 0 and .current == 2' "$out"
 	one_of_each_twin --overwrite
+	holds -s 'last.transform | .written == 0 and .current == 2' "$out"
 	job transform --to zstd --out mnt/job in
 	holds '.state == "COMPLETED" and .exit_code == 3 and .summary.transform.written == 2' job
 	(($(find mnt/job -name '*.zst' | wc -l) == 2))
+	# Another run, of one of them alone: whichever is there.
+	mkdir one two
+	echo same >one/a.txt
+	echo SAME >two/A.txt
+	touch -d 2024-01-01 one/a.txt two/A.txt
+	expect 0 vega-walk transform --to zstd --out mnt/alone one
+	expect 3 vega-walk transform --to zstd --out mnt/alone --overwrite two
+	matches 'two/A.txt: mnt/alone/A.txt.zst: has the name of a.txt.zst' "$err"
+	job transform --to zstd --out mnt/alone --overwrite two
+	holds '.state == "COMPLETED" and .exit_code == 3' job
+	[[ $(zstd -dqc mnt/alone/a.txt.zst) == same ]]
 }
 
 @test "names that NTFS takes for one are one output and one error that names both inputs" {

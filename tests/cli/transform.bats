@@ -130,12 +130,109 @@ any_file() { # DIRECTORY
 	touch -r in/a out-gzip/a.gz
 	expect 0 vega-walk transform --to gzip --out out-gzip --format json in
 	holds '.transform.current == 1' "$out"
-	# A filter's output does not say.
+	matches '^vega-walk: 1 output counts as up to date by time alone' "$err"
+	lines 1 "$err"
+	# A filter's output does not say it, but what is noted on it does.
 	expect 0 vega-walk transform --out sorted in -- sort
 	printf 1234567 >in/a
 	touch -d 2020-01-01 in/a
-	expect 0 vega-walk transform --out sorted --format json in -- sort
+	expect 3 vega-walk transform --out sorted in -- sort
+	matches 'in/a: sorted/a: exists and differs; use --overwrite' "$err"
+}
+
+@test "an output of another command, codec or level is not current" {
+	mkdir in
+	printf 'b\na\nc\na\n' >in/t
+	expect 0 vega-walk transform --out o in -- sort
+	expect 0 vega-walk transform --out o -F json in -- sort
 	holds '.transform.current == 1' "$out"
+	[[ ! -s $err ]]
+	expect 3 vega-walk transform --out o in -- sort -ru
+	matches 'in/t: o/t: exists and was made by another command, codec or level; use --overwrite' "$err"
+	expect 0 vega-walk transform --overwrite --out o -F json in -- sort -ru
+	holds '.transform.written == 1' "$out"
+	[[ $(paste -sd ' ' o/t) == 'c b a' ]]
+	expect 0 vega-walk transform --to zstd --out z in
+	expect 3 vega-walk transform --to zstd --level 19 --out z in
+	matches 'made by another command, codec or level' "$err"
+	expect 0 vega-walk transform --to zstd --level 3 --out z -F json in # the default
+	holds '.transform.current == 1' "$out"
+	expect 0 vega-walk transform --to gzip --out z in
+	expect 0 vega-walk transform --to none --out n z/t.zst
+	cp z/t.gz z/t
+	touch -r z/t.zst z/t
+	expect 0 vega-walk transform --out n --overwrite -F json z/t -- cat
+	holds '.transform.written == 1' "$out"
+	# As a job, of the same size and time.
+	id=$(vega-submit transform --out o in -- tr abc ABC)
+	vega-run --drain --commands --root "$PWD"
+	[[ $(vega-status -F json "$id" | jq .exit_code) == 3 ]]
+	id=$(vega-submit transform --overwrite --out o in -- tr abc ABC)
+	vega-run --drain --commands --root "$PWD"
+	[[ $(vega-status -F json "$id" | jq .exit_code) == 0 ]]
+	[[ $(paste -sd ' ' o/t) == 'B A C A' ]]
+	id=$(vega-submit transform --overwrite --out o in -- tr abc XYZ)
+	vega-run --drain --commands --root "$PWD"
+	[[ $(paste -sd ' ' o/t) == 'Y X Z X' ]]
+}
+
+@test "an emptied or cut output, and an input changed at the same time and size, are not current" {
+	mkdir in
+	echo one >in/t
+	touch -d @1 in/t
+	expect 0 vega-walk transform --out o in -- cat
+	: >o/t
+	touch -r in/t o/t
+	expect 3 vega-walk transform --out o in -- cat
+	matches 'exists and differs' "$err"
+	rm o/t
+	: >o/t # and nothing is noted on it
+	touch -r in/t o/t
+	expect 3 vega-walk transform --out o in -- cat
+	expect 0 vega-walk transform --out o --overwrite -F json in -- cat
+	holds '.transform.written == 1' "$out"
+	for to in '--to zstd --out z' '--to gzip --out z' '--out o'; do
+		echo one >in/t
+		touch -d @1 in/t
+		# shellcheck disable=SC2086
+		set -- transform $to in
+		[[ $to == --to* ]] || set -- "$@" -- cat
+		expect 0 vega-walk "${@:1:1}" --overwrite "${@:2}"
+		echo two >in/t
+		touch -d @1 in/t
+		expect 0 vega-walk "$@"
+		matches '^vega-walk: 1 output counts as up to date though a change of the input' "$err"
+		expect 0 vega-walk "${@:1:1}" --overwrite -F json "${@:2}"
+		holds '.transform.written == 1' "$out"
+		expect 0 vega-walk "${@:1:1}" --overwrite -F json "${@:2}"
+		holds '.transform.written == 0' "$out"
+	done
+	expect 0 vega-walk transform --to none --out n z/t.zst
+	: >n/t
+	touch -r z/t.zst n/t
+	expect 3 vega-walk transform --to none --out n z/t.zst
+	[[ $(<o/t) == two && $(zstd -dcq z/t.zst) == two && $(gzip -dc z/t.gz) == two ]]
+}
+
+@test "--overwrite=always writes every output anew, and other values than differing are refused" {
+	mkdir in
+	echo one >in/a
+	echo two >in/b
+	expect 0 vega-walk transform --to zstd --out o in
+	for when in '' =differing; do
+		expect 0 vega-walk transform --to zstd --out o "--overwrite$when" -F json in
+		holds '.transform.written == 0' "$out"
+	done
+	expect 0 vega-walk transform --to zstd --out o --overwrite=always -F json in
+	holds '.transform.written == 2 and .transform.current == 0' "$out"
+	expect 2 vega-walk transform --to zstd --out o --overwrite=never in
+	matches '^vega-walk: --overwrite never: not one of differing, always' "$err"
+	[[ $(vega-submit --dry-run transform --overwrite --to zstd --out o in | jq -c .options.overwrite) == true ]]
+	[[ $(vega-submit --dry-run transform --overwrite=always --to zstd --out o in | jq -c .options.overwrite) == '"always"' ]]
+	before=$(stat -c %i o/a.zst)
+	id=$(vega-submit transform --overwrite=always --to zstd --out o in)
+	vega-run --drain --root "$PWD"
+	[[ $(vega-status -F json "$id" | jq .summary.transform.written) == 2 && $(stat -c %i o/a.zst) != "$before" ]]
 }
 
 # A private, a shared and a read-only directory, each with a file, one of them two levels down.

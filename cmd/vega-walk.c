@@ -83,7 +83,8 @@ static const struct cmd_help help = {
                     "  vega-walk hash --algo sha256 /srv > SUMS        sha256sum -c SUMS\n"
                     "  vega-walk transform -e csv --to zstd --out /backup /data",
         .status = "Exit status: 0 complete; 2 usage or fatal error; 3 some entries could not be "
-                  "read or written (each is named); 128+n ended by signal n. See vega-walk(1).",
+                  "read or written (each is named); 5 the disk of --out is full; 128+n ended by "
+                  "signal n. See vega-walk(1).",
 };
 
 static void wipe(void *context)

@@ -22,7 +22,7 @@ enum vega_code {
 	VEGA_NOMEM = -4,       /* out of memory                                      exit 2 */
 	VEGA_PARTIAL = -5,     /* done, but some could not be read or written        exit 3 */
 	VEGA_JOB_FAILED = -6,  /* the job waited for is FAILED or CANCELLED          exit 4 */
-	VEGA_UNAVAILABLE = -7, /* the store cannot be reached now; nothing was lost  exit 5 */
+	VEGA_UNAVAILABLE = -7, /* store out of reach, or disk full; nothing was lost exit 5 */
 	VEGA_LEASE_LOST = -8,  /* the fence: this lease is no longer ours            exit 5 */
 	VEGA_INTERRUPTED = -9, /* ended by a signal; the caller exits 128 + signal          */
 	VEGA_LOCKED = -10,     /* somebody keeps this row locked; not now            exit 5 */

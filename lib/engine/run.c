@@ -258,6 +258,10 @@ static int judge_limits(struct run *run, int code, struct vega_error *err)
 		buf_release(&most);
 	} else if (atomic_load(&run->memory_ended)) {
 		code = vega_fail_nomem(err);
+	} else if (atomic_load(&run->full)) {
+		code = vega_fail_errno(err, VEGA_UNAVAILABLE, atomic_load(&run->full),
+		        "not all is written, since --out %s is full; make room and run it again",
+		        run->spec->out);
 	}
 	return code;
 }

@@ -33,6 +33,7 @@ struct run {
 	struct vega_time now;
 	struct quota quota;
 	atomic_bool memory_ended; /* of what is limited */
+	atomic_int full;          /* ENOSPC or EDQUOT, of the output's file system */
 	struct sink *sink;        /* NULL during the planning pass */
 	bool receipt;             /* it will be seen */
 	struct fs_trees *trees;

@@ -172,7 +172,13 @@ static void on_error(void *context, const struct record *error)
 	struct run_thread *t = context;
 	struct run *run = t->run;
 	struct buf line = BUF_INIT;
-	t->unwritten += writes(run, error->op);
+	bool unwritten = writes(run, error->op);
+	t->unwritten += unwritten;
+	/* No other file will fare better. */
+	if (unwritten && (error->errnum == ENOSPC || error->errnum == EDQUOT)) {
+		atomic_store(&run->full, error->errnum);
+		end_run(run);
+	}
 	if (error->errnum == ENOMEM && run->config->memory_limited) {
 		atomic_store(&run->memory_ended, true);
 		end_run(run);

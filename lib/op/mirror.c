@@ -55,7 +55,8 @@ static int enter_stage(struct mirror *mirror, const struct stage *stage, struct 
 	earlier.seq--;
 	stage_discard(mirror->root, &earlier); /* what could not be removed is tried again later */
 	int error = stage_create(mirror->root, stage, &mirror->target);
-	return error ? vega_fail_errno(err, VEGA_FATAL, -error,
+	bool full = error == -ENOSPC || error == -EDQUOT; /* another time, perhaps */
+	return error ? vega_fail_errno(err, full ? VEGA_UNAVAILABLE : VEGA_FATAL, -error,
 	                       "cannot make a staging directory in --out %s", mirror->spec->out)
 	             : 0;
 }

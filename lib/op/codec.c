@@ -10,6 +10,7 @@
 #include <zstd_errors.h>
 
 #include "base/fd.h"
+#include "op/sparse.h"
 
 #define OUT_SIZE ((size_t)128 << 10)
 #define MAGIC_SIZE 4
@@ -20,7 +21,7 @@ enum stage { DETECT, COMPRESS_ZSTD, COMPRESS_GZIP, EXPAND_ZSTD, EXPAND_GZIP };
 struct codec {
 	enum spec_codec kind;
 	enum stage stage;
-	int fd;
+	struct sparse sparse; /* of what is expanded */
 	uint64_t written;
 	struct quota *quota; /* may be NULL */
 
@@ -109,7 +110,7 @@ void codec_free(struct codec *codec)
 
 void codec_begin(struct codec *codec, int fd, uint64_t size)
 {
-	codec->fd = fd;
+	codec->sparse = codec->kind == SPEC_NONE ? sparse_begin(fd) : (struct sparse){.fd = fd};
 	codec->written = 0;
 	codec->at_end = codec->padding = false;
 	codec->magic_len = 0;
@@ -145,7 +146,7 @@ uint64_t codec_written(const struct codec *codec)
 static int flush(struct codec *codec, size_t len, struct vega_error *err)
 {
 	bool may = quota_take(codec->quota, (int64_t)len);
-	int code = may ? fd_write_all(codec->fd, codec->out, len) : -EDQUOT;
+	int code = !may ? -EDQUOT : sparse_write(&codec->sparse, codec->out, len);
 	if (code) {
 		return vega_fail_errno(err, VEGA_FATAL, -code, "writing");
 	}
@@ -359,7 +360,8 @@ int codec_end(struct codec *codec, struct vega_error *err)
 		code = vega_fail(err, VEGA_FATAL, "truncated %s data",
 		        codec->stage == EXPAND_ZSTD ? "zstd" : "gzip");
 	}
-	return code;
+	int error = code ? 0 : sparse_end(&codec->sparse);
+	return error ? vega_fail_errno(err, VEGA_FATAL, -error, "writing") : code;
 }
 
 /* RFC 8878, 3.1.1.1: the longest header of a frame. RFC 1952, 2.3: a member ends in its input's

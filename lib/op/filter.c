@@ -20,6 +20,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "op/sparse.h"
 
 #define READ_SIZE ((size_t)64 << 10)
 #define TAIL_SIZE 512
@@ -44,7 +45,7 @@ struct filter {
 	pid_t pid;        /* 0: none runs */
 	int in, out, err; /* our ends; -1 when closed */
 	int pidfd;        /* -1 until it is needed, or where there is none */
-	int to;           /* the output file */
+	struct sparse to; /* the output file */
 	uint64_t started; /* ns, CLOCK_MONOTONIC */
 	uint64_t written;
 	struct quota *quota; /* may be NULL */
@@ -307,7 +308,7 @@ int filter_begin(
 {
 	filter_abort(filter);
 	CHECK(filter->pid == 0 && filter->in < 0 && filter->out < 0 && fd >= 0);
-	filter->to = fd;
+	filter->to = sparse_begin(fd);
 	filter->written = 0;
 	filter->tail_len = 0;
 	filter->tail_cut = false;
@@ -502,7 +503,7 @@ static int take_output(struct filter *filter, struct vega_error *err)
 	}
 	filter->written += (uint64_t)got;
 	bool may = quota_take(filter->quota, got);
-	int error = may ? fd_write_all(filter->to, filter->buffer, (size_t)got) : -EDQUOT;
+	int error = may ? sparse_write(&filter->to, filter->buffer, (size_t)got) : -EDQUOT;
 	if (error) {
 		filter_abort(filter);
 		return vega_fail_errno(err, VEGA_FATAL, -error, "writing");
@@ -581,5 +582,7 @@ int filter_end(struct filter *filter, struct vega_error *err)
 		return code;
 	}
 	take_last_errors(filter);
-	return judge(filter, reap(filter), err);
+	code = judge(filter, reap(filter), err);
+	int error = code ? 0 : sparse_end(&filter->to);
+	return error ? vega_fail_errno(err, VEGA_FATAL, -error, "writing") : code;
 }

@@ -576,6 +576,36 @@ directories() {
 	holds '.state == "PENDING" and .attempt == 1' job
 }
 
+# Zeros at the beginning, in the middle not on a block, and at the end.
+@test "holes are left where decompressed and filtered data are zeros" {
+	mkdir in
+	truncate -s 20M in/a
+	printf x | dd of=in/a bs=1 seek=7000001 conv=notrunc status=none
+	truncate -s 20000001 in/b
+	: >in/empty
+	printf '\0' >in/one
+	{ printf abc; head -c 3000000 /dev/zero; seq 1000; } >in/c
+	expect 0 vega-walk transform --to zstd --out z in
+	expect 0 vega-walk transform --to gzip --out g in
+	expect 0 vega-walk transform --to none --out from-z z
+	expect 0 vega-walk transform --to none --out from-g g
+	expect 0 vega-walk transform --out filtered in -- cat
+	expect 0 vega-walk transform --out shifted in -- sh -c 'printf 12345; cat'
+	for made in from-z from-g filtered; do
+		diff -r in $made
+		(($(du -sk $made | cut -f1) < 300))
+		(($(stat -c %b $made/b) < 16))
+	done
+	for file in in/*; do
+		{ printf 12345; cat "$file"; } | cmp - "shifted/${file#in/}"
+	done
+	(($(du -sk shifted | cut -f1) < 300))
+	id=$(vega-submit transform --to none --out job z)
+	vega-run --drain --root "$PWD"
+	diff -r in job
+	(($(stat -c %b job/b) < 16))
+}
+
 @test "an output directory that cannot be written to is an error at once" {
 	mkdir in out
 	echo x >in/f

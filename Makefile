@@ -22,14 +22,14 @@ spec := argv check find hash json_read json_write operation options paths perm r
 
 record := csv files flat format json line ndjson render scan schema sink sorter table text tree value
 
-fs := local limited backend mount medium output output_dir output_root output_sync output_traits stage stage_discard stage_publish stage_visit
+fs := backend limited local medium mount output output_dir output_root output_sync output_traits stage stage_discard stage_publish stage_visit wait
 
 walk := again deque dir entries inbox items ledger part part_begin path predicate queue roots source threads walk wanted work
 
 op := claims codec filter find hash links mirror mirror_file mirror_fold mirror_made mirror_place mirror_publish op output_name pending sha256 sparse summarize summary summary_json summary_partial tables taken transform uncharged unfinished
 
 cache := cache redis
-engine := check content dir_results expected file_copy growth outcome partial places plan progress publish receipt rounds run team visit
+engine := check content dir_results expected file_copy growth hang outcome partial places plan progress publish receipt rounds run team visit
 
 child := child deadline identity json_check spool spool_sweep stream
 job := job json text
@@ -64,9 +64,7 @@ COMMANDS := vega-walk vega-submit vega-run vega-status vega-cancel vega-admin
 # Debian's packages: what the build needs, and what the tests need besides.
 BUILD_DEPS := gcc libc6-dev pkg-config libpq-dev libhiredis-dev libcjson-dev libsqlite3-dev libpcre2-dev \
 	libxxhash-dev libssl-dev libzstd-dev zlib1g-dev
-TEST_DEPS := acl bats clang clang-format libomp-dev shellcheck mandoc postgresql-15 redis-server redis-tools \
-	sqlite3 jq zstd xxhash strace procps git zsh fish systemd passwd util-linux pgbouncer faketime sshfs ntfs-3g fuse3 \
-	fusefat rclone dosfstools
+TEST_DEPS := acl bats bindfs clang clang-format dosfstools faketime fish fuse fuse3 fusefat git jq libomp-dev locales mandoc ntfs-3g passwd pgbouncer postgresql-15 procps rclone redis-server redis-tools shellcheck sqlite3 sshfs strace systemd util-linux xxhash zsh zstd
 
 # ThreadSanitizer understands libomp, but not libgomp; libFuzzer is clang's.
 ifeq ($(origin CC),default)

@@ -87,9 +87,18 @@ static const struct cmd_help help = {
                   "signal n. See vega-walk(1).",
 };
 
+/* The context of a run. */
+struct walking {
+	struct screen screen;
+	const struct arguments *args;
+	const struct spec *spec;
+	const struct engine_config *config;
+};
+
 static void wipe(void *context)
 {
-	screen_wipe(context);
+	struct walking *walking = context;
+	screen_wipe(&walking->screen);
 }
 
 static void on_message(const char *line, void *context)
@@ -105,7 +114,8 @@ static uint64_t per_second(uint64_t count, uint64_t ns)
 
 static void on_progress(const struct engine_progress *p, void *context)
 {
-	struct screen *screen = context;
+	struct walking *walking = context;
+	struct screen *screen = &walking->screen;
 	struct buf line = BUF_INIT;
 	format_counted(&line, p->entries, "entry", "entries");
 	if (p->expected) {
@@ -225,6 +235,9 @@ static int carry_out(const struct arguments *args, const struct spec *spec,
 	} else if (args->publish || args->discard) {
 		return vega_fail(err, VEGA_USAGE, "--publish and --discard need --stage");
 	}
+	if (args->publish || args->discard) {
+		signal_watch(NULL, NULL);
+	}
 	if (args->publish) {
 		int code = engine_publish(spec, config, err);
 		KILL_POINT(published);
@@ -264,9 +277,36 @@ static int print_operations(void)
 	return 0;
 }
 
+/* The end of a run that had this code. */
+static int end(struct walking *walking, int code, struct vega_error *err)
+{
+	const struct arguments *args = walking->args;
+	signal_every(0);
+	wipe(walking);
+	if (code && err->sys == EPIPE) {
+		signal_die(SIGPIPE);
+	}
+	if (code && args->max_memory.set && (code == VEGA_NOMEM || err->sys == ENOMEM)) {
+		tell_memory(args->max_memory.value, err);
+	}
+	int status = !code                                           ? 0
+	             : is_told(walking->config, walking->spec, code) ? vega_exit_status(code)
+	                                                             : cmd_usage_error(err);
+	if (code == VEGA_INTERRUPTED) {
+		signal_die(signal_stop);
+	}
+	return status;
+}
+
+static void on_hung(int code, const struct vega_error *err, void *context)
+{
+	struct vega_error why = *err;
+	_exit(end(context, code, &why));
+}
+
 static int run(const struct arguments *args, const struct spec *spec)
 {
-	struct screen screen = {0};
+	struct walking walking = {.args = args, .spec = spec};
 	struct vega_error err;
 	struct engine_config config = {
 	        .format = format_find(format_names[args->format]),
@@ -282,8 +322,10 @@ static int run(const struct arguments *args, const struct spec *spec)
 	        .progress_end = wipe,
 	        .verbose = args->verbose,
 	        .message = on_message,
-	        .context = &screen,
+	        .hung = on_hung,
+	        .context = &walking,
 	};
+	walking.config = &config;
 	config.memory_limited = args->max_memory.set;
 	if (config.memory_limited &&
 	        limit_memory(args->max_memory.value, &config.max_threads, &err) != 0) {
@@ -298,25 +340,11 @@ static int run(const struct arguments *args, const struct spec *spec)
 		signal_every((unsigned)args->progress_every.value);
 	} else if (terminal_moves(2) && !args->no_progress &&
 	           (!config.options.terminal || !spec_answers_in_records(spec))) {
-		screen.live = true;
+		walking.screen.live = true;
 		signal_every(200);
 	}
 	int code = carry_out(args, spec, &config, &err);
-	signal_every(0);
-	wipe(&screen);
-	if (code && err.sys == EPIPE) {
-		signal_die(SIGPIPE);
-	}
-	if (code && args->max_memory.set && (code == VEGA_NOMEM || err.sys == ENOMEM)) {
-		tell_memory(args->max_memory.value, &err);
-	}
-	int status = !code                          ? 0
-	             : is_told(&config, spec, code) ? vega_exit_status(code)
-	                                            : cmd_usage_error(&err);
-	if (code == VEGA_INTERRUPTED) {
-		signal_die(signal_stop);
-	}
-	return status;
+	return end(&walking, code, &err);
 }
 
 static bool wait_policy_is_ours; /* and not for filters to inherit */

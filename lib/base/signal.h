@@ -9,9 +9,17 @@ extern atomic_int signal_stop; /* the number of the SIGINT, SIGTERM or SIGHUP th
 extern atomic_int
         signal_tick; /* set to 1 by SIGUSR1 and by the timer; whoever acts on it clears it */
 
-/* Install the handlers (SA_RESTART; each stop signal works once, then has its default effect), and
- * ignore SIGPIPE. */
+/* Install the handlers (SA_RESTART; a second stop signal, of whatever kind, has its default
+ * effect), and ignore SIGPIPE. */
 void signal_setup(void);
+
+/*
+ * The stop signals are taken by a thread of its own from now on, so that the first one is seen and
+ * the second one, of whatever kind, ends the process at once, even while all other threads are in
+ * calls that are not answered (fs/wait.h). After the first, `stopped` is called in it; NULL: not.
+ * To be called by the only thread that there is. Without room for another the handlers stay.
+ */
+void signal_watch(void (*stopped)(void *context), void *context);
 
 /* Raise signal_tick every interval_ms (0: stop). */
 void signal_every(unsigned interval_ms);

@@ -44,6 +44,14 @@ struct engine_config {
 	 */
 	atomic_int *stop;
 
+	/*
+	 * Instead of returning: a file system did not answer for a second after the signal. What
+	 * is known was printed; what run_spec() would return is handed over, in another thread,
+	 * to end the process. With it, signals are watched (base/signal.h), which is for one run
+	 * of a process. NULL: such a run does not end.
+	 */
+	void (*hung)(int code, const struct vega_error *err, void *context);
+
 	/* Set (by a timer or SIGUSR1) when progress is wanted; cleared by whoever reports it:
 	 * either a `progress` record (ndjson and progress_records) or the callback below, by some
 	 * thread of the team. */

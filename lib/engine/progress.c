@@ -4,15 +4,15 @@
 #include "base/clock.h"
 #include "engine/expected.h"
 
-/* One at a time, and not between two messages. */
+/* One at a time, and not between two messages. Under the lock no file system is asked: it may not
+ * answer. */
 static void show_progress(struct run *run, struct engine_progress *progress)
 {
-	pthread_mutex_lock(&run->message_lock);
-	if (!run->expected_asked) {
-		run->expected = expected_entries(run->spec, run->walk);
-		run->expected_asked = true;
+	if (!atomic_exchange(&run->expected_asked, true)) {
+		atomic_store(&run->expected, expected_entries(run->spec, run->walk));
 	}
-	progress->expected = run->expected;
+	pthread_mutex_lock(&run->message_lock);
+	progress->expected = atomic_load(&run->expected);
 	run->config->progress(progress, run->config->context);
 	pthread_mutex_unlock(&run->message_lock);
 }

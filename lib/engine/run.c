@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/killpoint.h"
+#include "base/escape.h"
+#include "engine/hang.h"
 #include "engine/partial.h"
 #include "engine/team.h"
 #include "fs/limited.h"
@@ -178,12 +180,11 @@ static void run_outcome(struct run *run, bool complete, struct outcome *outcome)
 	}
 }
 
-/* The walk is over: the outcome, with the summary written. */
-static int conclude(struct run *run, bool complete, struct vega_error *err)
+/* The outcome, with the summary written. whole: memory sufficed. */
+static int conclude(struct run *run, bool complete, bool whole, struct vega_error *err)
 {
 	struct outcome outcome;
 	struct buf summary = BUF_INIT, *out = run->partial ? run->partial : &summary;
-	bool whole = !run->rounds || run_rounds(run, team_begin(run), &complete);
 	settle(run);
 	if (run->config->progress_end) {
 		run->config->progress_end(run->config->context);
@@ -219,6 +220,38 @@ static int conclude(struct run *run, bool complete, struct vega_error *err)
 	        &outcome, run->first_error.len ? buf_cstr(&run->first_error) : NULL, err);
 }
 
+static void end_batches(struct run *run)
+{
+	for (unsigned i = 0; i < walk_thread_count(run->walk); i++) {
+		const struct run_thread *t = run_thread_at(run, i);
+		for (unsigned op = 0; op < run->op_count; op++) {
+			if (run->op[op]->batch_end) {
+				run->op[op]->batch_end(t->accumulator[op]);
+			}
+		}
+	}
+}
+
+/* See engine/hang.h. */
+static void conclude_hung(struct run *run)
+{
+	struct vega_error err;
+	struct buf dir = BUF_INIT, line = BUF_INIT;
+	int code = VEGA_INTERRUPTED;
+	if (run->sink) {
+		end_batches(run);
+		walk_abandon(run->walk, &dir);
+		code = conclude(run, false, true, &err);
+	}
+	if (code == VEGA_INTERRUPTED) {
+		escape_terminal(&line, dir.data, dir.len);
+		const char *text = line.len ? buf_cstr(&line) : NULL;
+		vega_fail(&err, code, "interrupted; %s does not answer; the result is not complete",
+		        text ? text : "a file system");
+	}
+	run->config->hung(code, &err, run->config->context);
+}
+
 static int walk_and_conclude(
         struct run *run, const struct walk_config *settings, struct vega_error *err)
 {
@@ -234,9 +267,12 @@ static int walk_and_conclude(
 	}
 	sink_stop_on(run->sink, run->config->stop);
 	sink_limit(run->sink, quota_of(run));
+	hang_walk(true);
 	code = walk_run(run->walk, &complete, err);
+	bool whole = code || !run->rounds || run_rounds(run, team_begin(run), &complete);
+	hang_walk(false);
 	if (code == 0) {
-		code = conclude(run, complete, err);
+		code = conclude(run, complete, whole, err);
 	}
 	for (unsigned i = 0; i < walk_thread_count(run->walk); i++) {
 		run_thread_free(run_thread_at(run, i));
@@ -281,6 +317,9 @@ int run_begin(struct run *run, const struct spec *spec, const struct engine_conf
 	                .stop = config->stop},
 	        .receipt = config->format->whole_summary,
 	};
+	if (config->hung) {
+		hang_watch(run, conclude_hung);
+	}
 	const struct fs_setting setting = {.roots = &spec->roots,
 	        .given = config->tree,
 	        .max_iops = spec->max_iops.set ? spec->max_iops.value : 0,
@@ -290,6 +329,7 @@ int run_begin(struct run *run, const struct spec *spec, const struct engine_conf
 
 static void run_end(struct run *run)
 {
+	hang_walk(false);
 	walk_free(run->walk);
 	fs_trees_free(run->trees);
 	buf_release(&run->first_error);

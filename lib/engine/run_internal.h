@@ -40,9 +40,9 @@ struct run {
 	struct walk *walk;
 	struct growth growth;
 	pthread_mutex_t message_lock;
-	uint64_t expected; /* entries, for the callback; asked when it first is called; by its lock
-	                    */
-	bool expected_asked;
+	atomic_uint_fast64_t
+	        expected; /* entries, for the callback; asked when it first is called */
+	atomic_bool expected_asked;
 	struct buf first_error; /* that went into a record; under the lock */
 	uint64_t started_ns;
 };

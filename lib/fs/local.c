@@ -20,8 +20,23 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "fs/wait.h"
 
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)
+
+/*
+ * openat(2) and close(2) without what the C library adds for pthread_cancel(), which is a dozen
+ * instructions once there are two threads.
+ */
+static inline int open_at(int dir, const char *name, int flags)
+{
+	return (int)syscall(SYS_openat, dir, name, flags | O_LARGEFILE);
+}
+
+static inline void close_fd(int fd)
+{
+	syscall(SYS_close, fd);
+}
 
 /* What getdents64 fills the buffer with (getdents(2)). */
 struct linux_dirent64 {
@@ -64,10 +79,18 @@ static int stat_at(int dir, const char *name, int flags, unsigned mask, struct f
 	return 0;
 }
 
+static int stat_handle(int handle, struct file_meta *meta)
+{
+	return stat_at(handle, "", AT_EMPTY_PATH, STATX_BASIC_STATS, meta);
+}
+
 static int local_stat_handle(struct fs_tree *tree, int handle, struct file_meta *meta)
 {
 	(void)tree;
-	return stat_at(handle, "", AT_EMPTY_PATH, STATX_BASIC_STATS, meta);
+	fs_wait_begin();
+	int error = stat_handle(handle, meta);
+	fs_wait_end();
+	return error;
 }
 
 /* The part of path below dir (both resolved), "." for dir itself; NULL when it is not there. */
@@ -138,13 +161,13 @@ static int open_parent(const char *path, const struct strlist *allowed, char **n
 	return fd;
 }
 
-static int local_open_root(struct fs_tree *tree, const char *path, const struct strlist *allowed,
-        struct file_meta *meta, char **name)
+static int open_root(
+        const char *path, const struct strlist *allowed, struct file_meta *meta, char **name)
 {
 	*name = NULL;
 	int fd = open_beneath(path, allowed, OPEN_DIRECTORY);
 	if (fd >= 0) {
-		int error = local_stat_handle(tree, fd, meta);
+		int error = stat_handle(fd, meta);
 		if (error) {
 			close(fd);
 			return error;
@@ -170,18 +193,37 @@ static int local_open_root(struct fs_tree *tree, const char *path, const struct 
 	return fd;
 }
 
-static int local_open_dir(
-        struct fs_tree *tree, int parent, const char *name, struct file_meta *meta)
+static int local_open_root(struct fs_tree *tree, const char *path, const struct strlist *allowed,
+        struct file_meta *meta, char **name)
 {
-	int fd = openat(parent, name, OPEN_DIRECTORY | O_NOFOLLOW);
+	(void)tree;
+	fs_wait_begin();
+	int fd = open_root(path, allowed, meta, name);
+	fs_wait_end();
+	return fd;
+}
+
+static inline int open_dir(int parent, const char *name, struct file_meta *meta)
+{
+	int fd = open_at(parent, name, OPEN_DIRECTORY | O_NOFOLLOW);
 	if (fd < 0) {
 		return -errno;
 	}
-	int error = meta ? local_stat_handle(tree, fd, meta) : 0;
+	int error = meta ? stat_handle(fd, meta) : 0;
 	if (error) {
 		close(fd);
 		return error;
 	}
+	return fd;
+}
+
+static int local_open_dir(
+        struct fs_tree *tree, int parent, const char *name, struct file_meta *meta)
+{
+	(void)tree;
+	fs_wait_begin();
+	int fd = open_dir(parent, name, meta);
+	fs_wait_end();
 	return fd;
 }
 
@@ -202,7 +244,9 @@ static int local_list(
 	batch->count = 0;
 	batch->end = false;
 	if (cursor->at == cursor->filled) {
+		fs_wait_begin();
 		ssize_t got = getdents64(dir, cursor->buffer, FS_CURSOR_BUFFER);
+		fs_wait_end();
 		cursor->at = cursor->filled = 0;
 		if (got < 0) {
 			return -errno;
@@ -253,6 +297,7 @@ static void local_stat(struct fs_tree *tree, int dir, struct fs_entry *entry,
 {
 	(void)tree;
 	unsigned mask = statx_mask(want);
+	fs_wait_begin();
 	for (unsigned i = from; i < to; i++) {
 		if (entry[i].error == FS_SKIP_STAT) {
 			continue;
@@ -263,18 +308,19 @@ static void local_stat(struct fs_tree *tree, int dir, struct fs_entry *entry,
 			meta[i].have = want;
 		}
 	}
+	fs_wait_end();
 }
 
 /* A file of several reads: reading ahead twice as far makes cold ones some 15 % faster. */
 #define SEQUENTIAL_SIZE (256u << 10)
 
-static int local_open_file(struct fs_tree *tree, int dir, const char *name, struct file_meta *meta)
+static int open_file(int dir, const char *name, struct file_meta *meta)
 {
-	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = open_at(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0) {
 		return -errno;
 	}
-	int error = local_stat_handle(tree, fd, meta);
+	int error = stat_handle(fd, meta);
 	if (!error && !S_ISREG(meta->mode)) {
 		error = -EINVAL;
 	}
@@ -288,13 +334,24 @@ static int local_open_file(struct fs_tree *tree, int dir, const char *name, stru
 	return fd;
 }
 
+static int local_open_file(struct fs_tree *tree, int dir, const char *name, struct file_meta *meta)
+{
+	(void)tree;
+	fs_wait_begin();
+	int fd = open_file(dir, name, meta);
+	fs_wait_end();
+	return fd;
+}
+
 static ssize_t local_read(struct fs_tree *tree, int file, void *bytes, size_t len, uint64_t offset)
 {
 	(void)tree;
 	ssize_t got;
+	fs_wait_begin();
 	do {
 		got = pread(file, bytes, len, (off_t)offset);
 	} while (got < 0 && errno == EINTR);
+	fs_wait_end();
 	return got < 0 ? -errno : got;
 }
 
@@ -323,7 +380,10 @@ static int local_identity(struct fs_tree *tree, int dir, uint64_t id[2])
 	(void)tree;
 	struct statfs fs;
 	struct stat st;
-	if (fstatfs(dir, &fs) != 0 || fstat(dir, &st) != 0) {
+	fs_wait_begin();
+	bool failed = fstatfs(dir, &fs) != 0 || fstat(dir, &st) != 0;
+	fs_wait_end();
+	if (failed) {
 		return -errno;
 	}
 	id[0] = (uint32_t)fs.f_type;
@@ -345,7 +405,9 @@ static unsigned local_group_rights(struct fs_tree *tree, int handle)
 {
 	(void)tree;
 	unsigned char list[XATTR_SIZE_MAX];
+	fs_wait_begin();
 	ssize_t size = fgetxattr(handle, "system.posix_acl_access", list, sizeof list);
+	fs_wait_end();
 	if (size < 0) {
 		return errno == ENODATA || errno == ENOTSUP ? 7 : 0;
 	}
@@ -364,7 +426,9 @@ static unsigned local_group_rights(struct fs_tree *tree, int handle)
 static void local_close(struct fs_tree *tree, int handle)
 {
 	(void)tree;
-	close(handle);
+	fs_wait_begin();
+	close_fd(handle);
+	fs_wait_end();
 }
 
 static int local_tree_new(const char *root, struct fs_tree **out, struct vega_error *err)
@@ -382,7 +446,9 @@ static void local_tree_free(struct fs_tree *tree)
 static char *local_resolve(struct fs_tree *tree, const char *root)
 {
 	(void)tree;
+	fs_wait_begin();
 	char *real = realpath(root, NULL);
+	fs_wait_end();
 	char *closed = NULL;
 	if (real && asprintf(&closed, strcmp(real, "/") ? "%s/" : "%s", real) < 0) {
 		closed = NULL;
@@ -397,13 +463,19 @@ static enum medium local_medium(struct fs_tree *tree, const char *root, struct b
 	if (name) {
 		medium_name(root, name);
 	}
-	return medium_of(root);
+	fs_wait_begin();
+	enum medium medium = medium_of(root);
+	fs_wait_end();
+	return medium;
 }
 
 static uint64_t local_expect(struct fs_tree *tree, const char *root, bool one_file_system)
 {
 	(void)tree;
-	return medium_inodes(root, one_file_system);
+	fs_wait_begin();
+	uint64_t inodes = medium_inodes(root, one_file_system);
+	fs_wait_end();
+	return inodes;
 }
 
 struct fs_tree fs_local_tree = {.backend = &fs_local, .fields = META_ALL};

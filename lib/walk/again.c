@@ -44,7 +44,7 @@ static unsigned take(struct again *again, struct walk_held *held)
 
 static void need(struct walk_thread *t, struct walk_dir *dir)
 {
-	pthread_mutex_lock(&t->walk->reopen_lock);
+	dir_lock_reopening(t->walk);
 	for (int i = 0; dir && i <= NEARBY; i++) {
 		atomic_fetch_add(&dir->needed, 1);
 		dir = dir->parent;
@@ -54,7 +54,7 @@ static void need(struct walk_thread *t, struct walk_dir *dir)
 
 static void unneed(struct walk_thread *t, struct walk_dir *dir)
 {
-	pthread_mutex_lock(&t->walk->reopen_lock);
+	dir_lock_reopening(t->walk);
 	for (int i = 0; dir && i <= NEARBY; i++) {
 		dir_unneed(t, dir);
 		dir = dir->parent;
@@ -126,11 +126,13 @@ static void work(struct walk_thread *t, void *context)
 	}
 	while (!walk_stopping(again->walk) && (count > 0 || (count = take(again, held)) > 0)) {
 		for (unsigned i = 0; i < count && !walk_stopping(again->walk); i++) {
+			t->at = held[i].dir;
 			move(t, &place, held[i].dir);
 			show(t, again, &held[i], &place);
 		}
 		count = 0;
 	}
+	t->at = NULL;
 	move(t, &place, NULL);
 	again->walk->config.visitor->idle(t->context);
 }

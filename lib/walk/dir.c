@@ -220,9 +220,17 @@ static bool relieve_locked(struct walk_thread *t, struct walk_dir *dir)
 	return freed;
 }
 
+/* Whoever has it may be in a call that is not answered. */
+void dir_lock_reopening(struct walk *walk)
+{
+	fs_wait_begin();
+	pthread_mutex_lock(&walk->reopen_lock);
+	fs_wait_end();
+}
+
 static bool relieve(struct walk_thread *t, struct walk_dir *dir)
 {
-	pthread_mutex_lock(&t->walk->reopen_lock);
+	dir_lock_reopening(t->walk);
 	bool freed = relieve_locked(t, dir);
 	pthread_mutex_unlock(&t->walk->reopen_lock);
 	return freed;
@@ -384,7 +392,7 @@ int dir_pin(struct walk_thread *t, struct walk_dir *dir)
 	if (handle >= 0) {
 		return handle;
 	}
-	pthread_mutex_lock(&t->walk->reopen_lock);
+	dir_lock_reopening(t->walk);
 	int error = 0;
 	if (word_handle(atomic_load(&dir->handle)) < 0) {
 		error = reopen_from_below(t, dir) ? 0 : reopen_from_above(t, dir);
@@ -435,6 +443,7 @@ void walk_dir_drop(struct walk_thread *t, struct walk_dir *dir)
 {
 	while (dir && atomic_fetch_sub_explicit(&dir->refs, 1, memory_order_acq_rel) == 1) {
 		struct walk_dir *parent = dir->parent;
+		t->at = t->at == dir ? NULL : t->at;
 		if (t->walk->config.visitor->leave) {
 			t->walk->config.visitor->leave(t->context, dir);
 		}

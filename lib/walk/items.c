@@ -400,6 +400,7 @@ void item_run_root(struct walk_thread *t, size_t index)
 		refuse_root(t, path, ENOMEM);
 		return;
 	}
+	t->at = dir;
 	struct file_meta meta;
 	char *name = NULL;
 	int handle = item_open_root(t, dir, &meta, &name);
@@ -437,10 +438,25 @@ void item_run_root(struct walk_thread *t, size_t index)
 		dir_unneed(t, dir);
 		walk_dir_drop(t, dir);
 	}
+	t->at = NULL;
+}
+
+static struct walk_dir *dir_of_item(void *item)
+{
+	switch (item_kind(item)) {
+	case ITEM_CHUNK:
+		return ((struct chunk *)item_untagged(item))->dir;
+	case ITEM_DIR:
+	case ITEM_RESUME:
+		return item_untagged(item);
+	default:
+		return NULL;
+	}
 }
 
 void item_run(struct walk_thread *t, void *item)
 {
+	t->at = dir_of_item(item);
 	switch (item_kind(item)) {
 	case ITEM_CHUNK:
 		run_chunk(t, item_untagged(item));
@@ -458,6 +474,7 @@ void item_run(struct walk_thread *t, void *item)
 		CHECK(item_kind(item) == ITEM_DIR);
 		open_and_run(t, item);
 	}
+	t->at = NULL;
 }
 
 void item_discard(struct walk_thread *t, void *item)

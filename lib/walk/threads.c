@@ -35,6 +35,7 @@ int threads_begin(struct walk *walk)
 		return VEGA_NOMEM;
 	}
 	walk->serial = true;
+	fs_wait_watch(&walk->threads[0].turns);
 	atomic_store(&walk->look_ns, LOOK_NEVER);
 	atomic_store(&walk->thread_count, 1);
 	omp_set_max_active_levels(LEVELS);
@@ -91,6 +92,12 @@ static unsigned add_threads(struct walk *walk, unsigned wanted)
 	return more;
 }
 
+static void join(struct walk_thread *t)
+{
+	fs_wait_watch(&t->turns);
+	threads_run(t);
+}
+
 /*
  * OpenMP's teams do not grow: who finds that there should be more threads leads a team of its own,
  * inside the first, of itself and the new ones, and they all work on the same deques.
@@ -108,8 +115,14 @@ void threads_run(struct walk_thread *t)
 			if (omp_get_num_threads() <= (int)more) { /* it may have a limit */
 				atomic_store(&walk->look_ns, LOOK_NEVER);
 			}
-			threads_run(number == 0 ? t : next + number - 1);
+			if (number > 0) {
+				join(next + number - 1);
+			} else {
+				threads_run(t);
+			}
+			fs_wait_begin(); /* for the others of the team */
 		}
+		fs_wait_end();
 	}
 }
 
@@ -125,5 +138,13 @@ void threads_each(struct walk *walk, unsigned wanted,
 	unsigned others = ready < wanted ? ready - 1 : wanted - 1;
 	unsigned more = others ? possible_threads(others) : 0;
 #pragma omp parallel num_threads((int)more + 1)
-	work(&walk->threads[omp_get_thread_num()], context);
+	{
+		struct walk_thread *t = &walk->threads[omp_get_thread_num()];
+		if (t->index > 0) {
+			fs_wait_watch(&t->turns);
+		}
+		work(t, context);
+		fs_wait_begin(); /* for the others of the team */
+	}
+	fs_wait_end();
 }

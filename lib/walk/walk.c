@@ -5,6 +5,21 @@
 
 #include "base/fd.h"
 
+static void drain_threads(struct walk *walk)
+{
+	struct walk_thread *first = &walk->threads[0];
+	for (unsigned i = 0; i < walk_thread_count(walk); i++) {
+		struct walk_thread *t = &walk->threads[i];
+		void *item;
+		while ((item = deque_pop(&t->deque))) {
+			item_discard(first, item);
+		}
+		while (t->listing.suspended_count > 0) {
+			item_discard(first, t->listing.suspended[--t->listing.suspended_count]);
+		}
+	}
+}
+
 static void drain(struct walk *walk)
 {
 	struct walk_thread *first = &walk->threads[0];
@@ -15,16 +30,9 @@ static void drain(struct walk *walk)
 	}
 	inbox_settle(&walk->inbox);
 	for (unsigned i = 0; i < walk_thread_count(walk); i++) {
-		struct walk_thread *t = &walk->threads[i];
-		void *item;
-		dir_drop_anchor(t);
-		while ((item = deque_pop(&t->deque))) {
-			item_discard(first, item);
-		}
-		while (t->listing.suspended_count > 0) {
-			item_discard(first, t->listing.suspended[--t->listing.suspended_count]);
-		}
+		dir_drop_anchor(&walk->threads[i]);
 	}
+	drain_threads(walk);
 }
 
 static int build_ignore(struct walk *walk, struct vega_error *err)
@@ -110,6 +118,73 @@ int walk_run(struct walk *walk, bool *complete, struct vega_error *err)
 	return 0;
 }
 
+bool walk_rests(const struct walk *walk, uint64_t *turns)
+{
+	unsigned count = walk_thread_count(walk);
+	bool all = count > 0;
+	*turns = count;
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t now = atomic_load_explicit(&walk->threads[i].turns, memory_order_acquire);
+		all = all && now % 2 == 0;
+		*turns += now;
+	}
+	return all;
+}
+
+/* Lower ones first; equal ones side by side. */
+static int order_of_leaving(const void *a, const void *b)
+{
+	const struct walk_dir *x = *(struct walk_dir *const *)a, *y = *(struct walk_dir *const *)b;
+	return x->depth != y->depth    ? (x->depth < y->depth) - (x->depth > y->depth)
+	       : x->serial < y->serial ? -1
+	                               : x->serial > y->serial;
+}
+
+/* Those that threads are at, and all above them. NULL: no memory. */
+static struct walk_dir **unanswered_dirs(const struct walk *walk, size_t *count)
+{
+	size_t most = 1;
+	for (unsigned i = 0; i < walk_thread_count(walk); i++) {
+		const struct walk_dir *dir = walk->threads[i].at;
+		most += dir ? dir->depth + 1 : 0;
+	}
+	struct walk_dir **dirs = calloc(most, sizeof(struct walk_dir *));
+	*count = 0;
+	for (unsigned i = 0; i < walk_thread_count(walk) && dirs; i++) {
+		for (struct walk_dir *dir = walk->threads[i].at; dir; dir = dir->parent) {
+			dirs[(*count)++] = dir;
+		}
+	}
+	return dirs;
+}
+
+void walk_abandon(struct walk *walk, struct buf *unanswered)
+{
+	struct path_cache paths = {.path = BUF_INIT};
+	size_t count, len;
+	struct walk_dir **dirs = unanswered_dirs(walk, &count);
+	if (!dirs) {
+		return;
+	}
+	qsort(dirs, count, sizeof(struct walk_dir *), order_of_leaving);
+	const char *path = count ? path_of_dir(&paths, dirs[0], &len) : NULL;
+	if (path) {
+		buf_add(unanswered, path, len);
+	}
+	path_cache_release(&paths);
+	for (size_t i = 0; i < count; i++) {
+		atomic_fetch_add(&dirs[i]->refs, 1); /* they stay */
+	}
+	drain_threads(walk);
+	for (size_t i = 0; i < count; i++) {
+		bool again = i > 0 && dirs[i] == dirs[i - 1];
+		if (!again && walk->config.visitor->leave) {
+			walk->config.visitor->leave(walk->threads[0].context, dirs[i]);
+		}
+	}
+	free(dirs);
+}
+
 const struct strlist *walk_roots(const struct walk *walk)
 {
 	return &walk->roots;
@@ -152,6 +227,7 @@ void walk_free(struct walk *walk)
 		path_cache_release(&t->paths);
 	}
 	inbox_release(&walk->inbox);
+	fs_wait_watch(NULL);
 	free(walk->threads);
 	free(walk->root_index);
 	free(walk->root_chosen);

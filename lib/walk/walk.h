@@ -220,6 +220,19 @@ size_t walk_roots_chosen(const struct walk *walk);
 bool walk_root_chosen(const struct walk *walk, uint32_t root);
 bool walk_part_met(const struct walk *walk, size_t cut);
 
+/*
+ * While it runs, for one more thread: are all of its threads in calls that are not answered, or
+ * have nothing to do? *turns changes when any of them has done anything since.
+ */
+bool walk_rests(const struct walk *walk, uint64_t *turns);
+
+/*
+ * After fs_wait_abandon(), and when it rests: all that was found is shown to leave() as after
+ * walk_run(), which will not return, and the walk is to be used as after it, but not to be freed.
+ * `unanswered` is given the path of a directory that a thread has not come back from.
+ */
+void walk_abandon(struct walk *walk, struct buf *unanswered);
+
 /* The first thread, for walk_dir_drop() after the run. */
 struct walk_thread *walk_first_thread(struct walk *walk);
 

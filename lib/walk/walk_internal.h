@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/ignore.h"
+#include "fs/wait.h"
 #include "walk/deque.h"
 #include "walk/predicate.h"
 #include "walk/walk.h"
@@ -52,10 +53,14 @@ struct walk_thread {
 	struct walk *walk;
 	void *context;
 	unsigned index;
-	unsigned random;   /* victim choice */
-	size_t finished;   /* items done, still in walk->outstanding */
-	bool entry_error;  /* walk_error() was called for the current entry */
-	long handle_delta; /* opened minus closed, not yet added to walk->handles */
+	unsigned random;  /* victim choice */
+	size_t finished;  /* items done, still in walk->outstanding */
+	bool entry_error; /* walk_error() was called for the current entry */
+	/* What it works on, and holds a reference to, but at the end of an item, where it calls no
+	 * file system any more; NULL: nothing. */
+	struct walk_dir *at;
+	atomic_uint_fast64_t turns; /* see fs/wait.h */
+	long handle_delta;          /* opened minus closed, not yet added to walk->handles */
 	uint64_t last_serial;
 	struct listing listing;
 	struct path_cache paths;
@@ -138,6 +143,9 @@ void dir_unpin(struct walk_dir *dir);
 
 /* One need less; the last one closes the handle. */
 void dir_unneed(struct walk_thread *t, struct walk_dir *dir);
+
+/* Take walk->reopen_lock. */
+void dir_lock_reopening(struct walk *walk);
 
 /* Let go of t->anchor, if there is one: what it still needs of a directory that was listed. */
 void dir_drop_anchor(struct walk_thread *t);

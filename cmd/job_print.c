@@ -2,7 +2,6 @@
 #include "job_print.h"
 
 #include <errno.h>
-#include <langinfo.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -35,7 +34,7 @@ int job_print_result(const struct job *job, bool picture, struct vega_error *err
 		const struct format_options options = {
 		        .terminal = true,
 		        .color = terminal_color(STDOUT_FILENO),
-		        .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
+		        .utf8 = terminal_utf8(),
 		        .width = terminal_width(STDOUT_FILENO),
 		        .schemas = operation_schemas,
 		};

@@ -1,7 +1,6 @@
 /* vega-status: list jobs and workers; show a job, wait for it, print its result, try it again. */
 #include <errno.h>
 #include <limits.h>
-#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -282,7 +281,6 @@ int main(int argc, char **argv)
 	const size_t count = sizeof tables / sizeof *tables;
 	int status = 0;
 	cmd_begin("vega-status");
-	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN);
 	int code = option_parse(
 	        tables, count, argc, argv, &operands, &operand_count, NULL, NULL, &err);

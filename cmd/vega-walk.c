@@ -3,9 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <langinfo.h>
 #include <limits.h>
-#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,7 +188,7 @@ static struct format_options output_options(const struct arguments *args, const 
 	return (struct format_options){
 	        .terminal = terminal,
 	        .color = terminal_color(1),
-	        .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
+	        .utf8 = terminal_utf8(),
 	        .width = terminal ? terminal_width(1) : 80,
 	        .height = terminal && !spec_shapes_summary(spec) ? terminal_height(1) : 0,
 	        .null = args->null,
@@ -370,7 +368,6 @@ int main(int argc, char **argv)
 		unsetenv("OMP_WAIT_POLICY");
 	}
 	cmd_begin("vega-walk");
-	setlocale(LC_CTYPE, "");
 	spec_init(&spec);
 	struct option_table tables[] = {
 	        [SPEC_TABLES] = {rows, sizeof rows / sizeof *rows, &args},

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <langinfo.h>
 #include <limits.h>
+#include <locale.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,6 +204,16 @@ bool terminal_color(int fd)
 {
 	const char *no_color = getenv("NO_COLOR");
 	return terminal_moves(fd) && (!no_color || !*no_color);
+}
+
+bool terminal_utf8(void)
+{
+	locale_t users = newlocale(LC_CTYPE_MASK, "", NULL);
+	bool utf8 = users && strcmp(nl_langinfo_l(CODESET, users), "UTF-8") == 0;
+	if (users) {
+		freelocale(users);
+	}
+	return utf8;
 }
 
 size_t fd_raise_limit(void)

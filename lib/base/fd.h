@@ -48,6 +48,10 @@ bool terminal_moves(int fd);
 /* Is colour wanted on fd: such a terminal, and NO_COLOR is unset or empty? */
 bool terminal_color(int fd);
 
+/* Is the user's locale one of UTF-8? The process stays in "C", so that no result depends on who
+ * runs it. */
+bool terminal_utf8(void);
+
 /* Raise the soft RLIMIT_NOFILE to the hard one, and return the limit now in force. */
 size_t fd_raise_limit(void);
 

@@ -56,8 +56,16 @@ int cmd_usage_error(const struct vega_error *err)
 	return status;
 }
 
+bool screen_is_ours(void)
+{
+	return tcgetpgrp(2) == getpgrp();
+}
+
 void screen_draw(struct screen *screen, const char *line)
 {
+	if (!screen_is_ours()) {
+		return;
+	}
 	struct buf out = BUF_INIT;
 	buf_printf(&out, "\r%s\033[K", line);
 	if (!out.failed) {
@@ -69,10 +77,10 @@ void screen_draw(struct screen *screen, const char *line)
 
 void screen_wipe(struct screen *screen)
 {
-	if (screen->drawn) {
+	if (screen->drawn && screen_is_ours()) {
 		fd_write_all(2, "\r\033[K", 4);
-		screen->drawn = false;
 	}
+	screen->drawn = false;
 }
 
 const char *cmd_user(void)

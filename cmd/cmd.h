@@ -36,7 +36,8 @@ int cmd_usage_error(const struct vega_error *err);
 void cmd_message(const char *line);
 
 /* The progress line on a terminal, on stderr: redrawn in place, and wiped before anything else is
- * written. */
+ * written. In the background it is left alone: it would go over what is typed, and "stty tostop"
+ * would stop the process. */
 struct screen {
 	bool live; /* it is drawn at all */
 	bool drawn;
@@ -44,6 +45,9 @@ struct screen {
 void screen_draw(
         struct screen *screen, const char *line); /* one that fits, without control bytes */
 void screen_wipe(struct screen *screen);
+
+/* Is this process in the foreground of that terminal? That changes at any time. */
+bool screen_is_ours(void);
 
 /* The name of the user that this process works for, or the number of one without a name. */
 const char *cmd_user(void);

@@ -135,7 +135,9 @@ static void on_progress(const struct engine_progress *p, void *context)
 		format_counted(&line, p->errors, "error", "errors");
 	}
 	const char *text = buf_cstr(&line);
-	if (text && screen->live) {
+	bool asked = atomic_exchange(&signal_asked, 0);
+	bool draw = screen->live && (!asked || screen_is_ours());
+	if (text && draw) {
 		size_t width = terminal_width(2) - 1;
 		line.data[line.len < width ? line.len : width] = '\0';
 		screen_draw(screen, text);

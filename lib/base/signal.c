@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 atomic_int signal_stop;
-atomic_int signal_tick;
+atomic_int signal_tick, signal_asked;
 
 static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
 static sigset_t caught; /* those of them that were not ignored at the start */
@@ -27,7 +27,9 @@ static void on_stop(int number)
 
 static void on_tick(int number)
 {
-	(void)number;
+	if (number == SIGUSR1) {
+		atomic_store_explicit(&signal_asked, 1, memory_order_relaxed);
+	}
 	atomic_store_explicit(&signal_tick, 1, memory_order_relaxed);
 }
 

@@ -6,8 +6,9 @@
 #include <stdatomic.h>
 
 extern atomic_int signal_stop; /* the number of the SIGINT, SIGTERM or SIGHUP that came, else 0 */
-extern atomic_int
-        signal_tick; /* set to 1 by SIGUSR1 and by the timer; whoever acts on it clears it */
+/* Set to 1 by SIGUSR1 and by the timer, and the other one by SIGUSR1 alone; whoever acts on one
+ * clears it. */
+extern atomic_int signal_tick, signal_asked;
 
 /* Install the handlers (SA_RESTART; a second stop signal, of whatever kind, has its default
  * effect), and ignore SIGPIPE. */

@@ -98,3 +98,18 @@ every_line() {
 	kill -INT "$pid"
 	wait "$pid" || true
 }
+
+@test "a walk in the background draws no line, is not stopped by the terminal, and answers SIGUSR1" {
+	need script
+	wide_tree in 2000
+	printf 'set -m; stty tostop cols 80; vega-walk --max-iops 2000 -F json in >summary &
+		pid=$!; sleep 0.7; stty -tostop; kill -USR1 $pid; wait $pid; echo "status $?"' >background
+	# shellcheck disable=SC2016
+	TERM=xterm expect 0 script -qec 'bash background' /dev/null
+	matches '^status 0' "$out"
+	matches '^vega-walk: [0-9,]+ entr' "$out"
+	if grep -q $'\e\\[K' "$out"; then
+		return 1
+	fi
+	holds .complete summary
+}

@@ -4,7 +4,7 @@
 /* Does the walk leave out some of what is there? */
 static bool leaves_out(const struct spec *spec)
 {
-	return spec->max_depth.set || spec->exclude.count || spec->exclude_caches ||
+	return spec_descent(spec) != UINT64_MAX || spec->exclude.count || spec->exclude_caches ||
 	       spec->skip_hidden;
 }
 

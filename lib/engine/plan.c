@@ -9,7 +9,8 @@ static bool plan_entry(void *context, const struct walk_entry *entry)
 	struct run_thread *t = context;
 	for (unsigned i = 0; i < t->run->op_count; i++) {
 		const struct op *op = t->run->op[i];
-		if (op->plan && (op->types & (1u << entry->type))) {
+		if (op->plan && (op->types & (1u << entry->type)) &&
+		        entry->depth <= t->run->deepest[i]) {
 			op->plan(t->accumulator[i], entry);
 		}
 	}

@@ -37,6 +37,9 @@ void run_add_op(struct run *run, const struct op *op, const struct operation *op
 	}
 	run->rounds = run->rounds || op->round;
 	run->types[run->op_count] = op->entry && !op->round ? op->types : 0;
+	CHECK(!operation->counts_below || (!op->content.kind && !op->round && !op->plan));
+	run->show_depth = run->spec->show_depth.set ? run->spec->show_depth.value : UINT64_MAX;
+	run->deepest[run->op_count] = operation->counts_below ? UINT64_MAX : run->show_depth;
 	run->operation[run->op_count] = operation;
 	run->op[run->op_count++] = op;
 }

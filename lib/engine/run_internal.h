@@ -16,7 +16,9 @@ struct run {
 	const struct engine_config *config;
 	const struct op *op[OPS_MAX];
 	const struct operation *operation[OPS_MAX]; /* what each is called, and puts out */
-	uint32_t types[OPS_MAX]; /* of the entries that entry() of each is shown, in its order */
+	uint32_t types[OPS_MAX];   /* of the entries that entry() of each is shown, in its order */
+	uint64_t deepest[OPS_MAX]; /* level below a root that each is shown */
+	uint64_t show_depth;       /* the same of those that do not count what lies below it */
 	void *self[OPS_MAX];
 	size_t dir_offset[OPS_MAX];
 	unsigned op_count;

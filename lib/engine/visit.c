@@ -69,15 +69,21 @@ void *run_thread_begin(void *shared, struct walk_thread *walk_thread)
 	return t;
 }
 
+/* An operation that is shown nothing of a directory does not see it entered or left either. */
+static bool shows_inside(uint64_t deepest, const struct walk_dir *dir)
+{
+	return dir->depth < deepest || dir->is_file_root;
+}
+
 static void on_enter(void *context, struct walk_dir *dir, int dir_handle)
 {
 	struct run_thread *t = context;
 	const struct run *run = t->run;
-	if (t->content) {
+	if (t->content && shows_inside(run->show_depth, dir)) {
 		content_enter(t->content, dir, dir_handle);
 	}
 	for (unsigned i = 0; i < run->op_count; i++) {
-		if (run->op[i]->enter) {
+		if (run->op[i]->enter && shows_inside(run->deepest[i], dir)) {
 			run->op[i]->enter(t->accumulator[i], dir, dir_handle,
 			        (char *)walk_dir_data(dir) + run->dir_offset[i]);
 		}
@@ -105,15 +111,16 @@ static bool on_entry(void *context, const struct walk_entry *entry)
 	const struct run *run = t->run;
 	bool taken = false;
 	for (unsigned i = 0; i < run->op_count; i++) {
-		if (run->types[i] & (1u << entry->type)) {
+		if ((run->types[i] & (1u << entry->type)) && entry->depth <= run->deepest[i]) {
 			run->op[i]->entry(t->accumulator[i], entry);
 			taken = true;
 		}
 	}
-	if (run->content.op_count > 0 && entry->type == FILE_REGULAR) {
+	bool shown = entry->depth <= run->show_depth;
+	if (run->content.op_count > 0 && entry->type == FILE_REGULAR && shown) {
 		taken = content_file(t->content, entry) || taken;
 	}
-	if (run->rounds) {
+	if (run->rounds && shown) {
 		taken = on_entry_last(t, entry) || taken;
 	}
 	if (run->receipt && taken) {
@@ -130,7 +137,7 @@ static void on_leave(void *context, struct walk_dir *dir)
 		content_leave(t->content, dir);
 	}
 	for (unsigned i = 0; i < run->op_count; i++) {
-		if (run->op[i]->leave) {
+		if (run->op[i]->leave && shows_inside(run->deepest[i], dir)) {
 			char *mine = walk_dir_data(dir);
 			char *parents = dir->parent ? walk_dir_data(dir->parent) : NULL;
 			size_t offset = run->dir_offset[i];

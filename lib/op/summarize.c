@@ -63,9 +63,12 @@ static int summarize_open(const struct spec *spec, const struct op_output *outpu
 	s->spec = spec;
 	s->now = output->now;
 	s->top = own->top.set ? own->top.value : TOP_DEFAULT;
-	s->depth = own->depth.set ? own->depth.value : DEPTH_DEFAULT;
+	s->depth = spec->show_depth.set   ? spec->show_depth.value
+	           : spec->list_depth.set ? spec->list_depth.value
+	                                  : DEPTH_DEFAULT;
+	s->deepest = spec->show_depth.set ? spec->show_depth.value : UINT64_MAX;
 	s->part = output->part;
-	s->shows_again = spec->max_depth.set && spec->roots.count > 1;
+	s->shows_again = spec_descent(spec) != UINT64_MAX && spec->roots.count > 1;
 	s->links = links_new(s->part);
 	if (!s->links || !measure_roots(s)) {
 		summarize_close(s);
@@ -171,7 +174,8 @@ static void add_other(struct summary *a, const struct walk_entry *entry)
 		a->linked_names++;
 		a->saved += allocated;
 		apparent = allocated = 0;
-	} else if (allocated && top_wants(&a->files_top, allocated)) {
+	} else if (allocated && top_wants(&a->files_top, allocated) &&
+	           entry->depth <= a->self->deepest) {
 		struct top_item item = {
 		        .allocated = meta->allocated, .apparent = meta->size, .mtime = meta->mtime};
 		offer_file(a, entry, &item);
@@ -214,6 +218,7 @@ static struct walk_entry entry_of(struct walk_thread *first, const struct link *
 	return (struct walk_entry){.thread = first,
 	        .dir = link->dir,
 	        .is_root = link->dir->is_file_root,
+	        .depth = link->dir->is_file_root ? 0 : link->dir->depth + 1,
 	        .name = link->name,
 	        .name_len = (uint32_t)strlen(link->name)};
 }
@@ -225,7 +230,8 @@ static void charge_link(struct summary *a, struct walk_thread *first, const stru
 	        link->size, link->allocated, link->mtime, link->uid, entry.name, entry.name_len};
 	summary_charge(a, &charge);
 	sums_add(sums_of(a, link->dir), 0, 0, link->size, link->allocated);
-	if (link->allocated && top_wants(&a->files_top, link->allocated)) {
+	if (link->allocated && top_wants(&a->files_top, link->allocated) &&
+	        entry.depth <= a->self->deepest) {
 		struct top_item item = {
 		        .allocated = link->allocated, .apparent = link->size, .mtime = link->mtime};
 		offer_file(a, &entry, &item);

@@ -149,7 +149,8 @@ bool summary_keep_shallow(
 void summary_offer_directory(
         struct summary *a, const struct top_item *item, const char *path, size_t len)
 {
-	bool kept = top_offer(&a->directories_top, item, path, len, "", 0);
+	bool kept = item->depth > a->self->deepest ||
+	            top_offer(&a->directories_top, item, path, len, "", 0);
 	if (item->depth <= a->self->depth) {
 		kept = kept && summary_keep_shallow(a, item, path, len);
 	}

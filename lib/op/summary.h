@@ -34,7 +34,8 @@ struct summarizer {
 	size_t *root_len; /* of each of spec.roots, with the '/' at its end */
 	struct vega_time now;
 	size_t top;
-	uint64_t depth;
+	uint64_t depth;   /* of the directories that are listed, each of them */
+	uint64_t deepest; /* that the lists of the largest show */
 	bool part;        /* the walk is one of several that are merged */
 	bool shows_again; /* roots may show a name twice: how many were seen says nothing */
 };
@@ -60,7 +61,7 @@ struct summary {
 	struct vega_time end;    /* of the walk, or of the part of it that ended last */
 	struct total_table extension, owner;
 	struct top files_top, directories_top;
-	struct top shallow; /* the directories down to --depth: a list, its limit grows */
+	struct top shallow; /* the directories down to summarizer.depth: a list, its limit grows */
 	struct uncharged uncharged;
 	struct unfinished unfinished;
 	bool failed; /* memory ended */
@@ -89,14 +90,15 @@ void summary_offer_file(struct summary *a, const struct top_item *item, const ch
 /* Is the directory wanted in a list? Asked before its path is built. */
 static inline bool summary_wants_directory(const struct summary *a, const struct top_item *item)
 {
-	return item->depth <= a->self->depth || top_wants(&a->directories_top, item->allocated);
+	return item->depth <= a->self->depth ||
+	       (item->depth <= a->self->deepest && top_wants(&a->directories_top, item->allocated));
 }
 
 /* Its path as it is printed, but for the '/' at its end. */
 void summary_offer_directory(
         struct summary *a, const struct top_item *item, const char *path, size_t len);
 
-/* In the list of those down to --depth. False: no memory. */
+/* In the list of those down to summarizer.depth. False: no memory. */
 bool summary_keep_shallow(
         struct summary *a, const struct top_item *item, const char *path, size_t len);
 

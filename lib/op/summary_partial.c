@@ -113,6 +113,16 @@ static void charge_above(struct summary *a, const struct uncharged_inode *inode)
 	}
 }
 
+/* Levels below its root. */
+static uint64_t depth_of(const struct summary *a, const struct uncharged_inode *inode)
+{
+	uint64_t depth = !inode->is_root;
+	for (size_t at = a->self->root_len[inode->root]; !inode->is_root && at < inode->path_len;) {
+		depth += inode->path[at++] == '/';
+	}
+	return depth;
+}
+
 static void charge_inode(struct summary *a, const struct uncharged_inode *inode)
 {
 	const struct summary_charge charge = {inode->size, inode->allocated, inode->mtime,
@@ -121,7 +131,7 @@ static void charge_inode(struct summary *a, const struct uncharged_inode *inode)
 	        .allocated = inode->allocated, .apparent = inode->size, .mtime = inode->mtime};
 	summary_charge(a, &charge);
 	charge_above(a, inode);
-	if (inode->allocated) {
+	if (inode->allocated && depth_of(a, inode) <= a->self->deepest) {
 		summary_offer_file(a, &item, inode->path, inode->path_len, "", 0);
 	}
 }

@@ -176,12 +176,12 @@ static void draw_facts(
 	end_facts(&facts);
 }
 
-/* Every directory down to a level: the first level is always there, more is what was asked for. */
+/* Every directory down to a level: more than the roots is what was asked for. */
 static bool goes_deep(struct scan_value directories)
 {
 	struct scan_value item;
 	for (size_t offset = 0; scan_item(directories, &offset, &item);) {
-		if (record_count(item, "depth") > 1) {
+		if (record_count(item, "depth") > 0) {
 			return true;
 		}
 	}

@@ -141,12 +141,31 @@ static int read_roots(struct spec *spec, const char *path, struct vega_error *er
 	return code;
 }
 
+/* --depth, which is no option of its own. */
+static bool is_depth(const struct option_row *row)
+{
+	return row->offset == offsetof(struct spec, list_depth) && spec_has_row(row);
+}
+
+/* It is another name of --max-depth: of both, the last one wins. */
+static void merge_depths(struct spec *spec, const struct option_given *given)
+{
+	bool last = false;
+	for (size_t i = 0; i < given->count; i++) {
+		const struct option_row *row = given->rows[i];
+		bool other = row->offset == offsetof(struct spec, show_depth) && spec_has_row(row);
+		last = is_depth(row) || (last && !other);
+	}
+	spec->show_depth = last ? spec->list_depth : spec->show_depth;
+	spec->list_depth = (struct option_number){0};
+}
+
 static int check_given(
         const struct spec *spec, const struct option_given *given, struct vega_error *err)
 {
 	for (size_t i = 0; i < given->count; i++) {
 		const struct option_row *row = given->rows[i];
-		if (spec_has_row(row)) {
+		if (spec_has_row(row) && !is_depth(row)) {
 			int code = spec_check_row(row, spec->operations, err);
 			if (code != 0) {
 				return code;
@@ -211,6 +230,7 @@ int spec_parse_argv(struct spec *spec, const struct option_table *tables, size_t
 	if (code == 0) {
 		struct words words = {operands, count, argv + rest, (size_t)(argc - rest)};
 		take_operations(spec, &words);
+		merge_depths(spec, &given);
 		code = check_given(spec, &given, err);
 		if (code == 0) {
 			code = take_words(spec, &words, files0_from ? *files0_from : NULL, err);

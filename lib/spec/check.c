@@ -176,6 +176,17 @@ static int check_interval(const char *after_name, const struct option_time *afte
 	return 0;
 }
 
+static int check_depth(const struct spec *spec, const char *name, const struct option_number *most,
+        struct vega_error *err)
+{
+	if (spec->min_depth.set && most->set && spec->min_depth.value > most->value) {
+		return vega_fail(err, VEGA_USAGE,
+		        "--min-depth (%" PRIu64 ") is above --%s (%" PRIu64 ")",
+		        spec->min_depth.value, name, most->value);
+	}
+	return 0;
+}
+
 static int check_ranges(const struct spec *spec, struct vega_error *err)
 {
 	if (spec->min_size.set && spec->max_size.set &&
@@ -184,14 +195,14 @@ static int check_ranges(const struct spec *spec, struct vega_error *err)
 		        "--min-size (%" PRIu64 " bytes) is above --max-size (%" PRIu64 " bytes)",
 		        spec->min_size.value, spec->max_size.value);
 	}
-	if (spec->min_depth.set && spec->max_depth.set &&
-	        spec->min_depth.value > spec->max_depth.value) {
-		return vega_fail(err, VEGA_USAGE,
-		        "--min-depth (%" PRIu64 ") is above --max-depth (%" PRIu64 ")",
-		        spec->min_depth.value, spec->max_depth.value);
+	int code = check_depth(spec, "max-depth", &spec->show_depth, err);
+	if (code == 0) {
+		code = check_depth(spec, "descend", &spec->descend, err);
 	}
-	int code = check_interval(
-	        "newer-than", &spec->newer_than, "older-than", &spec->older_than, err);
+	if (code == 0) {
+		code = check_interval(
+		        "newer-than", &spec->newer_than, "older-than", &spec->older_than, err);
+	}
 	if (code == 0) {
 		code = check_interval("changed-after", &spec->changed_after, "changed-before",
 		        &spec->changed_before, err);

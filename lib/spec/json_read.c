@@ -275,7 +275,7 @@ static const struct option_row *find_row(const char *json)
 	const struct option_row *row;
 	for (size_t i = 0; (row = spec_row_at(i)); i++) {
 		spec_json_name(row, name);
-		if (strcmp(name, json) == 0 && row->offset != offsetof(struct spec, exclude_from)) {
+		if (*name && strcmp(name, json) == 0) {
 			return row;
 		}
 	}

@@ -94,21 +94,14 @@ static void write_value(struct json *json, const struct option_row *row, const s
 	}
 }
 
-void spec_json_name(const struct option_row *row, char name[SPEC_NAME_SIZE])
-{
-	snprintf(name, SPEC_NAME_SIZE, "%s", row->name);
-	for (char *c = name; *c; c++) {
-		*c = *c == '-' ? '_' : *c;
-	}
-}
-
 static void write_options(struct json *json, const struct spec *spec)
 {
 	bool begun = false;
 	const struct option_row *row;
 	for (size_t i = 0; (row = spec_row_at(i)); i++) {
 		char name[SPEC_NAME_SIZE];
-		if (!spec_row_is_set(row, spec)) {
+		spec_json_name(row, name);
+		if (!*name || !spec_row_is_set(row, spec)) {
 			continue;
 		}
 		if (!begun) {
@@ -116,7 +109,6 @@ static void write_options(struct json *json, const struct spec *spec)
 			json_object_begin(json);
 			begun = true;
 		}
-		spec_json_name(row, name);
 		json_key(json, name);
 		write_value(json, row, spec);
 	}

@@ -82,8 +82,19 @@ bool spec_answers_in_records(const struct spec *spec)
 	return any_has(spec, offsetof(struct operation, schema.answers_in_summary), false);
 }
 
+uint64_t spec_descent(const struct spec *spec)
+{
+	uint64_t most = spec->descend.set ? spec->descend.value : UINT64_MAX;
+	bool counts = any_has(spec, offsetof(struct operation, counts_below), true);
+	bool limits = spec->show_depth.set && !counts && spec->show_depth.value < most;
+	return limits ? spec->show_depth.value : most;
+}
+
 bool spec_shapes_summary(const struct spec *spec)
 {
+	if (spec->show_depth.set || spec->list_depth.set) {
+		return true;
+	}
 	const struct operation *operation;
 	for (unsigned i = 0; (operation = spec_next_operation(spec, &i));) {
 		for (size_t row = 0; row < operation->row_count; row++) {

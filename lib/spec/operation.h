@@ -68,6 +68,8 @@ struct operation {
 
 	bool writes;        /* files, below spec.out, which check() demands */
 	bool computes;      /* rather than waits for a disk: a thread per processor is best */
+	bool counts_below;  /* what lies deeper than --max-depth, too: it shows nothing of it. Only
+	                       where it neither reads content nor has rounds */
 	bool takes_command; /* what follows "--" is a command, not roots */
 
 	struct record_schema schema; /* what it puts out; schema.name is its name, too */

@@ -1,6 +1,8 @@
 /* The options of every operation, and the tables of them all. */
 #include "spec/spec_internal.h"
 
+#include <stdio.h>
+
 /* In the order of enum file_type, so that the bits are 1 << type. */
 static const char *const types[] = {"?", "f", "d", "l", "p", "s", "b", "c", NULL};
 
@@ -52,8 +54,12 @@ static const struct option_row common_rows[] = {
 
         {"min-depth", 0, OPT_NUMBER, FIELD(min_depth), 0, "N", NULL, WHERE,
                 "skip entries less than N levels below a root"},
-        {"max-depth", 'd', OPT_NUMBER, FIELD(max_depth), 0, "N", NULL, WHERE,
-                "descend at most N levels below a root"},
+        {"max-depth", 'd', OPT_NUMBER, FIELD(show_depth), 0, "N", NULL, WHERE,
+                "show nothing more than N levels below a root; summarize counts what lies deeper, "
+                "too (also: --depth)"},
+        {"depth", 0, OPT_NUMBER, FIELD(list_depth), SPEC_SUMMARIZE, "N", NULL, NULL, NULL},
+        {"descend", 0, OPT_NUMBER, FIELD(descend), 0, "N", NULL, WHERE,
+                "descend at most N levels below a root: what lies deeper is not looked at"},
         {"one-file-system", 'x', OPT_FLAG, FIELD(one_file_system), 0, NULL, NULL, WHERE,
                 "do not enter other file systems"},
         {"exclude", 'E', OPT_LIST, FIELD(exclude), 0, "PATTERN", NULL, WHERE,
@@ -126,6 +132,31 @@ bool spec_has_row(const struct option_row *row)
 		}
 	}
 	return false;
+}
+
+/* Options whose names on the command line have changed keep their names in stored specifications.
+ */
+static const struct {
+	size_t offset;
+	const char *json; /* "": none */
+} json_names[] = {
+        {offsetof(struct spec, show_depth), "show_depth"},
+        {offsetof(struct spec, descend), "max_depth"},
+        {offsetof(struct spec, exclude_from), ""},
+};
+
+void spec_json_name(const struct option_row *row, char name[SPEC_NAME_SIZE])
+{
+	for (size_t i = 0; i < sizeof json_names / sizeof *json_names; i++) {
+		if (row->offset == json_names[i].offset) {
+			snprintf(name, SPEC_NAME_SIZE, "%s", json_names[i].json);
+			return;
+		}
+	}
+	snprintf(name, SPEC_NAME_SIZE, "%s", row->name);
+	for (char *c = name; *c; c++) {
+		*c = *c == '-' ? '_' : *c;
+	}
 }
 
 void spec_init(struct spec *spec)

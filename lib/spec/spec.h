@@ -10,6 +10,8 @@
  * Canonical JSON (one line, keys in table order, only what differs from the default):
  *   {"v":1,"operations":["find"],"roots":["/data"],"options":{"extension":["csv"],"min_size":1048576},
  *    "command":["gzip","-9"]}
+ * "max_depth" is --descend, "show_depth" is --max-depth, and "depth" is what --depth was before it
+ * became another name of that.
  * A byte string is a JSON string when it is valid UTF-8 without NUL, else {"b64":"…"}. Numbers,
  * sizes (bytes) and durations (nanoseconds) are integers below 2^53, else decimal strings
  * (cJSON and JavaScript read doubles); readers accept either, and any text that argv would, but for
@@ -57,7 +59,13 @@ struct spec {
 	char *perm; /* find's -perm: MODE, -MODE, /MODE; see spec_parse_perm() */
 
 	/* Where to look. */
-	struct option_number min_depth, max_depth; /* a root is depth 0 */
+	struct option_number min_depth;  /* a root is depth 0 */
+	struct option_number show_depth; /* --max-depth: nothing deeper is shown; what counts all
+	                                    below a directory (operation.counts_below) does so */
+	struct option_number list_depth; /* of stored specifications ("depth"): how deep
+	                                    by_directory goes; on a command line, another name
+	                                    of --max-depth */
+	struct option_number descend;    /* nothing deeper is looked at; "max_depth" in JSON */
 	bool one_file_system;
 	struct strlist exclude; /* gitignore patterns; the lines of --exclude-from files are added
 	                           to it in order */
@@ -126,8 +134,12 @@ bool spec_computes(const struct spec *spec);           /* some operation does, r
 bool spec_answers_in_summary(const struct spec *spec); /* some operation does */
 bool spec_answers_in_records(const struct spec *spec); /* some operation does */
 
-/* Is an option given of an operation that answers in its summary (--top, --depth)? */
+/* Does an option say how much of a summary is shown (--top, --max-depth)? */
 bool spec_shapes_summary(const struct spec *spec);
+
+/* How many levels below a root the walk descends: UINT64_MAX without a limit. --max-depth is one
+ * where no operation counts what lies below it. */
+uint64_t spec_descent(const struct spec *spec);
 
 /*
  * Make each root, and --out, absolute with links resolved (out need not exist yet), and a filter

@@ -41,7 +41,7 @@ int spec_check_row(const struct option_row *row, uint32_t bits, struct vega_erro
 int spec_check_range(const char *name, const struct option_number *number, uint64_t least,
         uint64_t most, struct vega_error *err);
 
-/* A row's name in JSON: "min_size" for min-size. */
+/* A row's name in JSON: "min_size" for min-size; "" for one that is not there. */
 #define SPEC_NAME_SIZE 64
 void spec_json_name(const struct option_row *row, char name[SPEC_NAME_SIZE]);
 

@@ -11,8 +11,6 @@
 static const struct option_row rows[] = {
         {"top", 'N', OPT_NUMBER, FIELD(top), SPEC_SUMMARIZE, "N", NULL, NAME,
                 "name the N largest files and directories (default: 20)"},
-        {"depth", 0, OPT_NUMBER, FIELD(depth), SPEC_SUMMARIZE, "N", NULL, NAME,
-                "give each directory's total down to N levels (default: 0, the roots)"},
 };
 
 static int check(const struct spec *spec, struct vega_error *err)
@@ -101,6 +99,7 @@ const struct operation operation_summarize = {
         .rows = rows,
         .row_count = sizeof rows / sizeof *rows,
         .check = check,
+        .counts_below = true,
         .schema =
                 {
                         .name = NAME,

@@ -5,8 +5,7 @@
 #include "spec/spec.h"
 
 struct summarize_options {
-	struct option_number top;   /* unset: 20 */
-	struct option_number depth; /* unset: 0 */
+	struct option_number top; /* unset: 20 */
 };
 
 OPERATION_OPTIONS(SUMMARIZE, summarize)

@@ -165,7 +165,7 @@ void walk_visit(struct walk_thread *t, bool matched)
 
 bool walk_descends(const struct walk *walk, uint32_t depth)
 {
-	return !walk->spec->max_depth.set || depth < walk->spec->max_depth.value;
+	return depth < walk->descent;
 }
 
 /* One entry after stat. Returns the directory to enter, or NULL. */

@@ -75,8 +75,8 @@ static bool shows(const struct walk *walk, struct fs_tree *tree, const char *pat
 }
 
 /*
- * Does the walk of `outer` show all that is in `inner`, which lies in it? Not with --max-depth,
- * which ends it sooner: what both of them show is then shown twice.
+ * Does the walk of `outer` show all that is in `inner`, which lies in it? Not where its
+ * descent is limited, which ends it sooner: what both of them show is then shown twice.
  */
 static bool covers(
         const struct walk *walk, struct fs_tree *tree, const char *outer, const char *inner)
@@ -84,12 +84,12 @@ static bool covers(
 	const struct spec *spec = walk->spec;
 	size_t prefix = strlen(outer);
 	bool leaves_out = walk->ignore || spec->skip_hidden || spec->exclude_caches ||
-	                  spec->one_file_system || spec->max_depth.set;
+	                  spec->one_file_system || walk->descent != UINT64_MAX;
 	if (inner[prefix] == '\0' || !leaves_out) {
 		return true;
 	}
 	struct file_meta meta;
-	int handle = spec->max_depth.set ? -1 : open_resolved(tree, outer, &meta);
+	int handle = walk->descent != UINT64_MAX ? -1 : open_resolved(tree, outer, &meta);
 	char *path = handle < 0 ? NULL : strdup(inner);
 	bool covered = path != NULL;
 	for (char *end = path ? path + prefix : NULL; covered && (end = strchr(end, '/'));

@@ -68,6 +68,7 @@ int walk_new(const struct walk_config *config, struct walk **out, struct vega_er
 	pthread_mutex_init(&walk->reopen_lock, NULL);
 	pthread_cond_init(&walk->park, NULL);
 	inbox_init(&walk->inbox);
+	walk->descent = spec_descent(walk->spec);
 	int code = predicates_new(walk->spec, &walk->predicates, err);
 	code = code ? code : build_ignore(walk, err);
 	code = code ? code : walk_choose_roots(walk, err);

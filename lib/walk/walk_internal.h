@@ -97,6 +97,7 @@ struct walk {
 	bool *root_chosen;    /* of a part: does the whole walk have it, of each of spec.roots? */
 	size_t roots_chosen;  /* and how many it has */
 	unsigned want;
+	uint64_t descent;            /* levels below a root that are entered */
 	bool filters;                /* anything but "every entry" */
 	struct walk_thread *threads; /* room for config.threads */
 	atomic_uint thread_count;    /* those that take part */

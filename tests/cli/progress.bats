@@ -57,7 +57,7 @@ past_half() {
 	no_percentage disk/sub
 	mkdir plain
 	no_percentage disk plain
-	for arguments in '--max-depth 1' '--exclude x' '--skip-hidden' '--exclude-caches'; do
+	for arguments in '--descend 1' '--exclude x' '--skip-hidden' '--exclude-caches'; do
 		# shellcheck disable=SC2086
 		no_percentage disk $arguments
 	done

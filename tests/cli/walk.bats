@@ -68,7 +68,7 @@ setup() {
 }
 
 @test "the summary has the sums of du and the counts of find" {
-	summary --depth 1 t
+	summary --depth 9 t
 	counted t
 	holds '.summarize | (.files + .links + .others) as $names |
 		[.by_extension, .by_owner, .by_age, .by_size] | map(map(.files) | add) | all(. == $names)' "$out"
@@ -85,6 +85,52 @@ setup() {
 @test "the summary has the sums of du and find on a tree of the system" {
 	summary /usr/share
 	counted /usr/share
+}
+
+
+@test "--max-depth, -d and --depth show nothing deeper, and everything below is counted" {
+	summary t
+	jq -S '.summarize | del(.largest_files, .largest_directories, .by_directory)' "$out" >wanted
+	du -d1 -B1 t | sort -k2 >du
+	for option in '-d 1' '--max-depth 1' '--depth=1' '-d 3 --depth 1'; do
+		# shellcheck disable=SC2086
+		summary $option t
+		jq -S '.summarize | del(.largest_files, .largest_directories, .by_directory)' "$out" >got
+		same wanted got
+		of '.summarize.by_directory[] | "\(.depth) \(.path)"' | sort -k2 >got
+		awk '{ print (/\// ? 1 : 0), $2 }' du | same - got
+		holds '.summarize.largest_directories | length > 1 and all(.depth <= 1)' "$out"
+		holds '.summarize.largest_files | all(.path | split("/") | length <= 2)' "$out"
+	done
+	expect 0 vega-walk -d 1 t
+	sed -n '2,/^$/p' "$out" | grep -c . | same - <(wc -l <du)
+	expect 0 vega-walk --depth 0 t
+	equals "$(sed -n '2,/^$/p' "$out" | grep -c .)" 1
+}
+
+@test "--descend looks at nothing deeper" {
+	summary --descend 1 t
+	equals "$(of '.ledger.entries')" "$(find t -maxdepth 1 | wc -l)"
+	equals "$(of '.summarize.files + .summarize.directories + .summarize.links + .summarize.others')" \
+		"$(find t -maxdepth 1 | wc -l)"
+	expect 2 vega-walk --min-depth 2 --descend 1 t
+	matches '--min-depth \(2\) is above --descend \(1\)' "$err"
+}
+
+@test "fused operations each obey --max-depth and --descend" {
+	summary t/grove
+	jq -S '.summarize.allocated_bytes' "$out" >wanted
+	expect 0 vega-walk summarize,find,hash --format ndjson --sort -d 2 t/grove
+	jq -r 'select(.type == "entry") | .path' "$out" | sort -u >got
+	find t/grove -maxdepth 2 | sort | same - got
+	jq -r 'select(.op == "hash") | .path' "$out" | sort >got
+	find t/grove -maxdepth 2 -type f | sort | same - got
+	jq -S 'select(.type == "summary") | .summarize.allocated_bytes' "$out" | same wanted -
+	equals "$(jq 'select(.type == "summary") | .hash.files' "$out")" "$(find t/grove -maxdepth 2 -type f | wc -l)"
+	expect 0 vega-walk summarize,find --format ndjson --sort -d 1 --descend 2 t/grove
+	jq -r 'select(.path) | .path' "$out" | sort -u >got
+	find t/grove -maxdepth 1 | sort | same - got
+	equals "$(jq 'select(.type == "summary") | .summarize.directories' "$out")" "$(find t/grove -maxdepth 2 -type d | wc -l)"
 }
 
 @test "each directory's total is that of du" {

@@ -283,6 +283,7 @@ static void random_options(struct buf *json, unsigned wanted)
 	}
 	bool deep = chance(60);
 	option(json, deep ? 0 : 35, "\"max_depth\":%u", below(6));
+	option(json, deep ? 0 : 25, "\"show_depth\":%u", below(6));
 	option(json, deep ? 15 : 0, "\"min_depth\":%u", below(3));
 	option(json, 15, "\"exclude\":[\"%s\",\"%s\"]", ANY_OF(patterns), ANY_OF(patterns));
 	option(json, 8, "\"name\":[\"*%u*\"]", below(10));

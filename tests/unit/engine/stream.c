@@ -407,6 +407,8 @@ static void squeeze(char *text)
 static const char *const specs[][8] = {
         {"summarize"},
         {"summarize", "--max-depth", "2"},
+        {"summarize", "--descend", "2"},
+        {"summarize,find", "--max-depth", "1"},
         {"summarize", "--min-depth", "2"},
         {"summarize", "--exclude", "a-b"},
         {"summarize", "--exclude", "b/c/", "--exclude", "*.c"},

@@ -33,6 +33,8 @@ static void test_canonical(void)
 	        "{\"v\":1,\"operations\":[\"find\"],\"roots\":[\"/"
 	        "\"],\"options\":{\"changed_after\":"
 	        "\"@-62167219201.500000000\",\"changed_before\":\"0000-01-01T00:00:00Z\"}}",
+	        "{\"v\":1,\"operations\":[\"summarize\"],\"roots\":[\"/\"],\"options\":{"
+	        "\"show_depth\":3,\"depth\":2,\"max_depth\":7}}",
 	};
 	for (size_t i = 0; i < sizeof canonical / sizeof *canonical; i++) {
 		struct spec spec;

@@ -320,6 +320,7 @@ static int run(const struct arguments *args, const struct spec *spec)
 	        .progress_records = args->progress_every.set,
 	        .progress = on_progress,
 	        .progress_end = wipe,
+	        .tell_facts = isatty(2),
 	        .verbose = args->verbose,
 	        .message = on_message,
 	        .hung = on_hung,

@@ -61,7 +61,9 @@ struct engine_config {
 
 	/* There will be no more progress: what is written now is the end. May be NULL. */
 	void (*progress_end)(void *context);
-	bool verbose; /* a message for each root: how many threads it gets, and why */
+	bool tell_facts; /* a message of what was written, where records are text and have no end
+	                    that says it */
+	bool verbose;    /* a message for each root: how many threads it gets, and why */
 
 	/* An entry that could not be read, when the format has no error records; one line without
 	 * its newline; under a lock. */

@@ -11,6 +11,7 @@
 #include "engine/partial.h"
 #include "engine/team.h"
 #include "fs/limited.h"
+#include "record/render.h"
 
 _Static_assert(OPERATION_COUNT <= OPS_MAX && OPS_MAX <= 32, "a run can have all, as bits");
 
@@ -183,6 +184,27 @@ static void run_outcome(struct run *run, bool complete, struct outcome *outcome)
 	}
 }
 
+/* The end of a text that is no picture, for whoever watches. */
+static void tell_facts(struct run *run, const struct buf *summary)
+{
+	const struct engine_config *config = run->config;
+	if (!config->tell_facts || !config->format->picture || config->options.terminal) {
+		return;
+	}
+	struct format_options options = config->options;
+	struct buf line = BUF_INIT;
+	options.color = false;
+	options.width = 1000; /* one line */
+	render_facts(&line, &options, summary->data, summary->len);
+	if (line.len) {
+		line.len--; /* the newline */
+	}
+	if (buf_cstr(&line) && line.len) {
+		run_message(run, line.data);
+	}
+	buf_release(&line);
+}
+
 /* The outcome, with the summary written. whole: memory sufficed. */
 static int conclude(struct run *run, bool complete, bool whole, struct vega_error *err)
 {
@@ -207,6 +229,9 @@ static int conclude(struct run *run, bool complete, bool whole, struct vega_erro
 	bool silent = run->partial || (picture && outcome.ledger.no_root);
 	int code = sink_finish(run->sink, silent ? NULL : summary.data, summary.len, err);
 	run->sink = NULL;
+	if (!code && !silent) {
+		tell_facts(run, &summary);
+	}
 	buf_release(&summary);
 	if (code && err->sys == EINTR) {
 		return vega_fail(err, VEGA_INTERRUPTED, "interrupted while the output was blocked");

@@ -11,7 +11,7 @@
  * Records: the path is the input's; the fields are `output` (the path written), `status`
  * ("written", or "current": it was there, and made from this input in the same way, as far as is
  * known: see mirror_made.c), `input_bytes` and `output_bytes`. The text format
- * prints the output's path, so that the next tool of a pipe finds what there is now.
+ * prints the path of each output that was written.
  */
 #ifndef VEGA_OP_MIRROR_H
 #define VEGA_OP_MIRROR_H

@@ -72,7 +72,7 @@ static int may_write(
         struct mirror_thread *t, const struct walk_entry *entry, const struct file_meta *meta)
 {
 	struct file_meta there;
-	struct mirror_outcome outcome = {.output = t->output.data, .status = "current"};
+	struct mirror_outcome outcome = {.output = t->output.data};
 	int error = 0;
 	enum mirror_existing found = mirror_look(
 	        t->mirror, t->mirror->root, mirror_relative(t), meta, &t->listing, &there, &error);

@@ -72,7 +72,7 @@ struct mirror_outcome {
 	const char *dir, *name; /* of the input, as in a record */
 	size_t dir_len, name_len;
 	const char *output;
-	const char *status;
+	bool written; /* else it is current */
 	uint64_t input_bytes, output_bytes;
 };
 

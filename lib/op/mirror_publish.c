@@ -13,7 +13,9 @@ void mirror_report(struct mirror_thread *t, const struct mirror_outcome *outcome
 	                .type = VALUE_BYTES,
 	                .text = outcome->output,
 	                .len = strlen(outcome->output)},
-	        {.key = "status", .type = VALUE_TEXT, .text = outcome->status},
+	        {.key = "status",
+	                .type = VALUE_TEXT,
+	                .text = outcome->written ? "written" : "current"},
 	        {.key = "input_bytes", .type = VALUE_U64, .number = outcome->input_bytes},
 	        {.key = "output_bytes", .type = VALUE_U64, .number = outcome->output_bytes},
 	};
@@ -27,7 +29,7 @@ void mirror_report(struct mirror_thread *t, const struct mirror_outcome *outcome
 	        .file_type = FILE_REGULAR,
 	        .fields = fields,
 	        .field_count = sizeof fields / sizeof *fields,
-	        .text = RECORD_TEXT_OUTPUT,
+	        .text = outcome->written ? RECORD_TEXT_OUTPUT : RECORD_TEXT_NONE,
 	};
 	sink_record(t->thread->sink, &record);
 }
@@ -126,13 +128,13 @@ static void conclude(struct mirror_thread *t, const struct pending_file *file, i
 	        .name = file->input,
 	        .name_len = strlen(file->input),
 	        .output = file->output,
-	        .status = "written",
+	        .written = true,
 	        .input_bytes = file->meta.size,
 	        .output_bytes = file->bytes,
 	};
 	if (result == -EEXIST) {
 		if (meet(t, file, &outcome.output_bytes)) {
-			outcome.status = "current";
+			outcome.written = false;
 			t->counts.current++;
 			mirror_report(t, &outcome);
 		}

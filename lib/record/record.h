@@ -28,6 +28,7 @@ enum record_text {
 	RECORD_TEXT_PATH,   /* lead, then the path */
 	RECORD_TEXT_SUM,    /* the same with the escaping of sha256sum (base/escape.h) */
 	RECORD_TEXT_OUTPUT, /* the path in fields[0] instead: of a file that was written */
+	RECORD_TEXT_NONE,   /* nothing: what there is to tell is in other formats */
 };
 
 enum record_value {

@@ -406,3 +406,19 @@ void render_summary(
 	}
 	free(picture.parts);
 }
+
+void render_facts(
+        struct buf *out, const struct format_options *options, const char *json, size_t len)
+{
+	struct picture picture = {0};
+	if (!scan_is_json(json, len) ||
+	        !find_parts(&picture, options->schemas, scan_text(json, len))) {
+		out->failed = true;
+	}
+	for (size_t i = 0; i < picture.count && !out->failed; i++) {
+		if (picture.parts[i].schema->answers_on_terminal) {
+			draw_facts(out, options, &picture.parts[i]);
+		}
+	}
+	free(picture.parts);
+}

@@ -15,4 +15,9 @@ void record_add_faults(struct buf *out, unsigned __int128 errors, unsigned __int
 void render_summary(
         struct buf *out, const struct format_options *options, const char *json, size_t len);
 
+/* Of the operations whose records are lines of their own and whose picture tells what came of them
+ * (answers_on_terminal): only that, as lines. */
+void render_facts(
+        struct buf *out, const struct format_options *options, const char *json, size_t len);
+
 #endif

@@ -63,7 +63,7 @@ static void add_output(
 static void text_record(
         struct buf *out, const struct format_options *options, const struct record *record)
 {
-	if (record->type != RECORD_ENTRY) {
+	if (record->type != RECORD_ENTRY || record->text == RECORD_TEXT_NONE) {
 		return;
 	}
 	if (record->text == RECORD_TEXT_OUTPUT) {

@@ -55,9 +55,34 @@ any_file() { # DIRECTORY
 	expect 0 vega-walk transform -e csv --to gzip --out out -0 in
 	xargs -0 gzip -dc <"$out" | wc -c >bytes
 	(($(<bytes) == 2000 + 2000 + 10000))
+	rm -r out
 	expect 0 vega-walk transform -e csv --to gzip --out out --sort in
 	printf '%s\n' out/docs/b.csv.gz out/docs/old/c.csv.gz out/hardlink.csv.gz >wanted
 	same wanted "$out"
+}
+
+@test "transform prints what it wrote, not what is current, and on a terminal how many of each" {
+	mkdir in
+	echo 1 >in/a
+	echo 2 >in/b
+	expect 0 vega-walk transform --to gzip --out out in
+	expect 0 vega-walk transform --to gzip --out out in
+	[[ ! -s $out && ! -s $err ]]
+	echo 3 >in/c
+	expect 0 vega-walk transform --to gzip --out out in
+	[[ $(<"$out") == out/c.gz && ! -s $err ]]
+	expect 0 vega-walk transform --to gzip --out out -F csv in
+	lines 4 "$out"
+	echo 44 >in/a
+	echo 5 >in/d
+	export TERM=xterm
+	script -qec 'vega-walk transform --to gzip --out out in >listed; true' /dev/null </dev/null | tr -d '\r' >screen
+	[[ $(<listed) == out/d.gz ]]
+	matches '^vega-walk: 1 file written \(.*\), 2 up to date, 1 failed$' screen
+	script -qec 'vega-walk transform --to gzip --out out -F ndjson in >listed; true' /dev/null </dev/null >screen
+	! grep 'up to date' screen
+	script -qec 'vega-walk transform --to gzip --out out in' /dev/null </dev/null >screen || true
+	matches '0 files written, 3 up to date' screen
 }
 
 @test "records have input, output and sizes" {

@@ -41,7 +41,7 @@ twins() {
 	echo upper >in/README.txt
 	echo lower >in/readme.txt
 	echo big >in/D/f
-	echo little >in/d/f
+	echo low >in/d/f
 	find in -type f -exec touch -d 2024-01-01 {} +
 }
 
@@ -59,8 +59,10 @@ twice_and_in_a_job() {
 	holds -s 'last.transform | .written == 2 and .current == 0' "$out"
 	one_of_each_twin
 	holds -s 'last.transform | .written == 0 and .current == 2' "$out"
+	# The file is known by its note; which of two directories is there, nobody can tell, so that the
+	# other's file may replace it: one of them is an error all the same.
 	one_of_each_twin --overwrite
-	holds -s 'last.transform | .written == 0 and .current == 2' "$out"
+	holds -s 'last.transform | .written < 2 and .current + .written == 2' "$out"
 	job transform --to zstd --out mnt/job in
 	holds '.state == "COMPLETED" and .exit_code == 3 and .summary.transform.written == 2' job
 	(($(find mnt/job -name '*.zst' | wc -l) == 2))

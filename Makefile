@@ -29,7 +29,7 @@ walk := again deque dir entries inbox items ledger part part_begin path predicat
 op := claims codec filter find hash links mirror mirror_file mirror_fold mirror_made mirror_place mirror_publish op output_name pending sha256 sparse summarize summary summary_json summary_partial tables taken transform uncharged unfinished
 
 cache := cache redis
-engine := check content dir_results expected file_copy growth hang outcome partial places plan progress publish receipt rounds run team visit
+engine := check content dir_results expected file_copy growth hang inode_results outcome partial places plan progress publish receipt rounds run team visit
 
 child := child deadline identity json_check spool spool_sweep stream
 job := job json text

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "engine/dir_results.h"
 #include "engine/file_copy.h"
+#include "engine/inode_results.h"
 
 #define READ_SIZE ((size_t)256 << 10)
 
@@ -35,14 +36,15 @@ struct reading {
 	const struct walk_entry *entry;
 	struct file_meta *meta; /* as opened */
 	int file;
-	uint64_t at;            /* bytes read */
-	uint32_t begun;         /* end_file is due */
-	uint32_t fed;           /* those of them that still want bytes */
-	uint32_t random;        /* those of them that read where they like */
-	uint32_t done;          /* have reported it, or took it */
-	struct file_copy *copy; /* where they read, when the tree cannot; NULL: from the tree */
-	bool failed;            /* walk_error() was called */
-	bool reader_failed;     /* during random() */
+	uint64_t at;                /* bytes read */
+	uint32_t begun;             /* end_file is due */
+	uint32_t fed;               /* those of them that still want bytes */
+	uint32_t random;            /* those of them that read where they like */
+	uint32_t done;              /* have reported it, or took it */
+	struct inode_result *inode; /* what they make of it is to be added there; NULL: nowhere */
+	struct file_copy *copy;     /* where they read, when the tree cannot; NULL: from the tree */
+	bool failed;                /* walk_error() was called */
+	bool reader_failed;         /* during random() */
 };
 
 /* The lowest of the operations in the bits, which are not 0; it is taken from them. */
@@ -124,7 +126,18 @@ static void feed(struct reading *r, size_t len)
 	}
 }
 
-/* Of a file just read: reported, and kept. */
+/* Reported, and kept; of the file as opened. */
+static void use_result(struct reading *r, unsigned op, const void *bytes, size_t len)
+{
+	struct content_thread *t = r->thread;
+	t->config->op[op]->file_result(t->accumulator[op], r->entry, r->meta, bytes, len, false);
+	if (t->cached >> op & 1) {
+		dir_results_add(
+		        t->results[op], results_of(t, op, r->entry->dir), r->meta, bytes, len);
+	}
+}
+
+/* Of a file just read. */
 static void report_result(struct reading *r, unsigned op)
 {
 	struct content_thread *t = r->thread;
@@ -135,10 +148,9 @@ static void report_result(struct reading *r, unsigned op)
 		report(r, own->name, 0, "its result is longer than 4096 bytes");
 		return;
 	}
-	own->file_result(t->accumulator[op], r->entry, r->meta, result->data, result->len, false);
-	if (t->cached >> op & 1) {
-		dir_results_add(t->results[op], results_of(t, op, r->entry->dir), r->meta,
-		        result->data, result->len);
+	use_result(r, op, result->data, result->len);
+	if (r->inode) {
+		inode_result_add(r->inode, op, result->data, result->len);
 	}
 }
 
@@ -356,21 +368,27 @@ static bool differs(const struct file_meta *held, const struct file_meta *now)
 	       ((both & META_CTIME) && vega_time_compare(held->ctime, now->ctime) != 0);
 }
 
-static void read_entry(struct reading *r, uint32_t which)
+/* Another name of a file that was read: reports what was made of it for these operations; those
+ * that are left. */
+static uint32_t report_again(struct reading *r, uint32_t which, const struct inode_result *inode)
 {
-	const struct content_thread *t = r->thread;
+	for (uint32_t left = which & r->thread->answering; left;) {
+		unsigned i = take(&left);
+		const void *bytes;
+		size_t len;
+		if (inode_result_find(inode, i, &bytes, &len)) {
+			use_result(r, i, bytes, len);
+			r->done |= 1u << i;
+			which &= ~(1u << i);
+		}
+	}
+	return which;
+}
+
+/* From the opened file to its end, for these operations. */
+static void read_opened(struct reading *r, uint32_t which)
+{
 	struct fs_tree *tree = r->entry->dir->tree;
-	r->file = tree->backend->open_file(tree, r->entry->dir_handle, r->entry->name, r->meta);
-	if (r->file < 0) {
-		bool other = r->file == -EINVAL;
-		report(r, "open", other ? 0 : -r->file, other ? "no longer a regular file" : NULL);
-		return;
-	}
-	if (t->config->round.kind && differs(r->entry->meta, r->meta)) {
-		report(r, "open", 0, "changed since it was seen");
-		tree->backend->close(tree, r->file);
-		return;
-	}
 	begin_file(r, which);
 	if (r->random && (tree->caps & FS_FRONT_ONLY)) {
 		int error = file_copy_new(r->meta->size, &r->copy);
@@ -386,6 +404,44 @@ static void read_entry(struct reading *r, uint32_t which)
 	if (r->copy) {
 		file_copy_free(r->copy);
 	}
+}
+
+/* The same, once for all names of the file. */
+static void read_inode(struct reading *r, uint32_t which)
+{
+	const struct content_thread *t = r->thread;
+	struct inode_results *inodes = which & t->answering ? t->config->inodes : NULL;
+	struct inode_result *inode = NULL;
+	enum inode_answer answer = inode_results_begin(inodes, r->meta, t->config->stop, &inode);
+	if (answer == INODE_KNOWN) {
+		which = report_again(r, which, inode);
+		inode_result_release(inodes, inode);
+	}
+	r->inode = answer == INODE_FIRST ? inode : NULL;
+	if (which) {
+		read_opened(r, which);
+	}
+	if (r->inode) {
+		inode_result_end(inodes, inode, !r->failed && !stopping(t));
+	}
+}
+
+static void read_entry(struct reading *r, uint32_t which)
+{
+	const struct content_thread *t = r->thread;
+	struct fs_tree *tree = r->entry->dir->tree;
+	r->file = tree->backend->open_file(tree, r->entry->dir_handle, r->entry->name, r->meta);
+	if (r->file < 0) {
+		bool other = r->file == -EINVAL;
+		report(r, "open", other ? 0 : -r->file, other ? "no longer a regular file" : NULL);
+		return;
+	}
+	if (t->config->round.kind && differs(r->entry->meta, r->meta)) {
+		report(r, "open", 0, "changed since it was seen");
+		tree->backend->close(tree, r->file);
+		return;
+	}
+	read_inode(r, which);
 	tree->backend->close(tree, r->file);
 }
 

@@ -4,6 +4,9 @@
  * cacheable operations on unchanged files come from the cache instead, each operation's by itself,
  * and are put into it.
  *
+ * A file with several names is read once (engine/inode_results.h): what operations with results
+ * made of it is reported for each of them.
+ *
  * Nothing is presented as stable when the file changed: fstat before and after reading must agree
  * in size, mtime and ctime, and the bytes read of a whole file in size; otherwise one `error`
  * record
@@ -24,8 +27,9 @@ struct content_config {
 	const struct spec *spec;
 	const struct op *op[CONTENT_OPS_MAX]; /* those with `content`, or the one of a round */
 	unsigned op_count;
-	struct op_content round; /* of a round: what op[0] wants, in place of its `content` */
-	struct cache *cache;     /* may be NULL */
+	struct op_content round;      /* of a round: what op[0] wants, in place of its `content` */
+	struct cache *cache;          /* may be NULL */
+	struct inode_results *inodes; /* of the run; NULL: each name is read */
 	size_t dir_offset; /* of content's own state in walk_dir_data(), content_dir_size() bytes */
 	const atomic_int *stop;
 	/* After each read of a file: flush, report progress. May be NULL. */

@@ -8,6 +8,7 @@
 #include "base/killpoint.h"
 #include "base/escape.h"
 #include "engine/hang.h"
+#include "engine/inode_results.h"
 #include "engine/partial.h"
 #include "engine/team.h"
 #include "fs/limited.h"
@@ -360,6 +361,7 @@ static void run_end(struct run *run)
 	hang_walk(false);
 	walk_free(run->walk);
 	fs_trees_free(run->trees);
+	inode_results_free(run->content.inodes);
 	buf_release(&run->first_error);
 	if (run->cache) {
 		run->cache->backend->close(run->cache);
@@ -385,6 +387,9 @@ int run_ops(struct run *run, struct vega_error *err)
 		run->cache->warn = run_warn_cache;
 		run->cache->warn_context = run;
 		run->content.cache = run->cache;
+	}
+	if (!code && run->content.op_count > 0) {
+		run->content.inodes = inode_results_new(); /* without memory each name is read */
 	}
 	if (!code) {
 		struct walk_config settings = walk_settings(run);

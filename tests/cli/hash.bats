@@ -66,7 +66,7 @@ digests() {
 	holds -s 'map(select(.type == "entry")) | length == 7 and all(.algorithm == "xxh128" and (has("cached") | not))' "$out"
 	holds -s --argjson bytes "$(find tree -type f -printf '%s\n' | awk '{ s += $1 } END { print s }')" '
 		last | .complete and .hash == {algorithm: "xxh128", files: 7, bytes: $bytes, cached: 0}
-			and .content.files_read == 7 and .content.bytes_read == $bytes' "$out"
+			and .content.files_read == 6 and .content.bytes_read == $bytes - 2000' "$out" # two names of one
 }
 
 @test "unreadable files are named, and the rest is hashed" {
@@ -132,4 +132,44 @@ digests() {
 	lines 1 "$err"
 	expect 0 hidden vega-walk hash tree
 	lines 7 "$out"
+}
+
+@test "the content of a file with several names is read once, and reported for each of them" {
+	file in/1 3000000
+	file in/one 10
+	for name in a b c d e f g; do
+		mkdir in/$name
+		ln in/1 in/$name/$name
+	done
+	find in -type f -exec xxhsum -H128 {} + | sort >wanted
+	for threads in 1 2 16; do
+		expect 0 vega-walk hash -j "$threads" in
+		sort "$out" >got
+		same wanted got
+		expect 0 vega-walk hash -j "$threads" -F json in
+		holds '.content == {files_read: 2, bytes_read: 3000010, cache_hits: 0} and .hash.files == 9' "$out"
+	done
+}
+
+@test "names of different files that a union file system gives one number are read each" {
+	need bindfs xxhsum
+	disk tmpfs 4M in/a
+	disk tmpfs 4M in/b
+	for half in a b; do
+		file in/$half/f 100000
+		echo $half >>in/$half/f
+		touch -d 2020-01-01 in/$half/f
+		ln in/$half/f in/$half/g
+	done
+	mkdir m
+	start bindfs -f in m
+	eventually 20 mountpoint -q m
+	[[ $(stat -c '%d %i %h' m/a/f) == "$(stat -c '%d %i %h' m/b/f)" ]]
+	find m -type f -exec xxhsum -H128 {} + | sort >wanted
+	for threads in 1 8; do
+		expect 0 vega-walk hash -j "$threads" m
+		sort "$out" >got
+		same wanted got
+	done
+	umount m
 }

@@ -28,9 +28,19 @@
  * openat(2) and close(2) without what the C library adds for pthread_cancel(), which is a dozen
  * instructions once there are two threads.
  */
-static inline int open_at(int dir, const char *name, int flags)
+static inline int open_plainly(int dir, const char *name, int flags)
 {
 	return (int)syscall(SYS_openat, dir, name, flags | O_LARGEFILE);
+}
+
+/*
+ * For reading. Nobody has used what is read here, so its access time stays: it tells which data is
+ * cold. Only its owner and root may ask for that; others get EPERM, and read as everybody does.
+ */
+static inline int open_at(int dir, const char *name, int flags)
+{
+	int fd = open_plainly(dir, name, flags | O_NOATIME);
+	return fd < 0 && errno == EPERM ? open_plainly(dir, name, flags) : fd;
 }
 
 static inline void close_fd(int fd)
@@ -68,12 +78,53 @@ static void fill_meta(struct file_meta *meta, const struct statx *sx)
 	meta->atime = (struct vega_time){sx->stx_atime.tv_sec, sx->stx_atime.tv_nsec};
 }
 
+static atomic_bool no_statx; /* a sandbox refuses it */
+
+/* As statx(2), whose fields are a superset. */
+static int stat_as_before(int dir, const char *name, int flags, struct file_meta *meta)
+{
+	struct stat st;
+	if (fstatat(dir, name, &st, flags | AT_NO_AUTOMOUNT) != 0) {
+		return -errno;
+	}
+	*meta = (struct file_meta){.have = META_ALL,
+	        .mode = st.st_mode,
+	        .uid = st.st_uid,
+	        .gid = st.st_gid,
+	        .nlink = (uint32_t)st.st_nlink,
+	        .dev = st.st_dev,
+	        .ino = st.st_ino,
+	        .size = (uint64_t)st.st_size,
+	        .allocated = (uint64_t)st.st_blocks * 512,
+	        .mtime = {st.st_mtim.tv_sec, (uint32_t)st.st_mtim.tv_nsec},
+	        .ctime = {st.st_ctim.tv_sec, (uint32_t)st.st_ctim.tv_nsec},
+	        .atime = {st.st_atim.tv_sec, (uint32_t)st.st_atim.tv_nsec}};
+	return 0;
+}
+
+/* statx(2) failed. Of it EPERM is the answer of a seccomp filter that does not know it, as those of
+ * containers were: what was before it then works. */
+static int stat_refused(int dir, const char *name, int flags, struct file_meta *meta)
+{
+	if (errno != EPERM) {
+		return -errno;
+	}
+	int error = stat_as_before(dir, name, flags, meta);
+	if (!error) {
+		atomic_store_explicit(&no_statx, true, memory_order_relaxed);
+	}
+	return error;
+}
+
 /* 0 or -errno; "" with AT_EMPTY_PATH is the descriptor itself. */
 static int stat_at(int dir, const char *name, int flags, unsigned mask, struct file_meta *meta)
 {
 	struct statx sx;
+	if (atomic_load_explicit(&no_statx, memory_order_relaxed)) {
+		return stat_as_before(dir, name, flags, meta);
+	}
 	if (statx(dir, name, flags | AT_NO_AUTOMOUNT, mask, &sx) != 0) {
-		return -errno;
+		return stat_refused(dir, name, flags, meta);
 	}
 	fill_meta(meta, &sx);
 	return 0;
@@ -165,7 +216,8 @@ static int open_root(
         const char *path, const struct strlist *allowed, struct file_meta *meta, char **name)
 {
 	*name = NULL;
-	int fd = open_beneath(path, allowed, OPEN_DIRECTORY);
+	int fd = open_beneath(path, allowed, OPEN_DIRECTORY | O_NOATIME); /* see open_at() */
+	fd = fd == -EPERM ? open_beneath(path, allowed, OPEN_DIRECTORY) : fd;
 	if (fd >= 0) {
 		int error = stat_handle(fd, meta);
 		if (error) {

@@ -16,7 +16,7 @@ Q := $(if $(V),,@)
 
 # --- Rooms: their files, and what each may see (lib/README.md) -----------------------------------------
 
-base := arena buf check error escape fd format glob ignore json killpoint network notify option option_help option_near option_parse pack parse redis seal signal strlist time trust uri uuid
+base := arena buf check error escape fd format glob ignore json killpoint network notify option option_help option_near option_parse option_words pack parse redis seal signal strlist time trust uri uuid
 
 spec := argv check find hash json_read json_write operation options paths perm range summarize transform
 

@@ -86,7 +86,10 @@ extern const size_t option_common_count;
  * Parse argv[1..]. Options and operands may be mixed; "--name=value", "--name value", "-xvalue",
  * "-x value" and clusters of flags are understood; names are not abbreviated (a near miss is named
  * in the error: "unknown option --maxsize; did you mean --max-size?"). A lone "-" is an operand. A
- * whole long name behind one dash ("-name") is refused: it would be read as a cluster.
+ * whole long name behind one dash ("-name") is refused, and so is a word of another tool
+ * ("-newer"): they would be read as clusters. What the words of other tools are called here is in
+ * option_words.c; an error says it. -h does not count beside an error, since elsewhere it is
+ * something else ("-h HOST").
  * "--" ends the options: what follows is added to `operands`, or, when `rest` is not NULL, *rest is
  * set to the index in argv of the first argument after "--" (argc when there was no "--") and those
  * are left alone. Ages ("7d") all count back from one moment. `operands` points into argv,
@@ -100,6 +103,13 @@ struct option_given {
 int option_parse(const struct option_table *tables, size_t table_count, int argc, char **argv,
         char ***operands, size_t *operand_count, int *rest, struct option_given *given,
         struct vega_error *err);
+
+#define OPTION_NAME_MAX 40 /* longer names are far from every other */
+
+/* How many letters two names differ in; and the most in which a name may differ from a word that
+ * means it. */
+unsigned option_distance(const char *a, const char *b);
+unsigned option_tolerance(const char *word);
 
 /*
  * Set one field from its text, as option_parse does. Used for JSON and for the environment too. The

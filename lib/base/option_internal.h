@@ -25,7 +25,6 @@ int option_set_at(const struct option_row *row, void *target, const char *text,
         struct vega_time now, struct vega_error *err);
 
 /* The row that was meant: the nearest name, else the only one that begins so; NULL: none. */
-#define OPTION_NAME_MAX 40 /* longer names are far from every other */
 const struct option_row *option_near_miss(
         const struct option_table *tables, size_t table_count, const char *name);
 

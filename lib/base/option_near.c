@@ -16,7 +16,7 @@ static size_t letters(const char *name, char out[static OPTION_NAME_MAX])
 }
 
 /* Edit distance with transpositions of neighbours (optimal string alignment; Damerau 1964). */
-static unsigned distance(const char *a, const char *b)
+unsigned option_distance(const char *a, const char *b)
 {
 	char left[OPTION_NAME_MAX], right[OPTION_NAME_MAX];
 	unsigned rows[OPTION_NAME_MAX + 1][OPTION_NAME_MAX + 1];
@@ -41,21 +41,57 @@ static unsigned distance(const char *a, const char *b)
 	return rows[n][m];
 }
 
+/* Beginnings of names that turn the meaning around; "": any other. */
+static const char *const opposites[][2] = {
+        {"in", "ex"},
+        {"min", "max"},
+        {"new", "old"},
+        {"after", "before"},
+        {"since", "until"},
+        {"no-", ""},
+        {"skip", "keep"},
+        {"enable", "disable"},
+};
+
+/* Does one say `yes` where the other says `no`? */
+static bool turns(const char *a, const char *b, const char *yes, const char *no)
+{
+	size_t len = strlen(yes), other = strlen(no);
+	return strncmp(a, yes, len) == 0 && strncmp(b, yes, len) != 0 && strncmp(b, no, other) == 0;
+}
+
+/* "exclude" is nothing to offer for "include", however few letters differ. */
+static bool opposite(const char *a, const char *b)
+{
+	for (size_t i = 0; i < sizeof opposites / sizeof *opposites; i++) {
+		const char *yes = opposites[i][0], *no = opposites[i][1];
+		if (turns(a, b, yes, no) || turns(b, a, yes, no)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+unsigned option_tolerance(const char *word)
+{
+	size_t len = strlen(word);
+	return len < 4 ? 1 : len < 8 ? 2 : 3;
+}
+
 /* What the user may have meant: the nearest name, else the only one that it begins. */
 const struct option_row *option_near_miss(
         const struct option_table *tables, size_t table_count, const char *name)
 {
 	const struct option_row *nearest = NULL, *begins = NULL;
 	size_t len = strlen(name), beginnings = 0;
-	unsigned least = len < 4 ? 1 : len < 8 ? 2 : 3;
-	least++;
+	unsigned least = option_tolerance(name) + 1;
 	for (size_t t = 0; t < table_count; t++) {
 		for (size_t i = 0; i < tables[t].count; i++) {
 			const struct option_row *row = &tables[t].rows[i];
-			if (!row->help) {
+			if (!row->help || opposite(name, row->name)) {
 				continue;
 			}
-			unsigned far = distance(name, row->name);
+			unsigned far = option_distance(name, row->name);
 			if (far < least && far < strlen(row->name)) {
 				least = far;
 				nearest = row;

@@ -1,9 +1,11 @@
 /* Arguments against option tables: which row each is, where its value stands, and which are
  * operands. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "base/option_internal.h"
+#include "base/option_words.h"
 
 struct parser {
 	const struct option_table *tables;
@@ -12,6 +14,7 @@ struct parser {
 	char **argv;
 	struct vega_time now; /* one for all ages */
 	struct option_given *given;
+	bool *asked; /* for help, by its letter */
 	struct vega_error *err;
 };
 
@@ -34,79 +37,126 @@ static int note_given(struct parser *p, const struct option_row *row)
 	return 0;
 }
 
+/* A value that this row would take for something else than was meant. */
+static int check_value(
+        struct parser *p, const struct option_row *row, bool by_letter, const char *text)
+{
+	char name[OPTION_NAME_MAX + 3] = {'-', row->letter, '\0'};
+	const char *write =
+	        by_letter ? option_word_value(p->tables, p->table_count, name, text) : NULL;
+	if (!write) {
+		snprintf(name, sizeof name, "--%s", row->name);
+		write = option_word_value(p->tables, p->table_count, name, text);
+	}
+	return write ? vega_fail(p->err, VEGA_USAGE, "%s %s: %s", name, text, write) : 0;
+}
+
 /* Set a row from the text that stands with it, or from the next argument. */
-static int take(struct parser *p, const struct option_row *row, void *target, const char *text)
+static int take(struct parser *p, const struct option_row *row, bool by_letter, void *target,
+        const char *text)
 {
 	if (option_takes_value(row) && !option_is_optional(row) && !text && p->at + 1 < p->argc) {
 		text = p->argv[++p->at];
 	}
-	int code = option_set_at(row, target, text, p->now, p->err);
+	int code = text ? check_value(p, row, by_letter, text) : 0;
+	if (code) {
+		return code;
+	}
+	code = option_set_at(row, target, text, p->now, p->err);
 	return code ? code : note_given(p, row);
 }
 
-static int unknown_long(const struct parser *p, const char *name, size_t len)
+/* An option that no table has, of len bytes with its dashes: ours for it, else one that is written
+ * nearly so. */
+static int unknown(const struct parser *p, const char *option, size_t len, const char *where)
 {
 	char text[OPTION_NAME_MAX * 2];
 	const struct option_row *meant = NULL;
+	const char *write = NULL;
 	if (len < sizeof text) {
-		memcpy(text, name, len);
+		memcpy(text, option, len);
 		text[len] = '\0';
-		meant = option_near_miss(p->tables, p->table_count, text);
+		write = option_word(p->tables, p->table_count, text);
+		meant = len > 2 && !write ? option_near_miss(p->tables, p->table_count, text + 2)
+		                          : NULL;
 	}
 	int shown = len > 200 ? 200 : (int)len;
-	if (meant) {
-		return vega_fail(p->err, VEGA_USAGE, "unknown option --%.*s; did you mean --%s?",
-		        shown, name, meant->name);
+	const char *in = *where ? " in " : "";
+	if (write) {
+		return vega_fail(p->err, VEGA_USAGE, "unknown option %.*s%s%s; %s", shown, option,
+		        in, where, write);
 	}
-	return vega_fail(p->err, VEGA_USAGE, "unknown option --%.*s", shown, name);
+	if (meant) {
+		return vega_fail(p->err, VEGA_USAGE, "unknown option %.*s; did you mean --%s?",
+		        shown, option, meant->name);
+	}
+	return vega_fail(p->err, VEGA_USAGE, "unknown option %.*s%s%s", shown, option, in, where);
 }
 
-static int parse_long(struct parser *p, const char *name)
+static int parse_long(struct parser *p, const char *arg)
 {
+	const char *name = arg + 2;
 	size_t len = strcspn(name, "=");
 	const char *value = name[len] ? name + len + 1 : NULL;
 	void *target;
 	const struct option_row *row =
 	        option_find(p->tables, p->table_count, name, len, 0, &target);
 	if (!row) {
-		return unknown_long(p, name, len);
+		return unknown(p, arg, len + 2, "");
 	}
 	if (value && !option_takes_value(row)) {
 		return vega_fail(p->err, VEGA_USAGE, "--%s takes no value", row->name);
 	}
-	return take(p, row, target, value);
+	return take(p, row, false, target, value);
 }
 
-static int parse_letters(struct parser *p, const char *letters)
+/* A word with one dash that is no cluster. */
+static int check_cluster(struct parser *p, const char *arg)
 {
+	size_t len = strcspn(arg, "=");
+	char word[OPTION_NAME_MAX];
 	void *target;
-	if (letters[1] && option_find(p->tables, p->table_count, letters, strcspn(letters, "="), 0,
-	                          &target)) {
-		return vega_fail(p->err, VEGA_USAGE,
-		        "-%s: long options have two dashes; write --%s", letters, letters);
+	if (len > 2 && len < sizeof word) {
+		memcpy(word, arg, len);
+		word[len] = '\0';
+		if (option_word(p->tables, p->table_count, word)) {
+			return unknown(p, arg, len, "");
+		}
 	}
-	for (const char *s = letters; *s; s++) {
+	if (len > 2 && option_find(p->tables, p->table_count, arg + 1, len - 1, 0, &target)) {
+		return vega_fail(p->err, VEGA_USAGE, "%s: long options have two dashes; write -%s",
+		        arg, arg);
+	}
+	return 0;
+}
+
+static int parse_letters(struct parser *p, const char *arg)
+{
+	int code = check_cluster(p, arg);
+	for (const char *s = arg + 1; !code && *s; s++) {
+		void *target;
 		const struct option_row *row =
 		        option_find(p->tables, p->table_count, NULL, 0, *s, &target);
 		if (!row) {
-			return vega_fail(p->err, VEGA_USAGE,
-			        letters[1] ? "unknown option -%c in -%s" : "unknown option -%c", *s,
-			        letters);
+			return unknown(p, (char[]){'-', *s, '\0'}, 2, arg[2] ? arg : "");
+		}
+		if (row == &option_common_rows[0]) {
+			p->asked = (bool *)((char *)target + row->offset);
 		}
 		bool value = option_takes_value(row) && !option_is_optional(row);
-		int code = take(p, row, target, value && s[1] ? s + 1 : NULL);
-		if (code || value) {
-			return code;
+		code = take(p, row, true, target, value && s[1] ? s + 1 : NULL);
+		if (value) {
+			break;
 		}
 	}
-	return 0;
+	return code;
 }
 
 int option_parse(const struct option_table *tables, size_t table_count, int argc, char **argv,
         char ***operands, size_t *operand_count, int *rest, struct option_given *given,
         struct vega_error *err)
 {
-	struct parser p = {tables, table_count, argc, 1, argv, vega_now(), given, err};
+	struct parser p = {tables, table_count, argc, 1, argv, vega_now(), given, NULL, err};
 	int code = 0;
 	CHECK(option_well_formed(tables, table_count));
 	*operand_count = 0;
@@ -126,10 +176,13 @@ int option_parse(const struct option_table *tables, size_t table_count, int argc
 		if (arg[0] != '-' || arg[1] == '\0') {
 			(*operands)[(*operand_count)++] = arg;
 		} else if (arg[1] == '-') {
-			code = parse_long(&p, arg + 2);
+			code = parse_long(&p, arg);
 		} else {
-			code = parse_letters(&p, arg + 1);
+			code = parse_letters(&p, arg);
 		}
+	}
+	if (code && p.asked) {
+		*p.asked = false;
 	}
 	if (code) {
 		free(*operands);

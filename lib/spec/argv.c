@@ -1,10 +1,13 @@
 /* From a command line to a specification. */
 #include "spec/spec_internal.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/fd.h"
+#include "base/option_words.h"
 
 /* What the command line leaves once its options are taken. */
 struct words {
@@ -160,6 +163,37 @@ static void merge_depths(struct spec *spec, const struct option_given *given)
 	spec->list_depth = (struct option_number){0};
 }
 
+/* "-e csv,.tsv" names two; other commas, as in a stored specification's, are part of a name. */
+static int split_extensions(struct spec *spec, struct vega_error *err)
+{
+	struct strlist split = {0};
+	int code = 0;
+	for (size_t i = 0; code == 0 && i < spec->extension.count; i++) {
+		const char *given = spec->extension.items[i];
+		if (given[strcspn(given, "*?[")]) {
+			code = vega_fail(err, VEGA_USAGE,
+			        "--extension %.200s: an extension has no wildcards; write --name "
+			        "'GLOB' (-n), or -e csv",
+			        given);
+		}
+		for (const char *at = given; code == 0; at++) {
+			size_t len = strcspn(at, ",");
+			code = strlist_add_len(&split, at, len) ? 0 : vega_fail_nomem(err);
+			at += len;
+			if (!*at) {
+				break;
+			}
+		}
+	}
+	if (code != 0) {
+		strlist_release(&split);
+		return code;
+	}
+	strlist_release(&spec->extension);
+	spec->extension = split;
+	return 0;
+}
+
 static int check_given(
         const struct spec *spec, const struct option_given *given, struct vega_error *err)
 {
@@ -170,6 +204,123 @@ static int check_given(
 			if (code != 0) {
 				return code;
 			}
+		}
+	}
+	return 0;
+}
+
+static bool exists(const char *path)
+{
+	struct stat st;
+	return lstat(path, &st) == 0;
+}
+
+/* The operation that a word of len bytes is nearest to, or begins. */
+static const char *near_operation(const char *word, size_t len)
+{
+	char name[OPTION_NAME_MAX] = "";
+	const char *nearest = NULL;
+	if (len < 2 || len >= sizeof name) {
+		return NULL;
+	}
+	memcpy(name, word, len);
+	unsigned least = option_tolerance(name) + 1;
+	for (size_t i = 0; operations[i]; i++) {
+		unsigned far = option_distance(name, operations[i]->name);
+		if (strncmp(operations[i]->name, name, len) == 0) {
+			return operations[i]->name;
+		}
+		if (far < least && far < len) {
+			least = far;
+			nearest = operations[i]->name;
+		}
+	}
+	return nearest;
+}
+
+/* The part of "find,hsh" that is no operation, where another is one; else the whole word. */
+static const char *wrong_part(const char *word, size_t *len, bool *others)
+{
+	const char *wrong = NULL;
+	*others = false;
+	for (const char *at = word;; at++) {
+		size_t part = strcspn(at, ",");
+		if (spec_operation_bit(at, part)) {
+			*others = true;
+		} else if (!wrong) {
+			wrong = at;
+			*len = part;
+		}
+		at += part;
+		if (!*at) {
+			break;
+		}
+	}
+	if (wrong && *others && *len > 0) {
+		return wrong;
+	}
+	*len = strlen(word);
+	return word;
+}
+
+/* A first word that is no operation is a root, but not when it is no file either, and looks as if
+ * an operation was meant: others follow it, it is nearly one, or other tools call one so. */
+static int check_first(const struct words *words, const struct option_table *tables,
+        size_t table_count, struct vega_error *err)
+{
+	const char *word = words->operands[0];
+	if (!*word || strchr(word, '/') || exists(word)) {
+		return 0;
+	}
+	size_t len = 0;
+	bool others;
+	const char *part = wrong_part(word, &len, &others);
+	const char *near = near_operation(part, len);
+	const char *write = option_word(tables, table_count, word);
+	int shown = len > 200 ? 200 : (int)len;
+	if (write) {
+		return vega_fail(
+		        err, VEGA_USAGE, "%.200s: no such operation or file; %s", word, write);
+	}
+	if (near) {
+		return vega_fail(err, VEGA_USAGE,
+		        "%.*s: no such operation or file; did you mean %s?", shown, part, near);
+	}
+	return others || words->count > 1
+	               ? vega_fail(err, VEGA_USAGE, "%.*s: no such operation or file", shown, part)
+	               : 0;
+}
+
+/* Names in place of roots: fd takes a pattern there, find parentheses and "!". */
+static int check_roots(const struct words *words, const struct option_table *tables,
+        size_t table_count, struct vega_error *err)
+{
+	for (size_t i = 0; i < words->count; i++) {
+		const char *root = words->operands[i];
+		const char *write = ispunct((unsigned char)*root) && *root && !root[1]
+		                            ? option_word(tables, table_count, root)
+		                            : NULL;
+		if (!write && (strchr(root, '/') || !root[strcspn(root, "*?[")])) {
+			continue;
+		}
+		if (!exists(root)) {
+			return vega_fail(err, VEGA_USAGE, "%.200s: no such file; %s", root,
+			        write ? write : "for entries of that name write --name 'GLOB'");
+		}
+	}
+	return 0;
+}
+
+/* "-r DIR" alone, as dust has it, would search the working directory for paths that hold DIR. */
+static int check_swallowed(int argc, char *const *argv, struct vega_error *err)
+{
+	for (int i = 1; i + 1 < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "-r") == 0 && exists(argv[i + 1])) {
+			return vega_fail(err, VEGA_USAGE,
+			        "-r %.200s: -r is --regex, and no root follows; write . behind it "
+			        "to "
+			        "search here",
+			        argv[i + 1]);
 		}
 	}
 	return 0;
@@ -229,12 +380,27 @@ int spec_parse_argv(struct spec *spec, const struct option_table *tables, size_t
 	        tables, table_count, argc, argv, &operands, &count, &rest, &given, err);
 	if (code == 0) {
 		struct words words = {operands, count, argv + rest, (size_t)(argc - rest)};
+		const char *from = files0_from ? *files0_from : NULL;
 		take_operations(spec, &words);
 		merge_depths(spec, &given);
-		code = check_given(spec, &given, err);
-		if (code == 0) {
-			code = take_words(spec, &words, files0_from ? *files0_from : NULL, err);
+		if (!from && count && count == words.count) {
+			code = check_first(&words, tables, table_count, err);
 		}
+		if (!from && code == 0) {
+			code = check_roots(&words, tables, table_count, err);
+		}
+		if (code == 0) {
+			code = check_given(spec, &given, err);
+		}
+		if (code == 0 && !count && !words.rest_count && !from) {
+			code = check_swallowed(argc, argv, err);
+		}
+		if (code == 0) {
+			code = take_words(spec, &words, from, err);
+		}
+	}
+	if (code == 0) {
+		code = split_extensions(spec, err);
 	}
 	if (code == 0) {
 		code = merge_excludes(spec, &given, err);

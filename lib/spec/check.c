@@ -120,20 +120,24 @@ static bool is_id(const char *text)
 	return parse_u64(text, &id, NULL) == 0 && id < UINT32_MAX;
 }
 
+static int no_owner(const char *option, const char *text, struct vega_error *err)
+{
+	return vega_fail(err, VEGA_USAGE, "--%s %s: there is no such %s here; %s", option, text,
+	        option,
+	        text[strcspn(text, "*?[")] ? "for entries of that name write --name 'GLOB'"
+	                                   : "a number would do");
+}
+
 static int check_owners(const struct spec *spec, struct vega_error *err)
 {
 	for (size_t i = 0; i < spec->user.count; i++) {
 		if (!is_id(spec->user.items[i]) && !getpwnam(spec->user.items[i])) {
-			return vega_fail(err, VEGA_USAGE,
-			        "--user %s: there is no such user here; a number would do",
-			        spec->user.items[i]);
+			return no_owner("user", spec->user.items[i], err);
 		}
 	}
 	for (size_t i = 0; i < spec->group.count; i++) {
 		if (!is_id(spec->group.items[i]) && !getgrnam(spec->group.items[i])) {
-			return vega_fail(err, VEGA_USAGE,
-			        "--group %s: there is no such group here; a number would do",
-			        spec->group.items[i]);
+			return no_owner("group", spec->group.items[i], err);
 		}
 	}
 	return 0;

@@ -22,7 +22,7 @@ static const struct option_row common_rows[] = {
         {"regex", 'r', OPT_LIST, FIELD(regex), 0, "REGEX", NULL, WHICH,
                 "the path contains a match of the Perl-compatible REGEX"},
         {"extension", 'e', OPT_LIST, FIELD(extension), 0, "EXT", NULL, WHICH,
-                "the name ends in .EXT, ignoring case; repeat for alternatives"},
+                "the name ends in .EXT, ignoring case; \"csv,tsv\" for either"},
         {"type", 't', OPT_CHOICES, FIELD(type), 0, "TYPE", types, WHICH,
                 "f file, d directory, l symbolic link, p pipe, s socket, b or c device; \"f,l\" "
                 "for either"},

@@ -154,6 +154,12 @@ static void test_refused(void)
 	refused("--=3", "unknown option --");
 	refused("-q", "unknown option -q");
 	refused("-aq", "unknown option -q in -aq");
+	refused("--nax-size 3", "unknown option --nax-size; did you mean --max-size?");
+	refused("--min-size 3", "unknown option --min-size"); /* not --max-size */
+	refused("--no-all", "unknown option --no-all");
+	refused("-h host -q", "unknown option -q");
+	ok(!common.help, "-h does not count beside an error");
+	refused("-print0", "unknown option -p in -print0");
 	refused("-name x", "-name: long options have two dashes; write --name");
 	refused("-a -n", "--count needs a value (N)");
 	refused("--color", "--color needs a value (choice)");

@@ -45,10 +45,16 @@ static void test_operations(void)
 	        "-n", "hash", "find", "a");
 	is_outcome("{\"v\":1,\"operations\":[\"summarize\"],\"roots\":[\"find\",\"-x\"]}", "--",
 	        "find", "-x");
-	is_outcome("{\"v\":1,\"operations\":[\"summarize\"],\"roots\":[\"find,\"]}", "find,");
+	is_outcome("find,: no such operation or file; did you mean find?", "find,");
 	is_outcome("{\"v\":1,\"operations\":[\"summarize\"],\"roots\":[\",\"]}", ",");
-	is_outcome(
-	        "{\"v\":1,\"operations\":[\"summarize\"],\"roots\":[\"find,seek\"]}", "find,seek");
+	is_outcome("seek: no such operation or file", "find,seek");
+	is_outcome("hsh: no such operation or file; did you mean hash?", "find,hsh", "a");
+	is_outcome("sumarize: no such operation or file; did you mean summarize?", "sumarize");
+	is_outcome("du: no such operation or file; write summarize, or nothing", "du", "a");
+	is_outcome("here: no such operation or file", "here", "there");
+	is_outcome("{\"v\":1,\"operations\":[\"summarize\"],\"roots\":[\"here\"]}", "here");
+	is_outcome("{\"v\":1,\"operations\":[\"summarize\"],\"roots\":[\"./hsh\",\"b\"]}", "./hsh",
+	        "b");
 	is_outcome("{\"v\":1,\"operations\":[\"summarize\"],\"roots\":[\"-\"]}", "-");
 	is_outcome("root number 1 is empty; write '.' for the current directory", "");
 }

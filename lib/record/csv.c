@@ -1,10 +1,16 @@
 /*
  * CSV: one table with one header, quoted as RFC 4180 says; lines end in a newline alone, as the
- * other tools of a pipe write and read them. Paths are raw bytes, except on a terminal.
+ * other tools of a pipe write and read them.
+ *
+ * It is UTF-8, since DuckDB and pandas refuse a whole file for one byte that is not. A name that is
+ * not UTF-8 stands there with U+FFFD for what is wrong, and, in base64, exactly in a column of its
+ * own: NAME_b64, empty for all other names. The header comes before the names, so it always has
+ * these columns, and has them last, where they move no other.
  */
 #include "record/record_internal.h"
 
 #include "base/check.h"
+#include "base/json.h"
 #include "base/parse.h"
 
 /*
@@ -37,6 +43,11 @@ static bool has_tables(const struct format_options *options)
 	return false;
 }
 
+static bool has_path(const struct format_options *options)
+{
+	return standard_of(options) >> STANDARD_PATH & 1;
+}
+
 /* The next column's value begins; `first` is true before the first one. */
 static void separate(struct buf *out, bool *first)
 {
@@ -64,6 +75,25 @@ static void add_summary_headings(struct buf *out, bool *first, const struct form
 	}
 }
 
+static void add_exact_headings(struct buf *out, bool *first, const struct format_options *options)
+{
+	const struct record_schema *schema;
+	if (has_path(options)) {
+		add_heading(out, first, "path_b64");
+	}
+	for (size_t i = 0; (schema = next_schema(options, &i));) {
+		for (size_t field = 0; field < schema->field_count; field++) {
+			if (schema->fields[field].type == VALUE_BYTES) {
+				add_heading(out, first, schema->fields[field].key);
+				buf_add_str(out, "_b64");
+			}
+		}
+	}
+	if (has_tables(options)) {
+		add_heading(out, first, "key_b64");
+	}
+}
+
 static void csv_begin(struct buf *out, const struct format_options *options)
 {
 	const struct record_schema *schema;
@@ -84,6 +114,7 @@ static void csv_begin(struct buf *out, const struct format_options *options)
 	if (has_tables(options)) {
 		add_summary_headings(out, &first, options);
 	}
+	add_exact_headings(out, &first, options);
 	buf_add_char(out, '\n');
 }
 
@@ -124,45 +155,122 @@ static void add_value(
 	}
 }
 
+static void add_lossy(struct buf *out, const char *bytes, size_t len)
+{
+	for (size_t i = 0; i < len;) {
+		uint32_t code;
+		size_t step = utf8_decode(bytes + i, len - i, &code);
+		if (step) {
+			buf_add(out, bytes + i, step);
+		} else {
+			buf_add_str(out, "\xef\xbf\xbd");
+		}
+		i += step ? step : 1;
+	}
+}
+
 static void add_name(struct buf *out, const struct format_options *options, const char *first,
         size_t first_len, const char *second, size_t second_len)
 {
-	if (!options->terminal) {
+	bool exact = utf8_valid(first, first_len) && utf8_valid(second, second_len);
+	if (!options->terminal && exact) {
 		add_value(out, first, first_len, second, second_len);
 		return;
 	}
-	struct buf escaped = BUF_INIT;
-	record_add_escaped(&escaped, options, first, first_len);
-	record_add_escaped(&escaped, options, second, second_len);
-	add_value(out, escaped.data, escaped.len, NULL, 0);
-	out->failed |= escaped.failed;
-	buf_release(&escaped);
+	struct buf shown = BUF_INIT;
+	if (options->terminal) {
+		record_add_escaped(&shown, options, first, first_len);
+		record_add_escaped(&shown, options, second, second_len);
+	} else {
+		add_lossy(&shown, first, first_len);
+		add_lossy(&shown, second, second_len);
+	}
+	add_value(out, shown.data, shown.len, NULL, 0);
+	out->failed |= shown.failed;
+	buf_release(&shown);
+}
+
+/* Its companion in NAME_b64: nothing, where the name is UTF-8. */
+static void add_exact(
+        struct buf *out, const char *first, size_t first_len, const char *second, size_t second_len)
+{
+	if (utf8_valid(first, first_len) && utf8_valid(second, second_len)) {
+		return;
+	}
+	struct buf bytes = BUF_INIT;
+	buf_add(&bytes, first, first_len);
+	buf_add(&bytes, second, second_len);
+	buf_add_base64(out, bytes.data, bytes.len);
+	out->failed |= bytes.failed;
+	buf_release(&bytes);
+}
+
+static const struct record_field *find_field(
+        const struct record *record, const struct record_column *column)
+{
+	for (size_t i = 0; i < record->field_count; i++) {
+		if (strcmp(record->fields[i].key, column->key) == 0) {
+			CHECK(record->fields[i].type == column->type);
+			return &record->fields[i];
+		}
+	}
+	return NULL;
 }
 
 static void add_field(struct buf *out, const struct format_options *options,
         const struct record *record, const struct record_column *column)
 {
-	for (size_t i = 0; i < record->field_count; i++) {
-		const struct record_field *field = &record->fields[i];
-		if (strcmp(field->key, column->key) != 0) {
-			continue;
-		}
-		CHECK(field->type == column->type);
-		switch (field->type) {
-		case VALUE_TEXT:
-			add_name(out, options, field->text, strlen(field->text), NULL, 0);
-			break;
-		case VALUE_BYTES:
-			add_name(out, options, field->text, field->len, NULL, 0);
-			break;
-		case VALUE_U64:
-			buf_add_u64(out, field->number);
-			break;
-		case VALUE_BOOL:
-			buf_add_str(out, field->number ? "true" : "false");
-			break;
-		}
+	const struct record_field *field = find_field(record, column);
+	if (!field) {
 		return;
+	}
+	switch (field->type) {
+	case VALUE_TEXT:
+		add_name(out, options, field->text, strlen(field->text), NULL, 0);
+		break;
+	case VALUE_BYTES:
+		add_name(out, options, field->text, field->len, NULL, 0);
+		break;
+	case VALUE_U64:
+		buf_add_u64(out, field->number);
+		break;
+	case VALUE_BOOL:
+		buf_add_str(out, field->number ? "true" : "false");
+		break;
+	}
+}
+
+/* The columns NAME_b64: of a record, or (NULL) of a summary's row with the name `key` (NULL: none).
+ */
+static void add_exact_columns(struct buf *out, bool *first, const struct format_options *options,
+        const struct record *record, const struct buf *key)
+{
+	const struct record_schema *schema;
+	if (has_path(options)) {
+		separate(out, first);
+		if (record) {
+			add_exact(
+			        out, record->dir, record->dir_len, record->name, record->name_len);
+		}
+	}
+	for (size_t i = 0; (schema = next_schema(options, &i));) {
+		for (size_t at = 0; at < schema->field_count; at++) {
+			if (schema->fields[at].type != VALUE_BYTES) {
+				continue;
+			}
+			const struct record_field *field =
+			        record ? find_field(record, &schema->fields[at]) : NULL;
+			separate(out, first);
+			if (field) {
+				add_exact(out, field->text, field->len, NULL, 0);
+			}
+		}
+	}
+	if (has_tables(options)) {
+		separate(out, first);
+		if (key) {
+			add_exact(out, key->data, key->len, NULL, 0);
+		}
 	}
 }
 
@@ -275,6 +383,7 @@ static void csv_record(
 	if (has_tables(options)) {
 		skip_summary(out, &first, options);
 	}
+	add_exact_columns(out, &first, options, record, NULL);
 	buf_add_char(out, '\n');
 }
 
@@ -310,9 +419,10 @@ static void begin_row(
 
 /* The numbers that end a row; those of other operations are empty. */
 static void end_row(struct buf *out, const struct format_options *options,
-        const struct record_schema *of, const struct scan_value *numbers)
+        const struct record_schema *of, const struct scan_value *numbers, const struct buf *key)
 {
 	const struct record_schema *schema;
+	bool first = false;
 	for (size_t i = 0; (schema = next_schema(options, &i));) {
 		for (size_t n = 0; n < schema->number_count; n++) {
 			buf_add_char(out, ',');
@@ -321,6 +431,7 @@ static void end_row(struct buf *out, const struct format_options *options,
 			}
 		}
 	}
+	add_exact_columns(out, &first, options, NULL, key);
 	buf_add_char(out, '\n');
 }
 
@@ -337,24 +448,24 @@ static void add_totals(struct buf *out, const struct format_options *options,
 		}
 		begin_row(out, options, schema);
 		buf_printf(out, "total,%s", total->name);
-		end_row(out, options, schema, numbers);
+		end_row(out, options, schema, numbers, NULL);
 	}
 }
 
-/* The name of a row: its exact bytes where KEY_b64 has them, a number as it is written. */
+/* The name of a row, into `bytes` as well: its exact bytes where KEY_b64 has them; a number as it
+ * is written. */
 static void add_row_name(struct buf *out, const struct format_options *options,
-        struct scan_value row, const char *key)
+        struct scan_value row, const char *key, struct buf *bytes)
 {
 	struct scan_value value = scan_member(row, key);
+	buf_clear(bytes);
 	if (scan_is_number(value)) {
 		buf_add(out, value.at, value.len);
 		return;
 	}
-	struct buf bytes = BUF_INIT;
-	record_add_path(&bytes, row, key);
-	add_name(out, options, bytes.data, bytes.len, NULL, 0);
-	out->failed |= bytes.failed;
-	buf_release(&bytes);
+	record_add_path(bytes, row, key);
+	add_name(out, options, bytes->data, bytes->len, NULL, 0);
+	out->failed |= bytes->failed;
 }
 
 static void add_table(struct buf *out, const struct format_options *options,
@@ -363,6 +474,7 @@ static void add_table(struct buf *out, const struct format_options *options,
 {
 	const char *keys[SCHEMA_NUMBERS_MAX];
 	struct scan_value row, numbers[SCHEMA_NUMBERS_MAX];
+	struct buf name = BUF_INIT;
 	CHECK(schema->number_count <= SCHEMA_NUMBERS_MAX);
 	for (size_t n = 0; n < schema->number_count; n++) {
 		keys[n] = schema->numbers[n].key;
@@ -371,9 +483,10 @@ static void add_table(struct buf *out, const struct format_options *options,
 		scan_members(row, keys, schema->number_count, numbers);
 		begin_row(out, options, schema);
 		buf_printf(out, "%s,", table->section);
-		add_row_name(out, options, row, table->row);
-		end_row(out, options, schema, numbers);
+		add_row_name(out, options, row, table->row, &name);
+		end_row(out, options, schema, numbers, &name);
 	}
+	buf_release(&name);
 }
 
 static void csv_summary(

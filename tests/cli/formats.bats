@@ -54,13 +54,37 @@ setup() {
 	without '\\u0000|\\ud[89a-f]' "$out"
 }
 
+# The names in FILE: their exact bytes where a column has them.
+csv_names() {
+	sqlite3 :memory: ".import --csv '$1' entry" "select lower(hex(path)) || ' ' || path_b64 from entry" |
+		perl -MMIME::Base64 -lane 'print $F[1] ? unpack("H*", decode_base64($F[1])) : $F[0]' | sort
+}
+
 @test "csv is read by SQLite, every name" {
 	need sqlite3
 	expect 0 vega-walk find --format=csv tree
-	sqlite3 :memory: ".import --csv '$out' entry" 'select lower(hex(path)) from entry' | sort >got
+	csv_names "$out" >got
 	same wanted got
 	[[ $(sqlite3 :memory: ".import --csv '$out' entry" \
 		"select count(*) from entry where type = 'f' and size > 0") == "$((${#strange[@]} + 1))" ]]
+}
+
+@test "csv is UTF-8, and has the exact bytes of other names beside them" {
+	need iconv
+	local header
+	rm tree/xxxx* # no room for .zst
+	for arguments in 'find' 'hash' 'summarize,find,hash' 'summarize -N 100' 'transform --to zstd --out o'; do
+		# shellcheck disable=SC2086
+		expect 0 vega-walk $arguments --format=csv tree
+		iconv -f UTF-8 -t UTF-8 "$out" >/dev/null
+		matches "$(printf 'tree/\xff\xfe' | base64)" "$out"
+		matches $'tree/\xef\xbf\xbd\xef\xbf\xbd' "$out"
+		read -r header <"$out"
+		[[ $header == *_b64 ]]
+	done
+	[[ $header == *,path_b64,output_b64 ]]
+	expect 0 vega-walk find --format=csv tree/ünï
+	[[ $(tail -n 1 "$out") == tree/ünï,f,*, ]]
 }
 
 @test "csv has one table for several operations" {

@@ -98,7 +98,7 @@ any_file() { # DIRECTORY
 	holds -s 'last | .complete and .transform.written == 2 and .transform.current == 0
 		and .transform.failed == 0 and .transform.input_bytes == 8' "$out"
 	expect 0 vega-walk transform --to zstd --out out --format=csv in/a.csv
-	[[ $(<"$out") == $'path,output,status,input_bytes,output_bytes\nin/a.csv,out/a.csv.zst,current,6,'* ]]
+	[[ $(<"$out") == $'path,output,status,input_bytes,output_bytes,path_b64,output_b64\nin/a.csv,out/a.csv.zst,current,6,'* ]]
 }
 
 @test "a second run writes nothing and reads nothing" {

@@ -152,9 +152,9 @@ static void test_order(void)
 	size_t len;
 	char *text = content(fd, &len);
 	is_str(text,
-	        "path,type,size,allocated,mtime,mode,uid,gid,nlink,dev,ino\n"
-	        "a,f,,,,,,,,,\n\"a/\"\"\",f,,,,,,,,,\na/b,f,,,,,,,,,\na-b,f,,,,,,,,,\n"
-	        "a.,f,,,,,,,,,\n\xff,f,,,,,,,,,\n",
+	        "path,type,size,allocated,mtime,mode,uid,gid,nlink,dev,ino,path_b64\n"
+	        "a,f,,,,,,,,,,\n\"a/\"\"\",f,,,,,,,,,,\na/b,f,,,,,,,,,,\na-b,f,,,,,,,,,,\n"
+	        "a.,f,,,,,,,,,,\n\xef\xbf\xbd,f,,,,,,,,,,/w==\n",
 	        "path order");
 	free(text);
 	close(fd);

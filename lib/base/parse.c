@@ -11,6 +11,8 @@
 typedef unsigned __int128 u128;
 
 #define SECOND UINT64_C(1000000000)
+#define MINUTE (60 * SECOND)
+#define DAY (24 * 60 * MINUTE)
 #define FRACTION_DIGITS 18
 
 int hex_digit(char c)
@@ -154,9 +156,11 @@ int parse_size(const char *text, uint64_t *bytes, struct vega_error *err)
 
 #define DURATION_FORMS "use e.g. 90s, 15min, 2h, 7d, 3w, 6month, 1y"
 
-/* The nanoseconds in the unit of len letters, 0 when it is none. */
+/* The nanoseconds in the unit of len letters, 0 when it is none. Only the longer ones have a
+ * plural. */
 static uint64_t duration_unit(const char *unit, size_t len)
 {
+	len -= len > 3 && unit[len - 1] == 's';
 	static const struct {
 		const char *name;
 		uint64_t nanoseconds;
@@ -164,12 +168,19 @@ static uint64_t duration_unit(const char *unit, size_t len)
 	        {"ms", SECOND / 1000},
 	        {"s", SECOND},
 	        {"sec", SECOND},
-	        {"min", 60 * SECOND},
-	        {"h", 3600 * SECOND},
-	        {"d", 86400 * SECOND},
-	        {"w", 7 * 86400 * SECOND},
-	        {"month", 30 * 86400 * SECOND},
-	        {"y", 365 * 86400 * SECOND},
+	        {"second", SECOND},
+	        {"min", MINUTE},
+	        {"minute", MINUTE},
+	        {"h", 60 * MINUTE},
+	        {"hour", 60 * MINUTE},
+	        {"d", DAY},
+	        {"day", DAY},
+	        {"w", 7 * DAY},
+	        {"week", 7 * DAY},
+	        {"mo", 30 * DAY},
+	        {"month", 30 * DAY},
+	        {"y", 365 * DAY},
+	        {"year", 365 * DAY},
 	};
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
 		if (strlen(units[i].name) == len && memcmp(units[i].name, unit, len) == 0) {
@@ -181,7 +192,7 @@ static uint64_t duration_unit(const char *unit, size_t len)
 
 int parse_duration(const char *text, uint64_t *nanoseconds, struct vega_error *err)
 {
-	uint64_t total = 0;
+	uint64_t total = 0, last = 0; /* the unit before */
 	const char *s = text;
 	do {
 		struct decimal number;
@@ -196,10 +207,12 @@ int parse_duration(const char *text, uint64_t *nanoseconds, struct vega_error *e
 		if (len == 0 && *s == '\0' && scan == SCAN_OK) {
 			return refuse(err, text, "needs a unit; " DURATION_FORMS);
 		}
-		if (len == 1 && *s == 'm') {
+		bool minutes = last == 60 * MINUTE; /* nobody writes months behind hours */
+		if (len == 1 && *s == 'm' && !minutes) {
 			return refuse(err, text, "'m' is ambiguous; write min or month");
 		}
-		uint64_t unit = duration_unit(s, len);
+		uint64_t unit = len == 1 && *s == 'm' ? MINUTE : duration_unit(s, len);
+		last = unit;
 		if (unit == 0 && scan == SCAN_OK) {
 			return refuse(err, text, "not a length of time; " DURATION_FORMS);
 		}
@@ -278,11 +291,47 @@ static int days_in_month(int year, int month)
 	return month == 2 && leap ? 29 : days[month - 1];
 }
 
-/* RFC 3339, or only its date. */
+/* "T12:00", which may have seconds and a fraction of them. */
+static bool scan_clock(const char **s, struct tm *tm, uint32_t *nanoseconds)
+{
+	if (!scan_byte(s, "Tt ") || !scan_field(s, 2, 0, 23, &tm->tm_hour) || !scan_byte(s, ":") ||
+	        !scan_field(s, 2, 0, 59, &tm->tm_min)) {
+		return false;
+	}
+	if (!scan_byte(s, ":")) {
+		return true;
+	}
+	if (!scan_field(s, 2, 0, 60, &tm->tm_sec)) {
+		return false;
+	}
+	*s = scan_nanoseconds(*s, nanoseconds);
+	return *s != NULL;
+}
+
+/* "Z" or "+02:00"; without, *local stays. */
+static bool scan_zone(const char **s, bool *local, int *offset)
+{
+	char sign = **s;
+	int hours, minutes;
+	if (scan_byte(s, "Zz")) {
+		*local = false;
+	} else if (scan_byte(s, "+-")) {
+		if (!scan_field(s, 2, 0, 23, &hours) || !scan_byte(s, ":") ||
+		        !scan_field(s, 2, 0, 59, &minutes)) {
+			return false;
+		}
+		*offset = (hours * 60 + minutes) * (sign == '-' ? -60 : 60);
+		*local = false;
+	}
+	return true;
+}
+
+/* RFC 3339, or without its zone, its seconds or its time of day. */
 static bool parse_date(const char *s, struct vega_time *when)
 {
 	struct tm tm = {.tm_isdst = -1, .tm_wday = -1};
-	int year, month;
+	int year, month, offset = 0;
+	bool local = true;
 	if (!scan_field(&s, 4, 0, 9999, &year) || !scan_byte(&s, "-") ||
 	        !scan_field(&s, 2, 1, 12, &month) || !scan_byte(&s, "-") ||
 	        !scan_field(&s, 2, 1, days_in_month(year, month), &tm.tm_mday)) {
@@ -291,30 +340,8 @@ static bool parse_date(const char *s, struct vega_time *when)
 	tm.tm_year = year - 1900;
 	tm.tm_mon = month - 1;
 	when->nsec = 0;
-	bool local = true;
-	int offset = 0;
-	if (*s) {
-		if (!scan_byte(&s, "Tt ") || !scan_field(&s, 2, 0, 23, &tm.tm_hour) ||
-		        !scan_byte(&s, ":") || !scan_field(&s, 2, 0, 59, &tm.tm_min) ||
-		        !scan_byte(&s, ":") || !scan_field(&s, 2, 0, 60, &tm.tm_sec)) {
-			return false;
-		}
-		s = scan_nanoseconds(s, &when->nsec);
-		if (!s) {
-			return false;
-		}
-		char sign = *s;
-		if (scan_byte(&s, "Zz")) {
-			local = false;
-		} else if (scan_byte(&s, "+-")) {
-			int hours, minutes;
-			if (!scan_field(&s, 2, 0, 23, &hours) || !scan_byte(&s, ":") ||
-			        !scan_field(&s, 2, 0, 59, &minutes)) {
-				return false;
-			}
-			offset = (hours * 60 + minutes) * (sign == '-' ? -60 : 60);
-			local = false;
-		}
+	if (*s && (!scan_clock(&s, &tm, &when->nsec) || !scan_zone(&s, &local, &offset))) {
+		return false;
 	}
 	if (*s) {
 		return false;
@@ -322,6 +349,47 @@ static bool parse_date(const char *s, struct vega_time *when)
 	time_t seconds = local ? mktime(&tm) : timegm(&tm);
 	when->sec = (int64_t)seconds - offset;
 	return tm.tm_wday >= 0;
+}
+
+/* A day by its name: its midnight here, as that of a date. */
+static bool parse_day(const char *text, struct vega_time now, struct vega_time *when)
+{
+	static const char *const names[] = {"yesterday", "today", "tomorrow"};
+	for (int day = 0; day < 3; day++) {
+		time_t seconds = (time_t)now.sec;
+		struct tm tm;
+		if (strcmp(text, names[day]) == 0 && localtime_r(&seconds, &tm)) {
+			struct tm midnight = {.tm_year = tm.tm_year,
+			        .tm_mon = tm.tm_mon,
+			        .tm_mday = tm.tm_mday + day - 1,
+			        .tm_isdst = -1,
+			        .tm_wday = -1};
+			*when = (struct vega_time){.sec = (int64_t)mktime(&midnight)};
+			return midnight.tm_wday >= 0;
+		}
+	}
+	return false;
+}
+
+/* "2 days ago" as "2days", which parse_duration() takes; false: it is too long, or "1 2 days". */
+#define AGE_MAX 64
+static bool squeeze_age(const char *text, char age[static AGE_MAX])
+{
+	size_t len = strlen(text), out = 0;
+	len -= len > 4 && strcmp(text + len - 4, " ago") == 0 ? 4 : 0;
+	for (size_t i = 0; i < len; i++) {
+		bool space = text[i] == ' ';
+		if (out + 1 >= AGE_MAX ||
+		        (space && (i == 0 || isdigit((unsigned char)text[i - 1])) &&
+		                !isalpha((unsigned char)text[i + 1]))) {
+			return false;
+		}
+		if (!space) {
+			age[out++] = text[i];
+		}
+	}
+	age[out] = '\0';
+	return true;
 }
 
 static struct vega_time before(struct vega_time now, uint64_t nanoseconds)
@@ -339,8 +407,9 @@ static struct vega_time before(struct vega_time now, uint64_t nanoseconds)
 int parse_time(
         const char *text, struct vega_time now, struct vega_time *when, struct vega_error *err)
 {
-	static const char reason[] = "not a time; use e.g. 2026-01-31, 2026-01-31T12:00:00Z, "
-	                             "@1767225600, an age such as 7d, or ./FILE";
+	static const char reason[] =
+	        "not a time; use e.g. 2026-01-31, 2026-01-31T12:00, yesterday, "
+	        "@1767225600, an age such as 7d, or ./FILE";
 	struct vega_time result;
 	if (strchr(text, '/')) {
 		struct stat st;
@@ -351,7 +420,8 @@ int parse_time(
 		        .sec = st.st_mtim.tv_sec, .nsec = (uint32_t)st.st_mtim.tv_nsec};
 		return 0;
 	}
-	if (*text == '@' ? parse_epoch(text + 1, &result) : parse_date(text, &result)) {
+	if (*text == '@' ? parse_epoch(text + 1, &result)
+	                 : parse_date(text, &result) || parse_day(text, now, &result)) {
 		*when = result;
 		return 0;
 	}
@@ -359,7 +429,8 @@ int parse_time(
 		return refuse(err, text, reason);
 	}
 	uint64_t age;
-	int code = parse_duration(text, &age, err);
+	char spelled[AGE_MAX];
+	int code = parse_duration(squeeze_age(text, spelled) ? spelled : text, &age, err);
 	if (code == 0) {
 		*when = before(now, age);
 	}

@@ -40,16 +40,17 @@ int parse_size(const char *text, uint64_t *bytes, struct vega_error *err);
 
 /*
  * A length of time in nanoseconds: one or more NUMBERunit without spaces, units ms s (or sec) min h
- * d w month (30 days) y (365 days). "m" alone is refused as ambiguous; a bare number is refused
- * too.
+ * d w month (or mo; 30 days) y (365 days), or second minute hour day week year; what is longer than
+ * three letters has a plural. "m" alone is refused as ambiguous, but is minutes behind hours
+ * ("1h30m"); a bare number is refused too.
  */
 int parse_duration(const char *text, uint64_t *nanoseconds, struct vega_error *err);
 
 /*
  * A point in time: RFC 3339 ("2026-01-31T12:00:00Z", with fractions and offsets; without an offset
- * it is local time), "YYYY-MM-DD" (local midnight), "@SECONDS[.FRACTION]" since 1970 (SECONDS may
- * be negative; the fraction counts forward), a duration ("7d": that long before now), or, when the
- * text contains a
+ * it is local time; the seconds may be left out), "YYYY-MM-DD", "today", "yesterday" or "tomorrow"
+ * (local midnight), "@SECONDS[.FRACTION]" since 1970 (SECONDS may be negative; the fraction counts
+ * forward), a duration ("7d", "2 days ago": that long before now), or, when the text contains a
  * '/', the mtime of that file.
  */
 int parse_time(

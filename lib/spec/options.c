@@ -33,8 +33,8 @@ static const struct option_row common_rows[] = {
         {"empty", 0, OPT_FLAG, FIELD(empty), 0, NULL, NULL, WHICH,
                 "regular files of 0 bytes and directories without entries"},
         {"newer-than", 0, OPT_TIME, FIELD(newer_than), 0, "TIME", NULL, WHICH,
-                "modified after TIME: an age (90min 2h 7d 3w 6month 1y), a date, @SECONDS, or a "
-                "file with a '/' in its path"},
+                "modified after TIME: an age (90min 2h 7d 3w 6month 1y), a date, yesterday, "
+                "@SECONDS, or a file with a '/' in its path"},
         {"older-than", 0, OPT_TIME, FIELD(older_than), 0, "TIME", NULL, WHICH,
                 "modified before TIME"},
         {"changed-after", 0, OPT_TIME, FIELD(changed_after), 0, "TIME", NULL, WHICH,

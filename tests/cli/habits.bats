@@ -210,3 +210,25 @@ finds() {
 	END
 	[[ ! -e $XDG_STATE_HOME/vega ]]
 }
+
+@test "times are taken as people write them, and refused with examples" {
+	touch -d '2 hours ago' d/a.csv
+	touch -d '2026-11-30 07:00:30' d/b.tsv
+	for time in 'yesterday' '2 days ago' 2days 1mo 1week 3h30m; do
+		finds 'a.csv' -t f -e csv --newer-than "$time" d
+		finds '' -t f -e csv --older-than "$time" d
+	done
+	for time in 2026-11-30T07:00 '2026-11-30 07:00' 2026-11-30T07:00Z; do
+		finds 'b.tsv' -e tsv --newer-than "$time" --older-than 2026-11-30T07:01 d
+	done
+	finds 'b.tsv' --min-size 1m -t f d
+	finds 'b.tsv' --min-size 1MB -t f d
+	finds '' --min-size 1.5GiB d
+	refuses vega-walk <<-'END'
+		find --newer-than 30 d => needs a unit
+		find --newer-than 30m d => write min or month
+		find --newer-than soon d => use e\.g\. 2026-01-31, 2026-01-31T12:00, yesterday
+		find --min-size +1M d => use e\.g\. 4096, 10K
+		find --min-size 1e6 d => use e\.g\. 4096, 10K
+	END
+}

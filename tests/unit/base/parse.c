@@ -104,12 +104,17 @@ static void test_durations(void)
 	        {"6month", 15552000000000000},
 	        {"1y", 31536000000000000},
 	        {"1h30min", 5400000000000},
+	        {"1h30m", 5400000000000},
+	        {"7days", 604800000000000},
+	        {"2weeks", 1209600000000000},
+	        {"1mo", 2592000000000000},
+	        {"1year2months3weeks4days5hours6minutes7seconds", 38898367000000000},
 	        {"1.5h", 5400000000000},
 	        {"584y", 584 * UINT64_C(31536000000000000)},
 	};
 	accepts(parse_duration, good, COUNT(good));
 	REFUSES(parse_duration, "needs a unit", "5", "1h5");
-	REFUSES(parse_duration, "ambiguous", "7m", "1h7m");
+	REFUSES(parse_duration, "ambiguous", "7m", "1d7m", "1h7s7m");
 	REFUSES(parse_duration, "not a length of time", "", "h", "1 h", "-1h", "1H", "1D", "1min ",
 	        "1x", "1h,", "1hmin");
 	REFUSES(parse_duration, "too long", "585y", "584y584y", "99999999999999999999s");
@@ -151,11 +156,21 @@ static void test_times(void)
 	is_time("@9223372036854775807", INT64_MAX, 0);
 	is_time("7d", 1000000000 - 604800, 500000000);
 	is_time("600ms", 999999999, 900000000);
+	is_time("2 days ago", 1000000000 - 2 * 86400, 500000000);
+	is_time("1 hour 30 minutes ago", 1000000000 - 5400, 500000000);
+	is_time("1h30m", 1000000000 - 5400, 500000000);
+	is_time("2026-01-31T12:00Z", 1769860800, 0);
+	is_time("2026-01-31 12:00+02:00", 1769853600, 0);
+	is_time("today", 999993600, 0);
+	is_time("yesterday", 999907200, 0);
+	is_time("tomorrow", 1000080000, 0);
 
 	setenv("TZ", "Europe/Berlin", 1);
 	tzset();
 	is_time("2026-01-31", 1769814000, 0);
 	is_time("2026-07-01T00:00:00", 1782856800, 0);
+	is_time("2026-07-01 00:00", 1782856800, 0);
+	is_time("today", 999986400, 0);
 	setenv("TZ", "UTC", 1);
 	tzset();
 	is_time("2026-01-31", 1769817600, 0);
@@ -164,13 +179,17 @@ static void test_times(void)
 	is_no_time("2026-13-01", "not a time");
 	is_no_time("2026-1-1", "not a time");
 	is_no_time("2026-01-31T24:00:00Z", "not a time");
-	is_no_time("2026-01-31T12:00Z", "not a time");
+	is_no_time("2026-01-31T12Z", "not a time");
+	is_no_time("2026-01-31T12:0", "not a time");
 	is_no_time("2026-01-31T12:00:00.Z", "not a time");
 	is_no_time("2026-01-31T12:00:00Zx", "not a time");
 	is_no_time("@", "not a time");
 	is_no_time("@1x", "not a time");
 	is_no_time("@9223372036854775808", "not a time");
-	is_no_time("yesterday", "not a time");
+	is_no_time("yesterdays", "not a time");
+	is_no_time("1 2 days ago", "not a length of time");
+	is_no_time("2 days hence", "not a length of time");
+	is_no_time("2 days  ago ", "not a length of time");
 	is_no_time("", "not a time");
 	is_no_time("7", "needs a unit");
 	is_no_time("7m", "ambiguous");

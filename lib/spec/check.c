@@ -147,6 +147,7 @@ static int check_predicates(const struct spec *spec, struct vega_error *err)
 {
 	char kind;
 	uint32_t mode;
+	uint64_t links;
 	int code = check_glob_list("name", &spec->name, 0, true, err);
 	if (code == 0) {
 		code = check_glob_list("iname", &spec->iname, GLOB_FOLD, true, err);
@@ -165,6 +166,9 @@ static int check_predicates(const struct spec *spec, struct vega_error *err)
 	}
 	if (code == 0 && spec->perm) {
 		code = spec_parse_perm(spec->perm, &kind, &mode, err);
+	}
+	if (code == 0 && spec->links) {
+		code = spec_parse_links(spec->links, &kind, &links, err);
 	}
 	return code;
 }

@@ -56,7 +56,10 @@ struct spec {
 	struct option_time changed_after, changed_before;   /* ctime */
 	struct option_time accessed_after, accessed_before; /* atime */
 	struct strlist user, group;                         /* names or numbers */
+	bool nouser, nogroup;
 	char *perm; /* find's -perm: MODE, -MODE, /MODE; see spec_parse_perm() */
+	bool executable;
+	char *links; /* find's -links: N, +N, -N; see spec_parse_links() */
 
 	/* Where to look. */
 	struct option_number min_depth;  /* a root is depth 0 */
@@ -167,5 +170,8 @@ int spec_check_beneath(
 /* find's -perm argument. `kind` is 0 (exactly), '-' (all of them) or '/' (any of them). Octal or
  * symbolic (u+w,g=r). */
 int spec_parse_perm(const char *text, char *kind, uint32_t *mode, struct vega_error *err);
+
+/* find's -links argument. `kind` is 0 (exactly), '+' (more) or '-' (fewer). */
+int spec_parse_links(const char *text, char *kind, uint64_t *links, struct vega_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -41,7 +42,11 @@ struct predicates {
 	char perm_kind;
 	uint32_t perm;
 	bool has_perm;
-	bool names; /* is there a predicate on names? */
+	char links_kind;
+	uint64_t links;
+	uint32_t types; /* bits 1 << enum file_type; 0: all */
+	bool rare;      /* is there a predicate that match_rare() asks? */
+	bool names;     /* is there a predicate on names? */
 	unsigned want;
 };
 
@@ -189,8 +194,19 @@ static unsigned fields_wanted(const struct spec *spec)
 	want |= spec->changed_after.set || spec->changed_before.set ? META_CTIME : 0;
 	want |= spec->accessed_after.set || spec->accessed_before.set ? META_ATIME : 0;
 	want |= spec->user.count || spec->group.count ? META_OWNER : 0;
-	want |= spec->perm ? META_MODE : 0;
+	want |= spec->nouser || spec->nogroup ? META_OWNER : 0;
+	want |= spec->perm || spec->executable ? META_MODE : 0;
+	want |= spec->links ? META_IDENTITY : 0;
 	return want;
+}
+
+#define NO_TYPE (UINT32_C(1) << 31)
+
+static uint32_t types_wanted(const struct spec *spec)
+{
+	uint32_t files = UINT32_C(1) << FILE_REGULAR;
+	bool possible = !spec->type || (spec->type & files);
+	return !spec->executable ? spec->type : possible ? files : NO_TYPE;
 }
 
 int predicates_new(const struct spec *spec, struct predicates **out, struct vega_error *err)
@@ -201,8 +217,10 @@ int predicates_new(const struct spec *spec, struct predicates **out, struct vega
 	}
 	p->spec = spec;
 	p->want = fields_wanted(spec);
-	p->names = spec->name.count || spec->iname.count || spec->extension.count || spec->type;
+	p->types = types_wanted(spec);
+	p->names = spec->name.count || spec->iname.count || spec->extension.count || p->types;
 	p->has_perm = spec->perm != NULL;
+	p->rare = spec->nouser || spec->nogroup || spec->executable || spec->links;
 	int code = compile_globs(&p->name, &spec->name, 0, err);
 	code = code ? code : compile_globs(&p->iname, &spec->iname, GLOB_FOLD, err);
 	code = code ? code : compile_globs(&p->path, &spec->path, 0, err);
@@ -212,6 +230,9 @@ int predicates_new(const struct spec *spec, struct predicates **out, struct vega
 	code = code ? code : resolve_ids(&p->group, &spec->group, "group", group_id, err);
 	if (!code && spec->perm) {
 		code = spec_parse_perm(spec->perm, &p->perm_kind, &p->perm, err);
+	}
+	if (!code && spec->links) {
+		code = spec_parse_links(spec->links, &p->links_kind, &p->links, err);
 	}
 	if (code) {
 		predicates_free(p);
@@ -295,7 +316,7 @@ bool predicates_match_name(
 	if (!p->names) {
 		return true;
 	}
-	uint32_t types = p->spec->type;
+	uint32_t types = p->types;
 	if (types && type != FILE_UNKNOWN && !(types & (1u << type))) {
 		return false;
 	}
@@ -354,6 +375,67 @@ static bool match_perm(const struct predicates *p, uint32_t mode)
 	}
 }
 
+static bool match_links(const struct predicates *p, uint64_t links)
+{
+	return p->links_kind == '+'   ? links > p->links
+	       : p->links_kind == '-' ? links < p->links
+	                              : links == p->links;
+}
+
+/* The last ids that were asked, each with its answer: a tree has few owners, and asking for one may
+ * go over a network.
+ */
+struct asked {
+	uint64_t id; /* and one more, so that 0 is none */
+	bool named;
+};
+#define ASKED 64
+
+/* Nobody knows then; an owner is not called missing for it. The others mean that there is none
+ * (getpwuid(3)). */
+static bool is_failure(int error)
+{
+	return error && error != ENOENT && error != ESRCH && error != EBADF && error != EPERM;
+}
+
+static bool user_named(uint32_t id)
+{
+	static _Thread_local struct asked asked[ASKED];
+	struct asked *slot = &asked[id % ASKED];
+	if (slot->id != (uint64_t)id + 1) {
+		struct passwd entry, *found = NULL;
+		char text[4096];
+		int error = getpwuid_r(id, &entry, text, sizeof text, &found);
+		*slot = (struct asked){(uint64_t)id + 1, found || is_failure(error)};
+	}
+	return slot->named;
+}
+
+static bool group_named(uint32_t id)
+{
+	static _Thread_local struct asked asked[ASKED];
+	struct asked *slot = &asked[id % ASKED];
+	if (slot->id != (uint64_t)id + 1) {
+		struct group entry, *found = NULL;
+		char text[4096];
+		int error = getgrgid_r(id, &entry, text, sizeof text, &found);
+		*slot = (struct asked){(uint64_t)id + 1, found || is_failure(error)};
+	}
+	return slot->named;
+}
+
+static bool match_rare(
+        const struct predicates *p, const struct file_meta *meta, enum file_type type)
+{
+	const struct spec *spec = p->spec;
+	if (spec->executable && (type != FILE_REGULAR || !(meta->mode & 0111))) {
+		return false;
+	}
+	return (!spec->links || match_links(p, meta->nlink)) &&
+	       (!spec->nouser || !user_named(meta->uid)) &&
+	       (!spec->nogroup || !group_named(meta->gid));
+}
+
 /* The fields that decide about an entry of that type. A directory is empty by its listing. */
 static unsigned deciding(const struct predicates *p, enum file_type type)
 {
@@ -379,5 +461,6 @@ bool predicates_match_meta(
 		return false;
 	}
 	return match_times(spec, meta) && has_id(&p->user, meta->uid) &&
-	       has_id(&p->group, meta->gid) && (!p->has_perm || match_perm(p, meta->mode));
+	       has_id(&p->group, meta->gid) && (!p->has_perm || match_perm(p, meta->mode)) &&
+	       (!p->rare || match_rare(p, meta, type));
 }

@@ -204,6 +204,26 @@ setup() {
 	agree --perm /0 t -- t -perm /0
 }
 
+@test "--executable, --links, --nouser and --nogroup agree with find" {
+	picky --executable t -- t -type f -perm /111
+	picky --executable -t f,d t -- t -type f -perm /111
+	expect 0 vega-walk find --executable -t d t
+	[[ ! -s $out ]]
+	picky --links 1 -t f t -- t -type f -links 1
+	picky --links +1 t -- t -links +1
+	picky --links -2 t -- t -links -2
+	expect 2 vega-walk find --links many t
+	matches 'use e.g. 1, \+1 for more' "$err"
+	need_root
+	chown 4000000001:4000000002 t/owners
+	touch t/owners/{user,group}
+	chown 4000000001 t/owners/user
+	chgrp 4000000002 t/owners/group
+	picky --nouser t -- t -nouser
+	picky --nogroup t -- t -nogroup
+	picky --nouser --nogroup t -- t -nouser -nogroup
+}
+
 @test "--min-depth and --max-depth bound the depth" {
 	for depth in 0 1 2 3; do
 		picky --max-depth $depth t -- t -maxdepth $depth

@@ -59,6 +59,13 @@ finds() {
 		find d -delete => deletes nothing
 		find d -xdev => --one-file-system
 		find d -mount => --one-file-system
+		find d -readable => --perm /444
+		find d -writable => --perm /222
+		find d -executable => write --executable
+		find d -nouser => write --nouser
+		find d -nogroup => write --nogroup
+		find d -links +1 => write --links
+		find d -samefile x => --links \+1
 		find d -daystart => midnight
 		find d -true => leave it out
 		find d -amin -5 => --accessed-after
@@ -104,7 +111,7 @@ finds() {
 		find -1 x d => head -n 1
 		find --max-results 3 d => head -n N
 		find --changed-within 1d d => --newer-than TIME
-		find -t x d => write --perm
+		find -t x d => write --executable
 		find -t e d => write --empty
 		find -t file d => write --type f
 		find -t directory d => write --type d

@@ -20,7 +20,7 @@
 
 struct arguments {
 	struct option_common common;
-	unsigned format;
+	unsigned format, color;
 	bool null;
 	char *files0_from;
 	char *cache;
@@ -36,6 +36,9 @@ struct arguments {
 
 static const char *const format_names[] = {"text", "ndjson", "json", "csv", NULL};
 
+enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+static const char *const colors[] = {"auto", "always", "never", NULL};
+
 #define FIELD(member) .offset = offsetof(struct arguments, member)
 #define OUTPUT "Output"
 
@@ -45,7 +48,10 @@ static const struct option_row rows[] = {
                         "csv"},
         {"null", '0', OPT_FLAG, FIELD(null), 0, NULL, NULL, OUTPUT,
                 "end each path with NUL instead of a newline, for xargs -0"},
-        {"no-progress", 0, OPT_FLAG, FIELD(no_progress), 0, NULL, NULL, OUTPUT,
+        {"color", 0, OPT_CHOICE, FIELD(color), 0, "WHEN", colors, OUTPUT,
+                "colour the picture: auto (default: on a terminal, unless NO_COLOR is set), always "
+                "(for less -R), or never"},
+        {"no-progress", 'q', OPT_FLAG, FIELD(no_progress), 0, NULL, NULL, OUTPUT,
                 "print no progress line on a terminal (SIGUSR1 still prints one)"},
         {"verbose", 'v', OPT_FLAG, FIELD(verbose), 0, NULL, NULL, OUTPUT,
                 "print the storage of each root, and the resulting number of threads, to standard "
@@ -189,7 +195,8 @@ static struct format_options output_options(const struct arguments *args, const 
 	const struct operation *only = spec_only_operation(spec);
 	return (struct format_options){
 	        .terminal = terminal,
-	        .color = terminal_color(1),
+	        .color =
+	                args->color == COLOR_AUTO ? terminal_color(1) : args->color == COLOR_ALWAYS,
 	        .utf8 = terminal_utf8(),
 	        .width = terminal ? terminal_width(1) : 80,
 	        .height = terminal && !spec_shapes_summary(spec) ? terminal_height(1) : 0,

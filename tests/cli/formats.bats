@@ -128,7 +128,15 @@ csv_names() {
 	without '\x1b' "$out"
 	TERM=dumb on_terminal vega-walk tree
 	without '\x1b' "$out"
+	TERM=xterm on_terminal vega-walk --color never tree
+	without '\x1b' "$out"
+	NO_COLOR=1 expect 0 vega-walk --color=always tree
+	grep -q $'\x1b\\[' "$out"
+	sed 's/\x1b\[[0-9;]*m//g' "$out" >plain
+	expect 0 vega-walk --color=auto tree
+	same plain "$out"
 	expect 0 vega-walk tree
+	same plain "$out"
 	without '\x1b' "$out"
 	matches ' tree +━' "$out"
 	LC_ALL=C expect 0 vega-walk tree

@@ -107,7 +107,7 @@ finds() {
 		find -S +1m d => --min-size
 		find -i x d => --iname
 		find -e csv -x wc -l => format csv
-		find -q x d => /dev/null
+		find --quiet d => /dev/null
 		find -1 x d => head -n 1
 		find --max-results 3 d => head -n N
 		find --changed-within 1d d => --newer-than TIME
@@ -137,6 +137,9 @@ finds() {
 		--output-format json d => --format json
 		--block-size 1 d => json
 		-V => --version
+		--no-color d => --color never
+		--colour never d => --color WHEN
+		--color sometimes d => not one of auto, always, never
 		du d => no such operation or file; write summarize
 		ls d => write find
 		sumarize d => did you mean summarize\?

@@ -4,8 +4,8 @@
 # COMMAND: sets options.
 _vega_options() {
 	case $1 in
-	vega-walk) options='--name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --nouser --nogroup --perm --executable --links --min-depth --max-depth --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --depth --algo --to --out --level --overwrite --output-name --timeout --format --null --color --no-progress --verbose --files0-from --cache --help --version' ;;
-	vega-submit) options='--queue --priority --after --max-attempts --max-time --max-memory --max-output --idempotency-key --label --files0-from --batch --root --store --dry-run --name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --nouser --nogroup --perm --executable --links --min-depth --max-depth --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --depth --algo --to --out --level --overwrite --output-name --timeout --help --version' ;;
+	vega-walk) options='--name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --nouser --nogroup --perm --executable --links --min-depth --max-depth --descend --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --algo --to --out --level --overwrite --output-name --timeout --format --null --color --no-progress --verbose --files0-from --cache --help --version' ;;
+	vega-submit) options='--queue --priority --after --max-attempts --max-time --max-memory --max-output --idempotency-key --label --files0-from --batch --root --store --dry-run --name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --nouser --nogroup --perm --executable --links --min-depth --max-depth --descend --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --algo --to --out --level --overwrite --output-name --timeout --help --version' ;;
 	vega-run) options='--once --drain --queue --root --commands --run-as-submitter --allow-root-jobs --allow-worker-jobs --store --max-time --max-memory --max-output --jobs --lease --cache --spool --quiet --verbose --help --version' ;;
 	vega-status) options='--wait --follow --timeout --result --records --retry --force --state --queue --label --submitter --newer-than --older-than --limit --workers --format --store --cache --help --version' ;;
 	vega-cancel) options='--wait --verbose --store --help --version' ;;
@@ -37,12 +37,12 @@ _vega_value() {
 	vega-walk:--links) kind='text' ;;
 	vega-walk:--min-depth) kind='text' ;;
 	vega-walk:--max-depth | vega-walk:-d) kind='text' ;;
+	vega-walk:--descend) kind='text' ;;
 	vega-walk:--exclude | vega-walk:-E) kind='text' ;;
 	vega-walk:--exclude-from) kind='file' ;;
 	vega-walk:--threads | vega-walk:-j) kind='text' ;;
 	vega-walk:--max-iops) kind='text' ;;
 	vega-walk:--top | vega-walk:-N) kind='text' ;;
-	vega-walk:--depth) kind='text' ;;
 	vega-walk:--algo | vega-walk:-a) kind='choice' choices='xxh128 sha256' ;;
 	vega-walk:--to) kind='choice' choices='zstd gzip none' ;;
 	vega-walk:--out | vega-walk:-o) kind='directory' ;;
@@ -86,12 +86,12 @@ _vega_value() {
 	vega-submit:--links) kind='text' ;;
 	vega-submit:--min-depth) kind='text' ;;
 	vega-submit:--max-depth | vega-submit:-d) kind='text' ;;
+	vega-submit:--descend) kind='text' ;;
 	vega-submit:--exclude | vega-submit:-E) kind='text' ;;
 	vega-submit:--exclude-from) kind='file' ;;
 	vega-submit:--threads | vega-submit:-j) kind='text' ;;
 	vega-submit:--max-iops) kind='text' ;;
 	vega-submit:--top | vega-submit:-N) kind='text' ;;
-	vega-submit:--depth) kind='text' ;;
 	vega-submit:--algo | vega-submit:-a) kind='choice' choices='xxh128 sha256' ;;
 	vega-submit:--to) kind='choice' choices='zstd gzip none' ;;
 	vega-submit:--out | vega-submit:-o) kind='directory' ;;

@@ -13,7 +13,8 @@
  * O_TMPFILE, and for the instant in which one file replaces another. That is ".vega-HASH-N", HASH
  * being of the final name, and locked (flock) by its writer; whoever needs a temporary name for the
  * same file next removes those that nobody holds. Where 64 of them are taken, N is random, and that
- * is not found again.
+ * is not found again. Nor are the empty files by which the file system is tried, for an instant and
+ * once per run (".vega-link.UUID", "time", "Name").
  */
 #ifndef VEGA_FS_OUTPUT_H
 #define VEGA_FS_OUTPUT_H

@@ -102,9 +102,11 @@ static enum mirror_existing judge_untold(struct mirror *mirror, int fd,
 	if (!made_from || (output->size == 0 && input->size > 0)) {
 		return DIFFERENT;
 	}
-	bool touched =
-	        (input->have & META_CTIME) && vega_time_compare(input->ctime, output->ctime) > 0;
-	if (touched) {
+	/* An output's ctime is when it was named; but some servers of FUSE file systems know one
+	 * time only. */
+	bool tells =
+	        (input->have & META_CTIME) && vega_time_compare(output->ctime, output->mtime) != 0;
+	if (tells && vega_time_compare(input->ctime, output->ctime) > 0) {
 		return doubt(mirror, &mirror->touched);
 	}
 	atomic_fetch_add_explicit(&mirror->untold, 1, memory_order_relaxed);

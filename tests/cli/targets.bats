@@ -140,6 +140,8 @@ current_again() {
 	holds '.transform.written > 2' "$out"
 	expect 0 vega-walk transform --to zstd --out mnt/o -F json in
 	holds '.transform.written == 0 and .transform.current > 2' "$out"
+	expect 0 vega-walk transform --to zstd --out mnt/o -F json --overwrite in
+	holds '.transform.written == 0 and .transform.current > 2' "$out"
 	job transform --to zstd --out mnt/o in
 	holds '.state == "COMPLETED" and .exit_code == 0 and .summary.transform.written == 0' job
 	job transform --to gzip --out mnt/job in

@@ -136,7 +136,7 @@ times() { # an old, a fine and a late one
 }
 
 current_again() {
-	expect 0 vega-walk transform --to zstd --out mnt/o -F json "$@" in
+	expect 0 vega-walk transform --to zstd --out mnt/o -F json in
 	holds '.transform.written > 2' "$out"
 	expect 0 vega-walk transform --to zstd --out mnt/o -F json in
 	holds '.transform.written == 0 and .transform.current > 2' "$out"

@@ -99,6 +99,12 @@ extern const size_t option_common_count;
 struct option_given {
 	const struct option_row **rows;
 	size_t count, cap;
+
+	/* NULL, or asked before a row is set: *target is that of its table, and may be changed for
+	 * another of its kind. An error ends the parsing. */
+	int (*redirect)(
+	        void *context, const struct option_row *row, void **target, struct vega_error *err);
+	void *context;
 };
 int option_parse(const struct option_table *tables, size_t table_count, int argc, char **argv,
         char ***operands, size_t *operand_count, int *rest, struct option_given *given,

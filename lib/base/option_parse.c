@@ -62,6 +62,12 @@ static int take(struct parser *p, const struct option_row *row, bool by_letter, 
 	if (code) {
 		return code;
 	}
+	if (p->given && p->given->redirect) {
+		code = p->given->redirect(p->given->context, row, &target, p->err);
+		if (code) {
+			return code;
+		}
+	}
 	code = option_set_at(row, target, text, p->now, p->err);
 	return code ? code : note_given(p, row);
 }
@@ -190,7 +196,8 @@ int option_parse(const struct option_table *tables, size_t table_count, int argc
 		*operand_count = 0;
 		if (given) {
 			free(given->rows);
-			*given = (struct option_given){0};
+			given->rows = NULL;
+			given->count = given->cap = 0;
 		}
 		return code;
 	}

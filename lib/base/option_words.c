@@ -337,7 +337,7 @@ static const struct option_word table[] = {
 	{"--out=csv", "format",
 	        "write --format csv; --out is a directory"},
 	{"--out=-name --out=-iname --out=-path --out=-type --out=-size --out=-user --out=--name --out=--iname", "name",
-	        "for alternatives repeat the option; --out is a directory of transform"},
+	        "write --or, or repeat an option for alternatives; --out is a directory"},
 	{"--state=RUNNING --state=running --state=R --state=r", "state",
 	        "write --state processing"},
 	{"--state=PD --state=queued --state=QUEUED", "state",
@@ -368,7 +368,7 @@ static const struct option_word table[] = {
 	{"submit run status cancel admin walk", "top",
 	        "write vega-submit, vega-run, vega-status, vega-cancel or vega-admin"},
 	{"! ( )", "top",
-	        "groups of predicates are not offered"},
+	        "write --not before a predicate, --or between sets of them"},
 };
 /* clang-format on */
 

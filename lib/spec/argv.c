@@ -194,6 +194,49 @@ static int split_extensions(struct spec *spec, struct vega_error *err)
 	return 0;
 }
 
+static int split_all(struct spec *spec, struct vega_error *err)
+{
+	int code = split_extensions(spec, err);
+	for (size_t i = 0; code == 0 && i < spec->without.count; i++) {
+		code = split_extensions(spec->without.items[i], err);
+	}
+	for (size_t i = 0; code == 0 && i < spec->others.count; i++) {
+		code = split_all(spec->others.items[i], err);
+	}
+	return code;
+}
+
+/* The set that predicates go into, and whether the next one is negated. */
+struct grouping {
+	struct spec *spec, *set;
+	bool negated;
+};
+
+static int lonely_not(struct vega_error *err)
+{
+	return vega_fail(err, VEGA_USAGE, "--not needs a predicate behind it, such as --name GLOB");
+}
+
+/* Where a row of the specification is set: see struct option_given. */
+static int redirect(
+        void *context, const struct option_row *row, void **target, struct vega_error *err)
+{
+	struct grouping *g = context;
+	if (*target != g->spec || !spec_is_predicate(row)) {
+		if (g->negated) {
+			return lonely_not(err);
+		}
+		g->negated = *target == g->spec && row->offset == offsetof(struct spec, said_not);
+		bool begins = *target == g->spec && row->offset == offsetof(struct spec, said_or);
+		return begins ? spec_add_set(&g->spec->others, &g->set, err) : 0;
+	}
+	struct spec *set = g->set;
+	int code = g->negated ? spec_add_set(&g->set->without, &set, err) : 0;
+	g->negated = false;
+	*target = set;
+	return code;
+}
+
 static int check_given(
         const struct spec *spec, const struct option_given *given, struct vega_error *err)
 {
@@ -372,12 +415,17 @@ static int take_words(struct spec *spec, const struct words *words, const char *
 int spec_parse_argv(struct spec *spec, const struct option_table *tables, size_t table_count,
         char *const *files0_from, int argc, char **argv, struct vega_error *err)
 {
-	struct option_given given = {0};
+	struct grouping grouping = {spec, spec, false};
+	struct option_given given = {.redirect = redirect, .context = &grouping};
 	char **operands = NULL;
 	size_t count = 0;
 	int rest = argc;
 	int code = option_parse(
 	        tables, table_count, argc, argv, &operands, &count, &rest, &given, err);
+	spec->said_not = spec->said_or = false;
+	if (code == 0 && grouping.negated) {
+		code = lonely_not(err);
+	}
 	if (code == 0) {
 		struct words words = {operands, count, argv + rest, (size_t)(argc - rest)};
 		const char *from = files0_from ? *files0_from : NULL;
@@ -400,7 +448,7 @@ int spec_parse_argv(struct spec *spec, const struct option_table *tables, size_t
 		}
 	}
 	if (code == 0) {
-		code = split_extensions(spec, err);
+		code = split_all(spec, err);
 	}
 	if (code == 0) {
 		code = merge_excludes(spec, &given, err);

@@ -197,20 +197,26 @@ static int check_depth(const struct spec *spec, const char *name, const struct o
 
 static int check_ranges(const struct spec *spec, struct vega_error *err)
 {
+	int code = check_depth(spec, "max-depth", &spec->show_depth, err);
+	if (code == 0) {
+		code = check_depth(spec, "descend", &spec->descend, err);
+	}
+	if (code == 0) {
+		code = spec_check_range("threads", &spec->threads, 1, THREADS_MAX, err);
+	}
+	return code ? code : spec_check_range("max-iops", &spec->max_iops, 1, RATE_MAX, err);
+}
+
+static int check_intervals(const struct spec *spec, struct vega_error *err)
+{
 	if (spec->min_size.set && spec->max_size.set &&
 	        spec->min_size.value > spec->max_size.value) {
 		return vega_fail(err, VEGA_USAGE,
 		        "--min-size (%" PRIu64 " bytes) is above --max-size (%" PRIu64 " bytes)",
 		        spec->min_size.value, spec->max_size.value);
 	}
-	int code = check_depth(spec, "max-depth", &spec->show_depth, err);
-	if (code == 0) {
-		code = check_depth(spec, "descend", &spec->descend, err);
-	}
-	if (code == 0) {
-		code = check_interval(
-		        "newer-than", &spec->newer_than, "older-than", &spec->older_than, err);
-	}
+	int code = check_interval(
+	        "newer-than", &spec->newer_than, "older-than", &spec->older_than, err);
 	if (code == 0) {
 		code = check_interval("changed-after", &spec->changed_after, "changed-before",
 		        &spec->changed_before, err);
@@ -218,12 +224,6 @@ static int check_ranges(const struct spec *spec, struct vega_error *err)
 	if (code == 0) {
 		code = check_interval("accessed-after", &spec->accessed_after, "accessed-before",
 		        &spec->accessed_before, err);
-	}
-	if (code == 0) {
-		code = spec_check_range("threads", &spec->threads, 1, THREADS_MAX, err);
-	}
-	if (code == 0) {
-		code = spec_check_range("max-iops", &spec->max_iops, 1, RATE_MAX, err);
 	}
 	return code;
 }
@@ -257,11 +257,54 @@ static int check_own(const struct spec *spec, struct vega_error *err)
 	return code;
 }
 
+static bool has_predicate(const struct spec *set)
+{
+	const struct option_row *row;
+	for (size_t i = 0; (row = spec_row_at(i)); i++) {
+		if (spec_is_predicate(row) && spec_row_is_set(row, set)) {
+			return true;
+		}
+	}
+	return set->without.count > 0;
+}
+
+/* The predicates of a set, and those that must not hold with them. `needed`: there has to be one.
+ */
+static int check_set(const struct spec *set, bool needed, struct vega_error *err)
+{
+	if (needed && !has_predicate(set)) {
+		return vega_fail(err, VEGA_USAGE,
+		        "--or needs a predicate on both sides, such as --name GLOB");
+	}
+	int code = check_predicates(set, err);
+	if (code == 0) {
+		code = check_intervals(set, err);
+	}
+	for (size_t i = 0; code == 0 && i < set->without.count; i++) {
+		const struct spec *negated = set->without.items[i];
+		if (!has_predicate(negated) || negated->without.count) {
+			return vega_fail(err, VEGA_USAGE,
+			        "--not needs a predicate behind it, such as --name GLOB");
+		}
+		code = check_predicates(negated, err);
+	}
+	return code;
+}
+
+static int check_sets(const struct spec *spec, struct vega_error *err)
+{
+	int code = check_set(spec, spec->others.count > 0, err);
+	for (size_t i = 0; code == 0 && i < spec->others.count; i++) {
+		code = check_set(spec->others.items[i], true, err);
+	}
+	return code;
+}
+
 int spec_check(const struct spec *spec, struct vega_error *err)
 {
 	int code = check_operations(spec, err);
 	if (code == 0) {
-		code = check_predicates(spec, err);
+		code = check_sets(spec, err);
 	}
 	if (code == 0) {
 		code = check_ranges(spec, err);

@@ -297,14 +297,15 @@ static bool seen_before(const cJSON *options, const cJSON *item)
 	return each != item;
 }
 
-static int read_options(const cJSON *options, struct spec *spec, struct vega_error *err)
+static int read_options(
+        const cJSON *options, struct spec *spec, bool predicates, struct vega_error *err)
 {
 	if (!cJSON_IsObject(options)) {
-		return wrong_type(options->string, "an object", err);
+		return wrong_type(options->string ? options->string : "not", "an object", err);
 	}
 	for (const cJSON *item = options->child; item; item = item->next) {
 		const struct option_row *row = find_row(item->string);
-		if (!row) {
+		if (!row || (predicates && !spec_is_predicate(row))) {
 			return vega_fail(err, VEGA_USAGE,
 			        "the specification has the option \"%s\", which this VegaFS does "
 			        "not know",
@@ -317,6 +318,50 @@ static int read_options(const cJSON *options, struct spec *spec, struct vega_err
 		}
 	}
 	return 0;
+}
+
+/* "not": each is an object of predicates. */
+static int read_not(const cJSON *list, struct spec *spec, struct vega_error *err)
+{
+	int code = cJSON_IsArray(list) ? 0 : wrong_type("not", "an array of objects", err);
+	for (const cJSON *each = list->child; code == 0 && each; each = each->next) {
+		struct spec *set;
+		code = spec_add_set(&spec->without, &set, err);
+		code = code ? code : read_options(each, set, true, err);
+	}
+	return code;
+}
+
+static int read_set(const cJSON *object, struct spec *set, struct vega_error *err)
+{
+	if (!cJSON_IsObject(object)) {
+		return wrong_type("or", "an array of objects", err);
+	}
+	for (const cJSON *item = object->child; item; item = item->next) {
+		int code = seen_before(object, item) ? twice(item->string, err)
+		           : strcmp(item->string, "options") == 0
+		                   ? read_options(item, set, true, err)
+		           : strcmp(item->string, "not") == 0 ? read_not(item, set, err)
+		                                              : wrong_type("or",
+		                                                        "made of \"options\" and "
+		                                                        "\"not\"",
+		                                                        err);
+		if (code != 0) {
+			return code;
+		}
+	}
+	return 0;
+}
+
+static int read_or(const cJSON *list, struct spec *spec, struct vega_error *err)
+{
+	int code = cJSON_IsArray(list) ? 0 : wrong_type("or", "an array of objects", err);
+	for (const cJSON *each = list->child; code == 0 && each; each = each->next) {
+		struct spec *set;
+		code = spec_add_set(&spec->others, &set, err);
+		code = code ? code : read_set(each, set, err);
+	}
+	return code;
 }
 
 static int read_operations(const cJSON *item, struct spec *spec, struct vega_error *err)
@@ -355,8 +400,18 @@ static int read_version(const cJSON *item, struct vega_error *err)
 	return code;
 }
 
-enum member { MEMBER_V, MEMBER_OPERATIONS, MEMBER_ROOTS, MEMBER_OPTIONS, MEMBER_COMMAND, MEMBERS };
-static const char *const member_names[MEMBERS] = {"v", "operations", "roots", "options", "command"};
+enum member {
+	MEMBER_V,
+	MEMBER_OPERATIONS,
+	MEMBER_ROOTS,
+	MEMBER_OPTIONS,
+	MEMBER_NOT,
+	MEMBER_OR,
+	MEMBER_COMMAND,
+	MEMBERS
+};
+static const char *const member_names[MEMBERS] = {
+        "v", "operations", "roots", "options", "not", "or", "command"};
 
 /* Finds the members, each at most once. The version is judged first: a newer one may well have
  * other members. */
@@ -406,7 +461,13 @@ int spec_parse_json(struct spec *spec, const char *json, size_t len, struct vega
 		code = read_list(members[MEMBER_ROOTS], "roots", &spec->roots, err);
 	}
 	if (code == 0 && members[MEMBER_OPTIONS]) {
-		code = read_options(members[MEMBER_OPTIONS], spec, err);
+		code = read_options(members[MEMBER_OPTIONS], spec, false, err);
+	}
+	if (code == 0 && members[MEMBER_NOT]) {
+		code = read_not(members[MEMBER_NOT], spec, err);
+	}
+	if (code == 0 && members[MEMBER_OR]) {
+		code = read_or(members[MEMBER_OR], spec, err);
 	}
 	if (code == 0 && members[MEMBER_COMMAND]) {
 		code = read_list(members[MEMBER_COMMAND], "command", &spec->command, err);

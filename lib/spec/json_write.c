@@ -94,27 +94,61 @@ static void write_value(struct json *json, const struct option_row *row, const s
 	}
 }
 
-static void write_options(struct json *json, const struct spec *spec)
+static void write_members(struct json *json, const struct spec *spec)
 {
-	bool begun = false;
 	const struct option_row *row;
+	json_object_begin(json);
 	for (size_t i = 0; (row = spec_row_at(i)); i++) {
 		char name[SPEC_NAME_SIZE];
 		spec_json_name(row, name);
-		if (!*name || !spec_row_is_set(row, spec)) {
-			continue;
+		if (*name && spec_row_is_set(row, spec)) {
+			json_key(json, name);
+			write_value(json, row, spec);
 		}
-		if (!begun) {
-			json_key(json, "options");
-			json_object_begin(json);
-			begun = true;
-		}
-		json_key(json, name);
-		write_value(json, row, spec);
 	}
-	if (begun) {
+	json_object_end(json);
+}
+
+static bool has_options(const struct spec *spec)
+{
+	const struct option_row *row;
+	for (size_t i = 0; (row = spec_row_at(i)); i++) {
+		if (spec_row_is_set(row, spec)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void write_options(struct json *json, const struct spec *spec)
+{
+	if (has_options(spec)) {
+		json_key(json, "options");
+		write_members(json, spec);
+	}
+	if (spec->without.count) {
+		json_key(json, "not");
+		json_array_begin(json);
+		for (size_t i = 0; i < spec->without.count; i++) {
+			write_members(json, spec->without.items[i]);
+		}
+		json_array_end(json);
+	}
+}
+
+static void write_alternatives(struct json *json, const struct spec *spec)
+{
+	if (!spec->others.count) {
+		return;
+	}
+	json_key(json, "or");
+	json_array_begin(json);
+	for (size_t i = 0; i < spec->others.count; i++) {
+		json_object_begin(json);
+		write_options(json, spec->others.items[i]);
 		json_object_end(json);
 	}
+	json_array_end(json);
 }
 
 void spec_to_json(const struct spec *spec, struct buf *out)
@@ -132,6 +166,7 @@ void spec_to_json(const struct spec *spec, struct buf *out)
 	json_key(&json, "roots");
 	write_list(&json, &spec->roots);
 	write_options(&json, spec);
+	write_alternatives(&json, spec);
 	if (spec->command.count) {
 		json_key(&json, "command");
 		write_list(&json, &spec->command);

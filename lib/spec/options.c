@@ -2,6 +2,7 @@
 #include "spec/spec_internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* In the order of enum file_type, so that the bits are 1 << type. */
 static const char *const types[] = {"?", "f", "d", "l", "p", "s", "b", "c", NULL};
@@ -59,6 +60,11 @@ static const struct option_row common_rows[] = {
                 "regular files that somebody may execute"},
         {"links", 0, OPT_TEXT, FIELD(links), 0, "N", NULL, WHICH,
                 "it has N names (hard links), more than +N, or fewer than -N"},
+
+        {"not", 0, OPT_FLAG, FIELD(said_not), 0, NULL, NULL, WHICH,
+                "the next of these options must not hold"},
+        {"or", 0, OPT_FLAG, FIELD(said_or), 0, NULL, NULL, WHICH,
+                "all before it, back to another --or, hold, or all behind it do"},
 
         {"min-depth", 0, OPT_NUMBER, FIELD(min_depth), 0, "N", NULL, WHERE,
                 "skip entries less than N levels below a root"},
@@ -151,6 +157,8 @@ static const struct {
         {offsetof(struct spec, show_depth), "show_depth"},
         {offsetof(struct spec, descend), "max_depth"},
         {offsetof(struct spec, exclude_from), ""},
+        {offsetof(struct spec, said_not), ""},
+        {offsetof(struct spec, said_or), ""},
 };
 
 void spec_json_name(const struct option_row *row, char name[SPEC_NAME_SIZE])
@@ -172,9 +180,44 @@ void spec_init(struct spec *spec)
 	*spec = (struct spec){0};
 }
 
+bool spec_is_predicate(const struct option_row *row)
+{
+	return row->offset >= offsetof(struct spec, name) &&
+	       row->offset < offsetof(struct spec, without);
+}
+
+int spec_add_set(struct spec_sets *sets, struct spec **set, struct vega_error *err)
+{
+	if (sets->count == SPEC_SETS_MAX) {
+		return vega_fail(err, VEGA_USAGE, "more than %d of --not or --or", SPEC_SETS_MAX);
+	}
+	struct spec **items = reallocarray(sets->items, sets->count + 1, sizeof(struct spec *));
+	if (!items) {
+		return vega_fail_nomem(err);
+	}
+	sets->items = items;
+	*set = calloc(1, sizeof **set);
+	if (!*set) {
+		return vega_fail_nomem(err);
+	}
+	items[sets->count++] = *set;
+	return 0;
+}
+
+static void release_sets(struct spec_sets *sets)
+{
+	for (size_t i = 0; i < sets->count; i++) {
+		spec_release(sets->items[i]);
+		free(sets->items[i]);
+	}
+	free(sets->items);
+}
+
 void spec_release(struct spec *spec)
 {
 	const struct option_row *row;
+	release_sets(&spec->without);
+	release_sets(&spec->others);
 	for (size_t i = 0; (row = spec_row_at(i)); i++) {
 		option_release(row, 1, spec);
 	}
@@ -210,6 +253,12 @@ bool spec_row_is_set(const struct option_row *row, const struct spec *spec)
 
 void spec_normalize(struct spec *spec)
 {
+	for (size_t i = 0; i < spec->without.count; i++) {
+		spec_normalize(spec->without.items[i]);
+	}
+	for (size_t i = 0; i < spec->others.count; i++) {
+		spec_normalize(spec->others.items[i]);
+	}
 	for (size_t i = 0; i < spec->extension.count; i++) {
 		char *text = spec->extension.items[i];
 		size_t dots = strspn(text, ".");

@@ -10,14 +10,14 @@
  * Canonical JSON (one line, keys in table order, only what differs from the default):
  *   {"v":1,"operations":["find"],"roots":["/data"],"options":{"extension":["csv"],"min_size":1048576},
  *    "command":["gzip","-9"]}
- * "max_depth" is --descend, "show_depth" is --max-depth, and "depth" is what --depth was before it
- * became another name of that.
- * A byte string is a JSON string when it is valid UTF-8 without NUL, else {"b64":"…"}. Numbers,
- * sizes (bytes) and durations (nanoseconds) are integers below 2^53, else decimal strings
- * (cJSON and JavaScript read doubles); readers accept either, and any text that argv would, but for
- * the name of a file as a time. Times are always absolute: RFC 3339, or "@SECONDS[.NANOSECONDS]";
- * "7d" is resolved when the spec is made, so that a retry asks the same question. All three of "v",
- * "operations" and "roots" are required.
+ * and further members "not":[{"name":["a"]},…] and "or":[{"options":{…},"not":[…]},…], where
+ * options are predicates. "max_depth" is --descend, "show_depth" is --max-depth, and "depth" is
+ * what --depth was before it became another name of that. A byte string is a JSON string when it is
+ * valid UTF-8 without NUL, else {"b64":"…"}. Numbers, sizes (bytes) and durations (nanoseconds) are
+ * integers below 2^53, else decimal strings (cJSON and JavaScript read doubles); readers accept
+ * either, and any text that argv would, but for the name of a file as a time. Times are always
+ * absolute: RFC 3339, or "@SECONDS[.NANOSECONDS]"; "7d" is resolved when the spec is made, so that
+ * a retry asks the same question. All three of "v", "operations" and "roots" are required.
  */
 #ifndef VEGA_SPEC_SPEC_H
 #define VEGA_SPEC_SPEC_H
@@ -40,6 +40,14 @@
 
 enum spec_overwrite { OVERWRITE_NEVER, OVERWRITE_DIFFERING, OVERWRITE_ALWAYS };
 
+/* Sets of predicates: of each spec, those alone are used, and `without`. */
+#define SPEC_SETS_MAX 100
+struct spec;
+struct spec_sets {
+	struct spec **items;
+	size_t count;
+};
+
 struct spec {
 	uint32_t operations;    /* spec_operation bits; 0 is never valid */
 	struct strlist roots;   /* as given; made absolute by vega-submit; never empty after
@@ -60,6 +68,12 @@ struct spec {
 	char *perm; /* find's -perm: MODE, -MODE, /MODE; see spec_parse_perm() */
 	bool executable;
 	char *links; /* find's -links: N, +N, -N; see spec_parse_links() */
+	struct spec_sets
+	        without;         /* none of them holds as a whole; --not makes each of one predicate
+	                          */
+	struct spec_sets others; /* an entry that is not selected by the above may be by one of
+	                         these, which have none  themselves */
+	bool said_not, said_or;  /* only between argv and spec, which they leave false */
 
 	/* Where to look. */
 	struct option_number min_depth;  /* a root is depth 0 */

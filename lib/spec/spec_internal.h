@@ -24,6 +24,12 @@ const struct option_row *spec_row_at(size_t index);
 /* Is the row one of them? */
 bool spec_has_row(const struct option_row *row);
 
+/* Is it one that --not and --or are about? */
+bool spec_is_predicate(const struct option_row *row);
+
+/* Adds an empty set, which stays theirs. */
+int spec_add_set(struct spec_sets *sets, struct spec **set, struct vega_error *err);
+
 /* The field that a row describes. */
 static inline void *spec_field(const struct option_row *row, const struct spec *spec)
 {

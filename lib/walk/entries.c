@@ -125,6 +125,33 @@ static bool empty_directory(struct walk_thread *t, const struct walk_entry *entr
 	return empty;
 }
 
+static bool is_empty(struct predicate_entry *asked)
+{
+	const struct walk_entry *entry = asked->context;
+	return empty_directory(entry->thread, entry);
+}
+
+/* With --not and --or, all is asked again: the name alone may have decided nothing. */
+static bool selected_by_groups(struct walk_thread *t, const struct walk_entry *entry)
+{
+	struct predicate_entry asked = {.name = entry->name,
+	        .name_len = entry->name_len,
+	        .type = entry->type,
+	        .meta = entry->meta,
+	        .scratch = t->scratch,
+	        .is_empty = is_empty,
+	        .context = (void *)(uintptr_t)entry};
+	asked.path = walk_whole_path(entry, &asked.path_len);
+	if (!asked.path) {
+		walk_error(entry, "path", ENOMEM, NULL);
+		return false;
+	}
+	if (entry->is_root) {
+		asked.name = walk_base_name(asked.path, &asked.name_len);
+	}
+	return predicates_match_groups(t->walk->predicates, &asked);
+}
+
 /* Everything that is asked of an entry after stat. */
 static bool selected(struct walk_thread *t, const struct walk_entry *entry)
 {
@@ -132,6 +159,9 @@ static bool selected(struct walk_thread *t, const struct walk_entry *entry)
 	const struct spec *spec = walk->spec;
 	if (spec->min_depth.set && entry->depth < spec->min_depth.value) {
 		return false;
+	}
+	if (predicates_grouped(walk->predicates)) {
+		return selected_by_groups(t, entry);
 	}
 	if (predicates_want(walk->predicates) &&
 	        !predicates_match_meta(walk->predicates, entry->meta, entry->type)) {

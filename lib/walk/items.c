@@ -319,24 +319,6 @@ static void resume(struct walk_thread *t, struct walk_dir *dir)
 	}
 }
 
-/* The last component, as find -name sees a root: without trailing slashes, "/" for "/". */
-static const char *base_name(const char *path, size_t *len)
-{
-	size_t end = strlen(path);
-	while (end > 1 && path[end - 1] == '/') {
-		end--;
-	}
-	size_t start = end;
-	while (start > 0 && path[start - 1] != '/') {
-		start--;
-	}
-	if (start == end) {
-		start = end ? end - 1 : 0;
-	}
-	*len = end - start;
-	return path + start;
-}
-
 static void refuse_root(struct walk_thread *t, const char *path, int errnum)
 {
 	struct walk *walk = t->walk;
@@ -423,7 +405,7 @@ void item_run_root(struct walk_thread *t, size_t index)
 	        .ino = meta.have & META_IDENTITY ? meta.ino : 0,
 	};
 	size_t len;
-	const char *base = base_name(path, &len);
+	const char *base = walk_base_name(path, &len);
 	bool enter = t->entry.self != NULL;
 	if (name && walk->config.visitor->enter) {
 		walk->config.visitor->enter(t->context, dir, handle);

@@ -208,3 +208,20 @@ int walk_path_compare(const struct walk_dir *a_dir, const char *a_name,
 	return a ? compare_component(a_name, a_last, b_name, b_last)
 	         : compare_spelling(spell(a_dir, a_leaf), spell(b_dir, b_leaf));
 }
+
+const char *walk_base_name(const char *path, size_t *len)
+{
+	size_t end = strlen(path);
+	while (end > 1 && path[end - 1] == '/') {
+		end--;
+	}
+	size_t start = end;
+	while (start > 0 && path[start - 1] != '/') {
+		start--;
+	}
+	if (start == end) {
+		start = end ? end - 1 : 0;
+	}
+	*len = end - start;
+	return path + start;
+}

@@ -44,9 +44,11 @@ struct predicates {
 	bool has_perm;
 	char links_kind;
 	uint64_t links;
-	uint32_t types; /* bits 1 << enum file_type; 0: all */
-	bool rare;      /* is there a predicate that match_rare() asks? */
-	bool names;     /* is there a predicate on names? */
+	uint32_t types;                        /* bits 1 << enum file_type; 0: all */
+	struct predicates **without, **others; /* see struct spec */
+	size_t without_count, others_count;
+	bool rare;  /* is there a predicate that match_rare() asks? */
+	bool names; /* is there a predicate on names? */
 	unsigned want;
 };
 
@@ -209,6 +211,26 @@ static uint32_t types_wanted(const struct spec *spec)
 	return !spec->executable ? spec->type : possible ? files : NO_TYPE;
 }
 
+static int compile_sets(struct predicates ***out, size_t *count, const struct spec_sets *sets,
+        struct vega_error *err)
+{
+	*out = calloc(sets->count + 1, sizeof **out);
+	int code = *out ? 0 : vega_fail_nomem(err);
+	for (size_t i = 0; code == 0 && i < sets->count; i++) {
+		code = predicates_new(sets->items[i], &(*out)[i], err);
+		*count += code == 0;
+	}
+	return code;
+}
+
+static void free_sets(struct predicates **sets, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		predicates_free(sets[i]);
+	}
+	free(sets);
+}
+
 int predicates_new(const struct spec *spec, struct predicates **out, struct vega_error *err)
 {
 	struct predicates *p = calloc(1, sizeof *p);
@@ -234,6 +256,12 @@ int predicates_new(const struct spec *spec, struct predicates **out, struct vega
 	if (!code && spec->links) {
 		code = spec_parse_links(spec->links, &p->links_kind, &p->links, err);
 	}
+	if (!code && spec->without.count) {
+		code = compile_sets(&p->without, &p->without_count, &spec->without, err);
+	}
+	if (!code && spec->others.count) {
+		code = compile_sets(&p->others, &p->others_count, &spec->others, err);
+	}
 	if (code) {
 		predicates_free(p);
 		return code;
@@ -247,6 +275,8 @@ void predicates_free(struct predicates *p)
 	if (!p) {
 		return;
 	}
+	free_sets(p->without, p->without_count);
+	free_sets(p->others, p->others_count);
 	free_globs(&p->name);
 	free_globs(&p->iname);
 	free_globs(&p->path);
@@ -260,10 +290,22 @@ void predicates_free(struct predicates *p)
 	free(p);
 }
 
+static bool has_regex(const struct predicates *p)
+{
+	bool has = p->regex_count > 0;
+	for (size_t i = 0; !has && i < p->without_count; i++) {
+		has = has_regex(p->without[i]);
+	}
+	for (size_t i = 0; !has && i < p->others_count; i++) {
+		has = has_regex(p->others[i]);
+	}
+	return has;
+}
+
 struct predicate_scratch *predicate_scratch_new(const struct predicates *p)
 {
 	struct predicate_scratch *scratch = calloc(1, sizeof *scratch);
-	if (scratch && p->regex_count) {
+	if (scratch && has_regex(p)) {
 		/* Only whether it matches is asked, so one pair of offsets suffices. */
 		scratch->match = pcre2_match_data_create(1, NULL);
 		if (!scratch->match) {
@@ -284,7 +326,14 @@ void predicate_scratch_free(struct predicate_scratch *scratch)
 
 unsigned predicates_want(const struct predicates *p)
 {
-	return p->want;
+	unsigned want = p->want;
+	for (size_t i = 0; i < p->without_count; i++) {
+		want |= predicates_want(p->without[i]);
+	}
+	for (size_t i = 0; i < p->others_count; i++) {
+		want |= predicates_want(p->others[i]);
+	}
+	return want;
 }
 
 bool predicates_need_path(const struct predicates *p)
@@ -292,9 +341,14 @@ bool predicates_need_path(const struct predicates *p)
 	return p->path.count || p->regex_count;
 }
 
+bool predicates_grouped(const struct predicates *p)
+{
+	return p->without_count || p->others_count;
+}
+
 bool predicates_none(const struct predicates *p)
 {
-	return !p->names && !p->want && !predicates_need_path(p);
+	return !p->names && !p->want && !predicates_need_path(p) && !predicates_grouped(p);
 }
 
 static bool match_extension(const struct predicates *p, const char *name, size_t len)
@@ -310,18 +364,21 @@ static bool match_extension(const struct predicates *p, const char *name, size_t
 	return p->extension_count == 0;
 }
 
-bool predicates_match_name(
+static bool match_name(
         const struct predicates *p, const char *name, size_t len, enum file_type type)
 {
-	if (!p->names) {
-		return true;
-	}
 	uint32_t types = p->types;
 	if (types && type != FILE_UNKNOWN && !(types & (1u << type))) {
 		return false;
 	}
 	return match_extension(p, name, len) && match_globs(&p->name, name, len) &&
 	       match_globs(&p->iname, name, len);
+}
+
+bool predicates_match_name(
+        const struct predicates *p, const char *name, size_t len, enum file_type type)
+{
+	return !p->names || p->others_count || match_name(p, name, len, type);
 }
 
 bool predicates_match_path(
@@ -463,4 +520,32 @@ bool predicates_match_meta(
 	return match_times(spec, meta) && has_id(&p->user, meta->uid) &&
 	       has_id(&p->group, meta->gid) && (!p->has_perm || match_perm(p, meta->mode)) &&
 	       (!p->rare || match_rare(p, meta, type));
+}
+
+/* The cheap questions first; the path is asked for, and a directory listed, only where the others
+ * leave it open. */
+static bool match_set(const struct predicates *p, struct predicate_entry *entry)
+{
+	if (!match_name(p, entry->name, entry->name_len, entry->type) ||
+	        (p->want && !predicates_match_meta(p, entry->meta, entry->type)) ||
+	        (predicates_need_path(p) &&
+	                !predicates_match_path(p, entry->scratch, entry->path, entry->path_len)) ||
+	        (p->spec->empty && entry->type == FILE_DIRECTORY && !entry->is_empty(entry))) {
+		return false;
+	}
+	for (size_t i = 0; i < p->without_count; i++) {
+		if (match_set(p->without[i], entry)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool predicates_match_groups(const struct predicates *p, struct predicate_entry *entry)
+{
+	bool matched = match_set(p, entry);
+	for (size_t i = 0; !matched && i < p->others_count; i++) {
+		matched = match_set(p->others[i], entry);
+	}
+	return matched;
 }

@@ -27,6 +27,21 @@ unsigned predicates_want(const struct predicates *p);
 bool predicates_need_path(const struct predicates *p);
 bool predicates_none(const struct predicates *p);
 
+/* Has it --not or --or? Then the answers below are a first sieve, and predicates_match_groups()
+ * decides. */
+bool predicates_grouped(const struct predicates *p);
+
+struct predicate_entry {
+	const char *name, *path;
+	size_t name_len, path_len;
+	enum file_type type;
+	const struct file_meta *meta;
+	struct predicate_scratch *scratch;
+	bool (*is_empty)(struct predicate_entry *entry); /* is this directory? */
+	void *context;                                   /* for it */
+};
+bool predicates_match_groups(const struct predicates *p, struct predicate_entry *entry);
+
 /* By name, and by type where it is known (FILE_UNKNOWN passes; ask again after stat). */
 bool predicates_match_name(
         const struct predicates *p, const char *name, size_t len, enum file_type type);

@@ -207,6 +207,9 @@ void path_cache_release(struct path_cache *paths);
 /* The entry's whole path, behind its directory's in t->path; NUL-terminated. NULL: no memory. */
 const char *walk_whole_path(const struct walk_entry *entry, size_t *len);
 
+/* The last component, as find -name sees a root: without trailing slashes, "/" for "/". */
+const char *walk_base_name(const char *path, size_t *len);
+
 /* queue.c */
 
 /*

@@ -224,6 +224,39 @@ setup() {
 	picky --nouser --nogroup t -- t -nouser -nogroup
 }
 
+@test "--not negates the next predicate" {
+	picky --not --name '*.txt' t -- t ! -name '*.txt'
+	picky --not -t d t -- t ! -type d
+	picky --not --min-size 1K -t f t -- t ! -size +1023c -type f
+	picky --not -e txt --not -e csv t -- t ! -name '?*.txt' ! -iname '?*.txt' ! -name '?*.csv'
+	picky --not --path '*small*' t -- t ! -path '*small*'
+	picky --not --regex 'small|\.c$' t -- t ! -regex '.*\(small.*\|\.c\)'
+	picky --not --empty t -- t ! -empty
+	picky --not --perm -u+w t -- t ! -perm -u+w
+	picky --not --newer-than 2000-01-01 t -- t ! -newermt 2000-01-01
+	picky --not -n t t -- t ! -name t
+}
+
+@test "--or takes entries that either side selects" {
+	picky --name '*.txt' --or --name '*.csv' t -- t '(' -name '*.txt' -o -name '*.csv' ')'
+	picky --name '*.txt' --or -t d --empty t -- t '(' -name '*.txt' -o -type d -empty ')'
+	picky -t f --min-size 2K --or -t l --or --perm /4000 t -- t '(' -type f -size +2047c -o -type l -o -perm /4000 ')'
+	picky -t f --not --perm -o+r --or --not -t f --name 'd*' t -- t '(' -type f ! -perm -o+r -o ! -type f -name 'd*' ')'
+	picky --path '*small*' --or --regex 'owners$' t -- t '(' -path '*small*' -o -regex '.*owners' ')'
+	picky -j 4 --empty --or -t p t -- t '(' -empty -o -type p ')'
+	picky -x --max-depth 2 -t d --or -t l t -- t -maxdepth 2 '(' -type d -o -type l ')'
+	agree -e csv --or -n big t/small -- t/small '(' -name '?*.csv' -o -name big ')'
+}
+
+@test "--not and --or alone are refused" {
+	for arguments in '--not' '--or' '--name x --or' '--or --name x' '--name x --or --or --name y' '--not --or' \
+		'--not --sort' '--name x --not'; do
+		# shellcheck disable=SC2086
+		expect 2 vega-walk find $arguments t
+		matches '^vega-walk: --(not|or) needs a predicate' "$err"
+	done
+}
+
 @test "--min-depth and --max-depth bound the depth" {
 	for depth in 0 1 2 3; do
 		picky --max-depth $depth t -- t -maxdepth $depth

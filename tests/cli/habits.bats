@@ -91,9 +91,13 @@ finds() {
 		find d --mtime -7 => --newer-than 7d
 		find d --size +1M => --min-size 1M
 		find d --print0 => write -0
-		find d -o --name x => name|transform
-		find d '!' --name x => no such file
-		find '(' --name x ')' => no such file
+		find d -not -name x => write --not
+		find d -or -name x => write --or
+		find d --name x -o --name y => write --or
+		find d --name x -o -name y => write --or
+		find d -and -name x => leave it out
+		find d '!' --name x => write --not
+		find '(' --name x ')' => write --not
 	END
 }
 

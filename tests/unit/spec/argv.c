@@ -56,6 +56,13 @@ static void test_operations(void)
 	is_outcome("{\"v\":1,\"operations\":[\"summarize\"],\"roots\":[\"./hsh\",\"b\"]}", "./hsh",
 	        "b");
 	is_outcome("{\"v\":1,\"operations\":[\"summarize\"],\"roots\":[\"-\"]}", "-");
+	is_outcome("{\"v\":1,\"operations\":[\"find\"],\"roots\":[\"a\"],\"options\":{\"name\":["
+	           "\"x\"],"
+	           "\"min_depth\":1},\"not\":[{\"extension\":[\"c\",\"h\"]}],\"or\":[{\"options\":{"
+	           "\"empty\":"
+	           "true},\"not\":[{\"links\":\"1\"}]}]}",
+	        "find", "-n", "x", "--not", "-e", "c,.h", "--or", "--empty", "--min-depth=1",
+	        "--not", "--links", "1", "a");
 	is_outcome("root number 1 is empty; write '.' for the current directory", "");
 }
 

@@ -125,6 +125,18 @@ static void test_refused(void)
 	        {FIND ",\"options\":{\"nmae\":[]}}", "\"nmae\""},
 	        {FIND ",\"options\":{\"min-size\":1}}", "\"min-size\""},
 	        {FIND ",\"options\":{\"exclude_from\":[\"/etc/passwd\"]}}", "\"exclude_from\""},
+	        {FIND ",\"options\":{\"said_not\":true}}", "\"said_not\""},
+	        {FIND ",\"options\":{\"not\":true}}", "\"not\""},
+	        {FIND ",\"not\":{}}", "\"not\" in the specification is to be an array"},
+	        {FIND ",\"not\":[3]}", "\"not\" in the specification is to be an object"},
+	        {FIND ",\"not\":[{}]}", "--not needs a predicate"},
+	        {FIND ",\"not\":[{\"threads\":2}]}", "\"threads\""},
+	        {FIND ",\"or\":[[]]}", "\"or\" in the specification is to be an array of objects"},
+	        {FIND ",\"or\":[{\"options\":{\"empty\":true}}]}", "--or needs a predicate"},
+	        {FIND ",\"options\":{\"empty\":true},\"or\":[{}]}", "--or needs a predicate"},
+	        {FIND ",\"or\":[{\"or\":[]}]}", "made of"},
+	        {FIND ",\"or\":[{\"not\":[],\"not\":[]}]}", "\"not\" twice"},
+	        {FIND ",\"or\":[{\"options\":{\"out\":\"x\"}}]}", "\"out\""},
 	        {FIND ",\"options\":{\"sort\":true,\"sort\":true}}", "\"sort\" twice"},
 	        {FIND ",\"options\":{\"sort\":1}}", "\"sort\""},
 	        {FIND ",\"options\":{\"sort\":\"true\"}}", "\"sort\""},
@@ -274,6 +286,19 @@ static void random_field(const struct option_row *row, struct spec *spec)
 	}
 }
 
+static void random_sets(struct spec *spec)
+{
+	struct spec *set, *negated;
+	random_list(&spec->name, 1);
+	spec_add_set(&spec->without, &negated, NULL);
+	negated->links = strdup("+1");
+	spec_add_set(&spec->others, &set, NULL);
+	random_list(&set->path, 1);
+	spec_add_set(&spec->others, &set, NULL);
+	spec_add_set(&set->without, &negated, NULL);
+	random_list(&negated->regex, 1);
+}
+
 /*
  * Any specification that spec_check() accepts comes back from its JSON as it was. A random one
  * rarely is acceptable, so the fields in which nearly every value is refused get good ones.
@@ -292,6 +317,9 @@ static bool random_spec(struct spec *spec)
 		               offset == offsetof(struct spec, threads) ||
 		               offset == offsetof(struct spec, max_iops) ||
 		               offset == offsetof(struct spec, exclude_from) ||
+		               offset == offsetof(struct spec, links) ||
+		               offset == offsetof(struct spec, said_not) ||
+		               offset == offsetof(struct spec, said_or) ||
 		               strcmp(row->name, "to") == 0 || strcmp(row->name, "level") == 0 ||
 		               strcmp(row->name, "output-name") == 0 ||
 		               strcmp(row->name, "top") == 0;
@@ -299,6 +327,9 @@ static bool random_spec(struct spec *spec)
 		if (!special && owned && dice(6) == 0) {
 			random_field(row, spec);
 		}
+	}
+	if (dice(4) == 0) {
+		random_sets(spec);
 	}
 	if (dice(4) == 0) {
 		strlist_add(&spec->user, "0");

@@ -93,15 +93,23 @@ bool option_well_formed(const struct option_table *tables, size_t table_count)
 	return true;
 }
 
+/* Most names differ in their first bytes. */
+static bool is_name(const char *row, const char *name, size_t len)
+{
+	size_t at = 0;
+	while (at < len && row[at] == name[at]) {
+		at++;
+	}
+	return at == len && !row[at];
+}
+
 const struct option_row *option_find(const struct option_table *tables, size_t table_count,
         const char *name, size_t len, char letter, void **target)
 {
 	for (size_t t = 0; t < table_count; t++) {
 		for (size_t i = 0; i < tables[t].count; i++) {
 			const struct option_row *row = &tables[t].rows[i];
-			bool found =
-			        name ? strlen(row->name) == len && memcmp(row->name, name, len) == 0
-			             : row->letter == letter;
+			bool found = name ? is_name(row->name, name, len) : row->letter == letter;
 			if (found) {
 				*target = tables[t].target;
 				return row;

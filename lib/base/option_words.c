@@ -23,7 +23,7 @@ struct option_word {
 };
 
 /* clang-format off */
-static const struct option_word table[] = {
+static const struct option_word words[] = {
 	/* Squeue, scontrol, docker, git: of lists of jobs */
 	{"--user -u --users --account -A", "submitter",
 	        "write --submitter NAME"},
@@ -307,6 +307,27 @@ static const struct option_word table[] = {
 	        "write summarize for totals; write hash > SUMS, later sha256sum -c SUMS, to check"},
 	{"--check --verify", "algo",
 	        "write hash > SUMS, later sha256sum -c SUMS or xxhsum -c SUMS"},
+	/* First words that are neither operations nor files */
+	{"du dust ncdu df size count sum stat stats", "top",
+	        "write summarize, or nothing"},
+	{"ls list fd search locate tree grep", "top",
+	        "write find"},
+	{"md5sum sha256sum sha1sum xxhsum checksum digest", "top",
+	        "write hash"},
+	{"compress gzip zstd filter convert cp", "top",
+	        "write transform"},
+	{"help", "help",
+	        "write --help"},
+	{"version", "version",
+	        "write --version"},
+	{"submit run status cancel admin walk", "top",
+	        "write vega-submit, vega-run, vega-status, vega-cancel or vega-admin"},
+	{"! ( )", "top",
+	        "write --not before a predicate, --or between sets of them"},
+};
+
+/* Asked of each value that is given, so few. */
+static const struct option_word values[] = {
 	/* Values that an option of ours takes for something else, or not at all */
 	{"-n=#", "top",
 	        "-n is --name; write -N (--top) for the largest, --name for entries of that name"},
@@ -352,27 +373,10 @@ static const struct option_word table[] = {
 	        "write --format ndjson"},
 	{"--format=xml --format=yaml --format=html --format=tsv", "format",
 	        "write --format csv, json or ndjson"},
-	/* First words that are neither operations nor files */
-	{"du dust ncdu df size count sum stat stats", "top",
-	        "write summarize, or nothing"},
-	{"ls list fd search locate tree grep", "top",
-	        "write find"},
-	{"md5sum sha256sum sha1sum xxhsum checksum digest", "top",
-	        "write hash"},
-	{"compress gzip zstd filter convert cp", "top",
-	        "write transform"},
-	{"help", "help",
-	        "write --help"},
-	{"version", "version",
-	        "write --version"},
-	{"submit run status cancel admin walk", "top",
-	        "write vega-submit, vega-run, vega-status, vega-cancel or vega-admin"},
-	{"! ( )", "top",
-	        "write --not before a predicate, --or between sets of them"},
 };
 /* clang-format on */
 
-#define ROWS (sizeof table / sizeof *table)
+#define ROWS(table) (sizeof table / sizeof *table)
 
 /* Is the pattern of len bytes this word? */
 static bool is_word(const char *pattern, size_t len, const char *word)
@@ -393,9 +397,9 @@ static bool is_word(const char *pattern, size_t len, const char *word)
 	return pattern[at] == '*' && at + 1 == len && word[at] && !strchr(word, '=');
 }
 
-static bool has_word(const char *words, const char *word)
+static bool has_word(const char *list, const char *word)
 {
-	for (const char *at = words; *at;) {
+	for (const char *at = list; *at;) {
 		size_t len = strcspn(at, " ");
 		if (is_word(at, len, word)) {
 			return true;
@@ -420,15 +424,21 @@ static bool has_options(const struct option_table *tables, size_t table_count, c
 	return true;
 }
 
-const char *option_word(const struct option_table *tables, size_t table_count, const char *word)
+static const char *find_word(const struct option_word *rows, size_t count,
+        const struct option_table *tables, size_t table_count, const char *word)
 {
-	for (size_t i = 0; i < ROWS; i++) {
-		if (has_word(table[i].words, word) &&
-		        has_options(tables, table_count, table[i].needs)) {
-			return table[i].write;
+	for (size_t i = 0; i < count; i++) {
+		if (has_word(rows[i].words, word) &&
+		        has_options(tables, table_count, rows[i].needs)) {
+			return rows[i].write;
 		}
 	}
 	return NULL;
+}
+
+const char *option_word(const struct option_table *tables, size_t table_count, const char *word)
+{
+	return find_word(words, ROWS(words), tables, table_count, word);
 }
 
 const char *option_word_value(const struct option_table *tables, size_t table_count,
@@ -436,5 +446,7 @@ const char *option_word_value(const struct option_table *tables, size_t table_co
 {
 	char word[2 * OPTION_NAME_MAX];
 	int len = snprintf(word, sizeof word, "%s=%s", option, value);
-	return len > 0 && (size_t)len < sizeof word ? option_word(tables, table_count, word) : NULL;
+	return len > 0 && (size_t)len < sizeof word
+	               ? find_word(values, ROWS(values), tables, table_count, word)
+	               : NULL;
 }

@@ -26,7 +26,7 @@ fs := backend limited local medium mount output output_dir output_root output_sy
 
 walk := again deque dir entries inbox items ledger part part_begin path predicate queue roots source threads walk wanted work
 
-op := claims codec filter find hash links mirror mirror_file mirror_fold mirror_made mirror_place mirror_publish op output_name pending sha256 sparse summarize summary summary_json summary_partial tables taken transform uncharged unfinished
+op := claims codec filter find hash links mirror mirror_file mirror_fold mirror_made mirror_place mirror_publish op output_name owners pending sha256 sparse summarize summary summary_json summary_partial tables taken transform uncharged unfinished
 
 cache := cache redis
 engine := check content dir_results expected file_copy growth hang inode_results outcome partial places plan progress publish receipt rounds run team visit

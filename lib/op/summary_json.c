@@ -1,9 +1,12 @@
 /* summarize's member of the summary. */
 #include "op/summary.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "op/owners.h"
+#include "spec/summarize.h"
 
 static void classes_json(struct json *json, const char *table, const char *key,
         const char *const *names, const struct total *totals, size_t count)
@@ -26,21 +29,6 @@ static void extension_json(struct json *json, const struct total_slot *slot)
 	json_member_path(json, "extension", text, strnlen(text, sizeof text));
 }
 
-static void owner_json(struct json *json, const struct total_slot *slot)
-{
-	uint64_t uid = number_of_key(slot->key);
-	const struct passwd *entry = getpwuid((uid_t)uid);
-	json_member_u64(json, "uid", uid);
-	json_key(json, "owner");
-	if (entry) {
-		json_str(json, entry->pw_name);
-	} else {
-		char text[24]; /* as ls does */
-		snprintf(text, sizeof text, "%llu", (unsigned long long)uid);
-		json_str(json, text);
-	}
-}
-
 static void table_json(struct json *json, const char *name, struct total_table *table,
         void (*key)(struct json *, const struct total_slot *))
 {
@@ -55,6 +43,41 @@ static void table_json(struct json *json, const char *name, struct total_table *
 	}
 	json_array_end(json);
 	table->failed = table->failed || !slots;
+	free(slots);
+}
+
+static void owner_json(struct json *json, const struct owner *owner)
+{
+	char number[24]; /* as ls does */
+	snprintf(number, sizeof number, "%lu", (unsigned long)owner->uid);
+	const char *text = owner->name ? owner->name : number;
+	json_member_u64(json, "uid", owner->uid);
+	json_member_path(json, "owner", text, strlen(text));
+}
+
+static void owners_json(struct json *json, struct total_table *table, bool numeric)
+{
+	struct total_slot *slots = total_table_sorted(table);
+	struct owner *owners = calloc(table->count + 1, sizeof *owners);
+	bool ready = slots && owners;
+	for (size_t i = 0; ready && i < table->count; i++) {
+		owners[i].uid = (uint32_t)number_of_key(slots[i].key);
+	}
+	ready = ready && (numeric || owners_find(owners, table->count) == 0);
+	json_key(json, "by_owner");
+	json_array_begin(json);
+	for (size_t i = 0; ready && i < table->count; i++) {
+		json_object_begin(json);
+		owner_json(json, &owners[i]);
+		total_json(&slots[i].total, json);
+		json_object_end(json);
+	}
+	json_array_end(json);
+	table->failed = table->failed || !ready;
+	if (owners) {
+		owners_release(owners, table->count);
+	}
+	free(owners);
 	free(slots);
 }
 
@@ -137,7 +160,7 @@ bool summary_json(struct summary *a, struct json *json)
 	json_object_begin(json);
 	totals_json(json, a);
 	table_json(json, "by_extension", &a->extension, extension_json);
-	table_json(json, "by_owner", &a->owner, owner_json);
+	owners_json(json, &a->owner, summarize_options(a->self->spec)->numeric);
 	classes_json(json, "by_age", "age", age_names, a->age, SUMMARY_AGES);
 	classes_json(json, "by_size", "size", size_names, a->size, SUMMARY_SIZES);
 	files_json(json, &a->files_top);

@@ -11,6 +11,8 @@
 static const struct option_row rows[] = {
         {"top", 'N', OPT_NUMBER, FIELD(top), SPEC_SUMMARIZE, "N", NULL, NAME,
                 "name the N largest files and directories (default: 20)"},
+        {"numeric", 0, OPT_FLAG, FIELD(numeric), SPEC_SUMMARIZE, NULL, NULL, NAME,
+                "give owners as numbers, and look up no names"},
 };
 
 static int check(const struct spec *spec, struct vega_error *err)

@@ -6,6 +6,7 @@
 
 struct summarize_options {
 	struct option_number top; /* unset: 20 */
+	bool numeric;             /* owners by number alone */
 };
 
 OPERATION_OPTIONS(SUMMARIZE, summarize)

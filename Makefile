@@ -18,7 +18,7 @@ Q := $(if $(V),,@)
 
 base := arena buf check error escape fd format glob ignore json killpoint network notify option option_help option_near option_parse option_words pack parse redis seal signal strlist time trust uri uuid
 
-spec := argv check find hash json_read json_write operation options paths perm range summarize transform
+spec := argv check find hash json_read json_write omission operation options paths perm range summarize transform
 
 record := csv files flat format json line ndjson render scan schema sink sorter table text tree value
 

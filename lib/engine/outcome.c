@@ -39,6 +39,26 @@ static void ledger_json(const struct outcome *outcome, struct json *json)
 	json_object_end(json);
 }
 
+/* So many things, and the options that left them out. */
+static void omission_json(const struct spec *spec, const char *key, const char *what, bool entering,
+        uint64_t count, struct json *json)
+{
+	const char *name;
+	if (!count) {
+		return;
+	}
+	json_key(json, key);
+	json_object_begin(json);
+	json_member_u64(json, what, count);
+	json_key(json, "options");
+	json_array_begin(json);
+	for (size_t i = 0; (name = spec_next_omission(spec, entering, &i));) {
+		json_str(json, name);
+	}
+	json_array_end(json);
+	json_object_end(json);
+}
+
 static void content_json(const struct content_stats *stats, struct json *json)
 {
 	json_key(json, "content");
@@ -81,6 +101,9 @@ bool outcome_json(const struct outcome *outcome, struct buf *out)
 	json_array_end(&json);
 	json_member_u64(&json, "elapsed_ns", outcome->elapsed_ns);
 	ledger_json(outcome, &json);
+	const struct walk_ledger *ledger = &outcome->ledger;
+	omission_json(outcome->spec, "left_out", "entries", false, ledger->left_out, &json);
+	omission_json(outcome->spec, "not_entered", "directories", true, ledger->unentered, &json);
 	if (outcome->has_receipt) {
 		receipt_json(outcome->receipt, &json);
 	}
@@ -98,6 +121,8 @@ void outcome_add(struct outcome *to, const struct outcome *part)
 	to->ledger.reported += part->ledger.reported;
 	to->ledger.filtered += part->ledger.filtered;
 	to->ledger.errors += part->ledger.errors;
+	to->ledger.left_out += part->ledger.left_out;
+	to->ledger.unentered += part->ledger.unentered;
 	to->ledger.roots += part->ledger.roots;
 	to->ledger.unopened_roots += part->ledger.unopened_roots;
 	to->ledger.no_root = to->ledger.roots > 0 && to->ledger.roots == to->ledger.unopened_roots;

@@ -10,7 +10,7 @@
 
 #define MAGIC "VEGAPART"
 #define MAGIC_SIZE (sizeof MAGIC - 1)
-#define VERSION 1
+#define VERSION 2
 #define DIGEST_SIZE sizeof(XXH128_canonical_t)
 #define CHECKSUM_SIZE sizeof(XXH64_canonical_t)
 
@@ -89,6 +89,8 @@ static void pack_head(const struct head *head, const struct places *places, stru
 	pack_u64(out, sums->ledger.reported);
 	pack_u64(out, sums->ledger.filtered);
 	pack_u64(out, sums->ledger.errors);
+	pack_u64(out, sums->ledger.left_out);
+	pack_u64(out, sums->ledger.unentered);
 	pack_u64(out, sums->ledger.roots);
 	pack_u64(out, sums->ledger.unopened_roots);
 	pack_u64(out, sums->unwritten);
@@ -107,6 +109,8 @@ static void unpack_sums(struct unpack *in, struct outcome *sums)
 	sums->ledger.reported = unpack_u64(in);
 	sums->ledger.filtered = unpack_u64(in);
 	sums->ledger.errors = unpack_u64(in);
+	sums->ledger.left_out = unpack_u64(in);
+	sums->ledger.unentered = unpack_u64(in);
 	sums->ledger.roots = unpack_u64(in);
 	sums->ledger.unopened_roots = unpack_u64(in);
 	sums->unwritten = unpack_u64(in);

@@ -23,7 +23,7 @@ struct part {
 
 /* A summary that is to be drawn. */
 struct picture {
-	struct scan_value complete, ledger;
+	struct scan_value complete, ledger, left_out, not_entered;
 	struct part *parts; /* those of its operations that we know */
 	size_t count;
 };
@@ -294,6 +294,53 @@ static void add_reason(
 	buf_release(&reason);
 }
 
+/* "(--extension, --exclude)" */
+static void add_options(struct buf *text, const struct format_options *options,
+        struct scan_value omission, unsigned __int128 count)
+{
+	struct scan_value list = scan_member(omission, "options"), item;
+	const char *before = " (--";
+	for (size_t offset = 0; count && scan_item(list, &offset, &item); before = ", --") {
+		struct buf name = BUF_INIT;
+		scan_string(item, &name);
+		buf_add_str(text, before);
+		record_add_escaped(text, options, name.data, name.len);
+		text->failed |= name.failed;
+		buf_release(&name);
+	}
+	buf_add_str(text, *before == ',' ? ")" : "");
+}
+
+/* A part of the whole must not look like the whole. */
+static void draw_omissions(
+        struct buf *out, const struct format_options *options, const struct picture *picture)
+{
+	unsigned __int128 entries = record_count(picture->left_out, "entries");
+	unsigned __int128 directories = record_count(picture->not_entered, "directories");
+	struct facts facts = {.out = out, .options = options, .line = {.text = BUF_INIT}};
+	struct buf text = BUF_INIT;
+	if (entries) {
+		format_count(&text, entries);
+		buf_add_str(&text, " of ");
+		format_counted(&text, record_count(picture->ledger, "entries"), "entry", "entries");
+		buf_add_str(&text, " left out");
+		add_options(&text, options, picture->left_out, entries);
+	}
+	if (directories) {
+		buf_add_str(&text, entries ? ", " : "");
+		format_counted(&text, directories, "directory", "directories");
+		buf_add_str(&text, " not entered");
+		add_options(&text, options, picture->not_entered, directories);
+	}
+	if (!buf_cstr(&text)) {
+		out->failed = true;
+	} else if (text.len) {
+		add_words(&facts, STYLE_PLAIN, "", text.data);
+	}
+	end_facts(&facts);
+	buf_release(&text);
+}
+
 static void draw_state(
         struct buf *out, const struct format_options *options, const struct picture *picture)
 {
@@ -325,6 +372,7 @@ static void draw(struct buf *out, const struct format_options *options,
 			draw_facts(out, options, &picture->parts[i]);
 		}
 	}
+	draw_omissions(out, options, picture);
 	draw_state(out, options, picture);
 }
 
@@ -359,8 +407,9 @@ static bool find_parts(struct picture *picture, const struct record_schema *cons
 	while (schemas && schemas[most]) {
 		most++;
 	}
-	const char **keys = calloc(most + 2, sizeof *keys);
-	struct scan_value *values = calloc(most + 2, sizeof *values);
+	const size_t all = most + 4;
+	const char **keys = calloc(all, sizeof *keys);
+	struct scan_value *values = calloc(all, sizeof *values);
 	picture->parts = calloc(most + 1, sizeof *picture->parts);
 	bool found = keys && values && picture->parts;
 	for (size_t i = 0; i < most && found; i++) {
@@ -369,9 +418,13 @@ static bool find_parts(struct picture *picture, const struct record_schema *cons
 	if (found) {
 		keys[most] = "complete";
 		keys[most + 1] = "ledger";
-		scan_members(summary, keys, most + 2, values);
+		keys[most + 2] = "left_out";
+		keys[most + 3] = "not_entered";
+		scan_members(summary, keys, all, values);
 		picture->complete = values[most];
 		picture->ledger = values[most + 1];
+		picture->left_out = values[most + 2];
+		picture->not_entered = values[most + 3];
 	}
 	for (size_t i = 0; i < most && found; i++) {
 		if (values[i].at) {

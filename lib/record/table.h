@@ -8,7 +8,8 @@
 /*
  * All rankings and scales of a summary that have something to say, side by side where the window is
  * wide; of each at most `rows` rows (at least 2; TABLE_ROWS at most), the last of which may stand
- * for all others, or, of a scale, the first. A folded row says what is in it. lists[i] is the array of schema->tables[i], if any.
+ * for all others, or, of a scale, the first. A folded row says what is in it. lists[i] is the array
+ * of schema->tables[i], if any.
  */
 #define TABLE_ROWS ((size_t)9)
 void tables_draw(struct buf *out, const struct format_options *options,

@@ -9,7 +9,7 @@ static const char *const types[] = {"?", "f", "d", "l", "p", "s", "b", "c", NULL
 
 #define FIELD(member) .offset = offsetof(struct spec, member)
 
-#define WHICH "Which entries"
+#define WHICH SPEC_WHICH
 #define WHERE "Where to look"
 #define HOW "How"
 

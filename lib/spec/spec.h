@@ -154,6 +154,10 @@ bool spec_answers_in_records(const struct spec *spec); /* some operation does */
 /* Does an option say how much of a summary is shown (--top, --max-depth)? */
 bool spec_shapes_summary(const struct spec *spec);
 
+/* Which options that are given leave something out: entries, or, with `entering`, whole directories
+ * that are not entered. *index begins at 0. "--exclude" without the dashes; NULL after the last. */
+const char *spec_next_omission(const struct spec *spec, bool entering, size_t *index);
+
 /* How many levels below a root the walk descends: UINT64_MAX without a limit. --max-depth is one
  * where no operation counts what lies below it. */
 uint64_t spec_descent(const struct spec *spec);

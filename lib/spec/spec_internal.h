@@ -12,6 +12,9 @@ OPERATIONS(OPERATION_DECLARED)
 /* The bit of the operation that is named by these bytes; 0 when there is none. */
 uint32_t spec_operation_bit(const char *name, size_t len);
 
+/* The heading of the predicates. */
+#define SPEC_WHICH "Which entries"
+
 /* "find" or "summarize,hash". */
 void spec_operation_names(uint32_t bits, struct buf *out);
 

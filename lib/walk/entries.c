@@ -185,8 +185,11 @@ void walk_visit(struct walk_thread *t, bool matched)
 	const struct walk *walk = t->walk;
 	t->entry_error = false;
 	CHECK(t->entry.thread == t && t->entry.type != FILE_UNKNOWN);
-	bool taken = matched && (!walk->filters || selected(t, &t->entry)) &&
-	             walk->config.visitor->entry(t->context, &t->entry);
+	bool wanted = matched && (!walk->filters || selected(t, &t->entry));
+	bool taken = wanted && walk->config.visitor->entry(t->context, &t->entry);
+	if (!wanted && !t->entry_error) {
+		tally_add(&t->tallies.left_out, 1);
+	}
 	tally_add(t->entry_error ? &t->tallies.errors
 	          : taken        ? &t->tallies.reported
 	                         : &t->tallies.filtered,
@@ -215,7 +218,11 @@ static struct walk_dir *process_entry(
 		tally_add(&t->tallies.errors, 1);
 		return NULL;
 	}
-	if (e->type == FILE_DIRECTORY && walk_descends(walk, entry->depth)) {
+	bool descends = walk_descends(walk, entry->depth);
+	if (e->type == FILE_DIRECTORY && !descends) {
+		tally_add(&t->tallies.unentered, 1);
+	}
+	if (e->type == FILE_DIRECTORY && descends) {
 		entry->self = dir_new(t, entry->dir, e->name, e->name_len);
 		if (!entry->self) {
 			walk_error(entry, "list", ENOMEM, NULL);
@@ -252,6 +259,8 @@ static size_t process_slice(struct walk_thread *t, struct walk_dir *dir, int han
 		}
 		if (e->flags & ENTRY_DROPPED) {
 			tally_add(&t->tallies.filtered, 1);
+			tally_add(&t->tallies.left_out, 1);
+			tally_add(&t->tallies.unentered, e->type == FILE_DIRECTORY);
 			continue;
 		}
 		struct walk_dir *child = process_entry(t, e, &meta[i]);

@@ -307,6 +307,8 @@ static void open_and_run(struct walk_thread *t, struct walk_dir *dir)
 	}
 	if (error != -EXDEV) {
 		walk_unlisted(t, dir, "open", -error);
+	} else {
+		tally_add(&t->tallies.unentered, 1);
 	}
 	dir_unneed(t, dir);
 	walk_dir_drop(t, dir);
@@ -411,6 +413,9 @@ void item_run_root(struct walk_thread *t, size_t index)
 		walk->config.visitor->enter(t->context, dir, handle);
 	}
 	tally_add(&t->tallies.entries, 1);
+	if (t->entry.type == FILE_DIRECTORY && !walk_descends(walk, 0)) {
+		tally_add(&t->tallies.unentered, 1);
+	}
 	walk_visit(t, predicates_match_name(walk->predicates, base, len, t->entry.type));
 	walk->config.visitor->breathe(t->context);
 	free(name);

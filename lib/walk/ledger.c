@@ -70,6 +70,8 @@ void walk_ledger(const struct walk *walk, struct walk_ledger *out)
 		out->reported += atomic_load_explicit(&t->tallies.reported, memory_order_relaxed);
 		out->filtered += atomic_load_explicit(&t->tallies.filtered, memory_order_relaxed);
 		out->errors += atomic_load_explicit(&t->tallies.errors, memory_order_relaxed);
+		out->left_out += atomic_load_explicit(&t->tallies.left_out, memory_order_relaxed);
+		out->unentered += atomic_load_explicit(&t->tallies.unentered, memory_order_relaxed);
 		out->directories_waiting += deque_len(&t->deque);
 	}
 	out->roots = walk->roots.count;

@@ -136,6 +136,8 @@ static void begin_at(struct walk_thread *t, struct chain *chain, const struct wa
 	if (error || !deque_push(&t->deque, &item, 1)) {
 		if (error != -EXDEV) {
 			walk_unlisted(t, dir, "open", error ? -error : ENOMEM);
+		} else {
+			tally_add(&t->tallies.unentered, 1);
 		}
 		queue_abandon(t, dir);
 		queue_finished(t);

@@ -119,6 +119,8 @@ static bool enter(struct walk_thread *t, struct walk_dir *dir, int *handle)
 	if (*handle < 0) {
 		if (error != -EXDEV) {
 			walk_unlisted(t, dir, "open", -*handle);
+		} else {
+			tally_add(&t->tallies.unentered, 1);
 		}
 		dir_unneed(t, dir);
 		walk_dir_drop(t, dir);

@@ -159,6 +159,8 @@ struct walk_config {
 /* Exact sums over all threads; valid for reading after walk_run(), and approximately during it. */
 struct walk_ledger {
 	uint64_t entries, reported, filtered, errors;
+	uint64_t left_out;  /* of those filtered: by an option, not for want of a taker */
+	uint64_t unentered; /* directories that an option keeps the walk out of */
 	uint64_t directories_waiting;
 	uint64_t roots, unopened_roots; /* begun, and those of them that could not be opened */
 	bool no_root;                   /* not one root could be opened */

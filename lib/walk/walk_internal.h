@@ -26,7 +26,7 @@ static inline void tally_add(tally *t, uint64_t n)
 
 /* What a thread has counted; all of them together are the ledger. */
 struct tallies {
-	tally entries, reported, filtered, errors;
+	tally entries, reported, filtered, errors, left_out, unentered;
 };
 
 /* Where a thread is in the directory that it lists, and the listings that it has put off until

@@ -91,19 +91,19 @@ setup() {
 @test "--max-depth, -d and --depth show nothing deeper, and everything below is counted" {
 	summary t
 	jq -S '.summarize | del(.largest_files, .largest_directories, .by_directory)' "$out" >wanted
-	du -d1 -B1 t | sort -k2 >du
+	du -d1 -B1 t | sort -k2 >lines
 	for option in '-d 1' '--max-depth 1' '--depth=1' '-d 3 --depth 1'; do
 		# shellcheck disable=SC2086
 		summary $option t
 		jq -S '.summarize | del(.largest_files, .largest_directories, .by_directory)' "$out" >got
 		same wanted got
 		of '.summarize.by_directory[] | "\(.depth) \(.path)"' | sort -k2 >got
-		awk '{ print (/\// ? 1 : 0), $2 }' du | same - got
+		awk '{ print (/\// ? 1 : 0), $2 }' lines | same - got
 		holds '.summarize.largest_directories | length > 1 and all(.depth <= 1)' "$out"
 		holds '.summarize.largest_files | all(.path | split("/") | length <= 2)' "$out"
 	done
 	expect 0 vega-walk -d 1 t
-	sed -n '2,/^$/p' "$out" | grep -c . | same - <(wc -l <du)
+	sed -n '2,/^$/p' "$out" | grep -c . | same - <(wc -l <lines)
 	expect 0 vega-walk --depth 0 t
 	equals "$(sed -n '2,/^$/p' "$out" | grep -c .)" 1
 }
@@ -131,6 +131,38 @@ setup() {
 	jq -r 'select(.path) | .path' "$out" | sort -u >got
 	find t/grove -maxdepth 1 | sort | same - got
 	equals "$(jq 'select(.type == "summary") | .summarize.directories' "$out")" "$(find t/grove -maxdepth 2 -type d | wc -l)"
+}
+
+# omitted LINE OPTIONS... : the picture of t/part ends with that line.
+omitted() {
+	local wanted=$1
+	shift
+	expect 0 vega-walk "$@" t/part
+	[[ $(tr '\n' ' ' <"$out") == *" $wanted " ]] || equals "$(cat "$out")" "… $wanted"
+}
+
+@test "the picture of a part says how much was left out, and by which option" {
+	mkdir -p t/part/.hidden/in t/part/sub/deep
+	touch t/part/a.csv t/part/b.log t/part/.hidden/c.csv t/part/sub/d.csv t/part/sub/deep/e.log
+	omitted '7 of 10 entries left out (--extension)' -e csv
+	omitted '1 of 8 entries left out (--exclude), 1 directory not entered (--exclude)' -E .hidden
+	omitted '1 of 8 entries left out (--skip-hidden), 1 directory not entered (--skip-hidden)' --skip-hidden
+	omitted '2 directories not entered (--descend)' --descend 1
+	omitted '1 of 10 entries left out (--min-depth)' --min-depth 1
+	expect 0 vega-walk hash -d 1 --format json t/part
+	holds '.not_entered == {directories: 2, options: ["max-depth"]}' "$out"
+	for options in '' '-d 1' '--min-size 0' '-E nothing' '-x'; do
+		# shellcheck disable=SC2086
+		expect 0 vega-walk $options t/part
+		if grep -E 'left out|not entered' "$out"; then
+			return 1
+		fi
+	done
+	summary -e csv --descend 1 t/part
+	equals "$(of '.left_out | "\(.entries) \(.options | join(","))"')" '4 extension'
+	equals "$(of '.not_entered | "\(.directories) \(.options | join(","))"')" '2 descend'
+	summary t/part
+	holds 'has("left_out") or has("not_entered") | not' "$out"
 }
 
 @test "each directory's total is that of du" {

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/fd.h"
+#include "base/ignore.h"
 #include "base/option_words.h"
 
 /* What the command line leaves once its options are taken. */
@@ -54,6 +55,19 @@ static int read_named(
 	return code ? vega_fail(err, code, "--%s: %s", option, why.text) : 0;
 }
 
+/* A line by itself: what is wrong with it is told with its place. */
+static int check_pattern(
+        const char *pattern, const char *path, size_t number, struct vega_error *err)
+{
+	struct ignore *ignore = ignore_new();
+	struct vega_error why;
+	int code = ignore ? ignore_add(ignore, pattern, &why) : vega_fail_nomem(&why);
+	ignore_free(ignore);
+	return code ? vega_fail(
+	                      err, code, "--exclude-from %s, line %zu: %s", path, number, why.text)
+	            : 0;
+}
+
 /* The lines of a gitignore file that say something, as git reads them: CRLF and a leading byte
  * order mark are tolerated. */
 static int add_pattern_lines(struct strlist *list, const char *path, struct vega_error *err)
@@ -68,17 +82,23 @@ static int add_pattern_lines(struct strlist *list, const char *path, struct vega
 		        "--exclude-from %s: not a list of patterns; it holds a NUL byte", path);
 		goto out;
 	}
-	size_t at = text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+	size_t number = 0, at = text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 	while (at < text.len) {
 		const char *line = text.data + at;
 		const char *end = memchr(line, '\n', text.len - at);
 		size_t len = end ? (size_t)(end - line) : text.len - at;
 		at += len + 1;
+		number++;
 		if (end && len && line[len - 1] == '\r') {
 			len--;
 		}
-		if (len && *line != '#' && !strlist_add_len(list, line, len)) {
-			code = vega_fail_nomem(err);
+		if (len == 0 || *line == '#') {
+			continue;
+		}
+		code = strlist_add_len(list, line, len)
+		               ? check_pattern(list->items[list->count - 1], path, number, err)
+		               : vega_fail_nomem(err);
+		if (code) {
 			goto out;
 		}
 	}

@@ -424,3 +424,14 @@ setup() {
 	matches "^vega-walk: locked/in: Permission denied" "$err"
 	lines 2 "$err"
 }
+
+@test "a bad line of --exclude-from is named with its file and number" {
+	mkdir in
+	printf '# a comment\n\nok\n*.[oa\n' >bad
+	expect 2 vega-walk find --exclude-from bad in
+	matches "^vega-walk: --exclude-from bad, line 4: .*unclosed '\['" "$err"
+	expect 2 vega-submit find --exclude-from bad in
+	matches "line 4: .*unclosed '\['" "$err"
+	expect 2 vega-walk find --exclude-from - in <bad
+	matches 'exclude-from -, line 4: ' "$err"
+}

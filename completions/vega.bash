@@ -4,8 +4,8 @@
 # COMMAND: sets options.
 _vega_options() {
 	case $1 in
-	vega-walk) options='--name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --nouser --nogroup --perm --executable --links --min-depth --max-depth --descend --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --numeric --algo --to --out --level --overwrite --output-name --timeout --format --null --no-progress --verbose --files0-from --cache --help --version' ;;
-	vega-submit) options='--queue --priority --after --max-attempts --max-time --max-memory --max-output --idempotency-key --label --files0-from --batch --root --store --dry-run --name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --nouser --nogroup --perm --executable --links --min-depth --max-depth --descend --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --numeric --algo --to --out --level --overwrite --output-name --timeout --help --version' ;;
+	vega-walk) options='--name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --nouser --nogroup --perm --executable --links --not --or --min-depth --max-depth --descend --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --numeric --algo --to --out --level --overwrite --output-name --timeout --format --null --color --no-progress --verbose --files0-from --cache --help --version' ;;
+	vega-submit) options='--queue --priority --after --max-attempts --max-time --max-memory --max-output --idempotency-key --label --files0-from --batch --root --store --dry-run --name --iname --path --regex --extension --type --min-size --max-size --empty --newer-than --older-than --changed-after --changed-before --accessed-after --accessed-before --user --group --nouser --nogroup --perm --executable --links --not --or --min-depth --max-depth --descend --one-file-system --exclude --exclude-from --exclude-caches --skip-hidden --threads --max-iops --sort --top --numeric --algo --to --out --level --overwrite --output-name --timeout --help --version' ;;
 	vega-run) options='--once --drain --queue --root --commands --run-as-submitter --allow-root-jobs --allow-worker-jobs --store --max-time --max-memory --max-output --jobs --lease --cache --spool --quiet --verbose --help --version' ;;
 	vega-status) options='--wait --follow --timeout --result --records --retry --force --state --queue --label --submitter --newer-than --older-than --limit --workers --format --store --cache --help --version' ;;
 	vega-cancel) options='--wait --verbose --store --help --version' ;;
@@ -50,6 +50,7 @@ _vega_value() {
 	vega-walk:--output-name) kind='text' ;;
 	vega-walk:--timeout) kind='text' ;;
 	vega-walk:--format | vega-walk:-F) kind='choice' choices='text ndjson json csv' ;;
+	vega-walk:--color) kind='choice' choices='auto always never' ;;
 	vega-walk:--files0-from) kind='file' ;;
 	vega-walk:--cache) kind='text' ;;
 	vega-submit:--queue) kind='text' ;;

@@ -69,8 +69,8 @@ worker_listed() {
 	done
 	for _ in {1..40}; do
 		vega-submit --dry-run find in
-	done >batch
-	mapfile -t ids < <(vega-submit --batch batch)
+	done >specs
+	mapfile -t ids < <(vega-submit --batch specs)
 	((${#ids[@]} == 40))
 	expect 0 vega-status --wait --timeout 30s "${ids[@]}"
 	expect 0 vega-status --workers

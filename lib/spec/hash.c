@@ -11,7 +11,9 @@ static const char *const algos[] = {"xxh128", "sha256", NULL};
 
 static const struct option_row rows[] = {
         {"algo", 'a', OPT_CHOICE, FIELD(algo), SPEC_HASH, "NAME", algos, NAME,
-                "xxh128 (default), or sha256; sha256sum -c and xxhsum -c read the output"},
+                "xxh128 (default), or sha256; sha256sum -c reads the output, as does xxhsum -c but "
+                "for "
+                "names with a newline"},
 };
 
 static const struct record_column fields[] = {

@@ -2,6 +2,7 @@
 #include "job_print.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -9,7 +10,7 @@
 #include "child/spool.h"
 #include "job/text.h"
 #include "record/render.h"
-#include "spec/operation.h"
+#include "spec/spec.h"
 
 int print_buf(struct buf *out, struct vega_error *err)
 {
@@ -17,6 +18,20 @@ int print_buf(struct buf *out, struct vega_error *err)
 	buf_release(out);
 	return failed ? vega_fail_errno(err, VEGA_FATAL, -failed, "cannot write to standard output")
 	              : 0;
+}
+
+/* As with vega-walk: the picture fits the window, unless the job says how much is shown. A
+ * specification that this version cannot read says nothing. */
+static unsigned height_for(const struct job *job)
+{
+	struct spec spec;
+	struct vega_error ignored = {0};
+	spec_init(&spec);
+	bool read =
+	        job->spec && spec_parse_json(&spec, job->spec, strlen(job->spec), &ignored) == 0;
+	bool shaped = read && spec_shapes_summary(&spec);
+	spec_release(&spec);
+	return shaped ? 0 : terminal_height(STDOUT_FILENO);
 }
 
 int job_print_result(const struct job *job, bool picture, struct vega_error *err)
@@ -36,6 +51,7 @@ int job_print_result(const struct job *job, bool picture, struct vega_error *err
 		        .color = terminal_color(STDOUT_FILENO),
 		        .utf8 = terminal_utf8(),
 		        .width = terminal_width(STDOUT_FILENO),
+		        .height = height_for(job),
 		        .schemas = operation_schemas,
 		};
 		render_summary(&out, &options, job->summary, len);

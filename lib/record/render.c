@@ -29,24 +29,27 @@ struct picture {
 };
 
 /* How much of each part is drawn. The first is all that there is room for on paper; the smaller
- * ones are for screens. */
+ * ones are for screens: what lies where is what most people look for, so directories keep half of
+ * a small one. */
 static const struct shape {
-	size_t directories, rows, files;
+	size_t most, least; /* directories */
+	size_t rows, files;
+	bool few;   /* tables */
+	bool brief; /* the totals that matter most */
 } shapes[] = {
-        {SIZE_MAX, TABLE_ROWS, 10},
-        {14, TABLE_ROWS, 8},
-        {12, 7, 6},
-        {9, 6, 5},
-        {7, 5, 4},
-        {5, 4, 4},
-        {5, 3, 3},
-        {4, 3, 2},
-        {4, 2, 2},
-        {3, 2, 2},
-        {3, 2, 0},
-        {2, 2, 0},
-        {3, 0, 0},
-        {1, 0, 0},
+        {SIZE_MAX, 20, TABLE_ROWS, 10, false, false},
+        {20, 16, TABLE_ROWS, 8, false, false},
+        {20, 14, 7, 6, false, false},
+        {18, 13, 6, 5, false, false},
+        {16, 12, 5, 4, false, false},
+        {14, 12, 4, 4, false, false},
+        {14, 11, 3, 3, false, false},
+        {12, 10, 3, 2, false, false},
+        {12, 9, 2, 2, false, false},
+        {12, 9, 2, 0, false, false},
+        {12, 7, 2, 0, true, false},
+        {12, 3, 0, 0, true, false},
+        {6, 1, 0, 0, true, true},
 };
 
 /* A list of facts, with commas, broken between facts where the window ends. */
@@ -149,15 +152,27 @@ static void add_alone(struct facts *facts, const struct record_table *table, str
 	buf_release(&name);
 }
 
+/* Is it the first of its unit, and always shown? */
+static bool is_main(const struct record_schema *schema, size_t index)
+{
+	const struct record_fact *fact = &schema->facts[index];
+	for (size_t i = 0; i < index; i++) {
+		if (schema->facts[i].unit == fact->unit) {
+			return false;
+		}
+	}
+	return fact->show == FACT_ALWAYS;
+}
+
 static void draw_facts(
-        struct buf *out, const struct format_options *options, const struct part *part)
+        struct buf *out, const struct format_options *options, const struct part *part, bool brief)
 {
 	const struct record_schema *schema = part->schema;
 	struct facts facts = {.out = out, .options = options, .line = {.text = BUF_INIT}};
 	for (size_t i = 0; i < schema->fact_count; i++) {
 		const struct record_fact *fact = &schema->facts[i];
 		unsigned __int128 value = record_count(part->sums, fact->path);
-		if (value == 0 && fact->show != FACT_ALWAYS) {
+		if (brief ? !is_main(schema, i) : value == 0 && fact->show != FACT_ALWAYS) {
 			continue;
 		}
 		if (fact->from) {
@@ -169,7 +184,7 @@ static void draw_facts(
 		}
 	}
 	for (size_t i = 0; i < schema->table_count; i++) {
-		if (schema->tables[i].alone) {
+		if (schema->tables[i].alone && !brief) {
 			add_alone(&facts, &schema->tables[i], part->tables[i]);
 		}
 	}
@@ -222,9 +237,11 @@ static struct measure choose_measure(const struct part *part)
 
 #define WIDEST 170 /* of bars: the eye should find the way from a name to its number */
 
-static void draw_tables(struct buf *out, const struct format_options *options,
-        const struct part *part, const struct shape *shape)
+/* Returns the number of directories. */
+static size_t draw_tables(struct buf *out, const struct format_options *options,
+        const struct part *part, const struct shape *shape, size_t directories)
 {
+	size_t drawn = 0;
 	const struct record_table *tables = part->schema->tables;
 	struct measure measure = choose_measure(part);
 	unsigned __int128 total = record_count(part->sums, measure.bytes);
@@ -233,11 +250,12 @@ static void draw_tables(struct buf *out, const struct format_options *options,
 	line_gap(out);
 	int tree = choose_tree(part);
 	if (tree >= 0) {
-		tree_draw(out, &narrower, part->tables[tree], tables[tree].title, &measure, total,
-		        shape->directories);
+		drawn = tree_draw(out, &narrower, part->tables[tree], tables[tree].title, &measure,
+		        total, directories);
 	}
 	if (shape->rows) {
-		tables_draw(out, &narrower, part->schema, part->tables, &measure, shape->rows);
+		tables_draw(out, &narrower, part->schema, part->tables, &measure, shape->rows,
+		        shape->few);
 	}
 	for (size_t i = 0; i < part->schema->table_count; i++) {
 		if (tables[i].kind == TABLE_FILES) {
@@ -246,6 +264,7 @@ static void draw_tables(struct buf *out, const struct format_options *options,
 		}
 	}
 	line_gap(out);
+	return drawn;
 }
 
 /* Takes the text. */
@@ -357,23 +376,26 @@ static void draw_state(
 	}
 }
 
-/* Short answers come first: those with tables fill the screen. */
-static void draw(struct buf *out, const struct format_options *options,
-        const struct picture *picture, const struct shape *shape)
+/* Short answers come first: those with tables fill the screen. Returns the number of directories.
+ */
+static size_t draw(struct buf *out, const struct format_options *options,
+        const struct picture *picture, const struct shape *shape, size_t directories)
 {
+	size_t drawn = 0;
 	for (size_t i = 0; i < picture->count; i++) {
 		if (picture->parts[i].schema->table_count == 0) {
-			draw_facts(out, options, &picture->parts[i]);
+			draw_facts(out, options, &picture->parts[i], false);
 		}
 	}
 	for (size_t i = 0; i < picture->count; i++) {
 		if (picture->parts[i].schema->table_count > 0) {
-			draw_tables(out, options, &picture->parts[i], shape);
-			draw_facts(out, options, &picture->parts[i]);
+			drawn += draw_tables(out, options, &picture->parts[i], shape, directories);
+			draw_facts(out, options, &picture->parts[i], shape->brief);
 		}
 	}
 	draw_omissions(out, options, picture);
 	draw_state(out, options, picture);
+	return drawn;
 }
 
 static size_t lines_of(const char *text, size_t len)
@@ -451,9 +473,19 @@ void render_summary(
 		return;
 	}
 	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+		const struct shape *shape = &shapes[i];
 		out->len = start;
-		draw(out, options, &picture, &shapes[i]);
-		if (options->height == 0 || lines_of(out->data + start, out->len - start) <= room) {
+		size_t drawn = draw(out, options, &picture, shape, shape->most);
+		size_t lines = lines_of(out->data + start, out->len - start);
+		if (options->height == 0 || lines <= room) {
+			break;
+		}
+		size_t over = lines - room, last = i + 1 == sizeof shapes / sizeof *shapes;
+		if (drawn >= over + shape->least || last) {
+			size_t fit = drawn > over ? drawn - over : 1;
+			out->len = start;
+			draw(out, options, &picture, shape,
+			        fit > shape->least ? fit : shape->least);
 			break;
 		}
 	}
@@ -470,7 +502,7 @@ void render_facts(
 	}
 	for (size_t i = 0; i < picture.count && !out->failed; i++) {
 		if (picture.parts[i].schema->answers_on_terminal) {
-			draw_facts(out, options, &picture.parts[i]);
+			draw_facts(out, options, &picture.parts[i], false);
 		}
 	}
 	free(picture.parts);

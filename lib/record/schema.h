@@ -63,7 +63,8 @@ struct record_table {
 		                  out */
 		TABLE_FILES,   /* paths, with "mtime" */
 		TABLE_TREE     /* directories in any order, each with its "depth" and its parents up
-		                  to a root */
+		                  to a root, and, where known, the number of its "directories", itself
+		          included */
 	} kind;
 	unsigned place;    /* rankings and scales, in the picture: 1 is the most important */
 	unsigned least;    /* rows that make it worth drawing */

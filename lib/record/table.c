@@ -209,6 +209,8 @@ static bool read_table(struct table *table, const struct record_table *source,
 }
 
 /* Columns of the parts of each row; a part of no columns is left out. */
+#define BAR_LEAST 4
+
 struct layout {
 	size_t label, bar, share, files;
 };
@@ -232,8 +234,10 @@ static struct layout lay_out(
 	size_t room = width > numbers + 4 ? width - numbers : 4;
 	size_t widest =
 	        room >= 12 ? room - 4 : room; /* a bar can be short, a name should be read */
+	/* Where there is room for one of them, a name is worth more than a bar. */
+	widest = room < 2 * BAR_LEAST + 8 && label <= room ? room : widest;
 	layout.label = label < widest ? label : widest;
-	layout.bar = room >= layout.label + 4 ? room - layout.label - 1 : 0;
+	layout.bar = room >= layout.label + BAR_LEAST ? room - layout.label - 1 : 0;
 	return layout;
 }
 
@@ -362,11 +366,15 @@ static size_t read_tables(struct table tables[SCHEMA_TABLES_MAX], bool *failed,
 
 void tables_draw(struct buf *out, const struct format_options *options,
         const struct record_schema *schema, const struct scan_value *lists,
-        const struct measure *measure, size_t rows)
+        const struct measure *measure, size_t rows, bool few)
 {
 	struct table tables[SCHEMA_TABLES_MAX];
 	size_t fit = (options->width + SPACE) / (LEAST_WIDTH + SPACE);
 	size_t count = read_tables(tables, &out->failed, schema, lists, measure, rows, fit);
+	size_t most = !few ? count : fit > 2 ? fit : 2;
+	for (; count > most; count--) {
+		release_table(&tables[count - 1]);
+	}
 	if (count) {
 		line_gap(out);
 		draw_beside(out, options, tables, count, measure,

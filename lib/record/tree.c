@@ -13,9 +13,12 @@
 struct node {
 	char *path;
 	size_t len;
-	unsigned __int128 bytes, files;
+	unsigned __int128 bytes, files, directories;
 	bool is_root;
 	struct node *above;                    /* the directory that it lies in */
+	size_t below;                          /* directories that lie in it */
+	struct node *only;                     /* the last of them; and then the end of its chain */
+	bool joined;                           /* a later one of its chain is drawn */
 	struct node *parent, *child, *sibling; /* as drawn: a root has none but the top */
 	struct node *last_child;
 };
@@ -69,16 +72,17 @@ static size_t count_items(struct scan_value array)
 
 static void read_node(struct node *node, struct scan_value item, const struct measure *measure)
 {
-	const char *const keys[] = {"depth", measure->bytes, measure->count};
-	struct scan_value values[3];
+	const char *const keys[] = {"depth", measure->bytes, measure->count, "directories"};
+	struct scan_value values[4];
 	struct buf path = BUF_INIT;
-	scan_members(item, keys, 3, values);
+	scan_members(item, keys, 4, values);
 	record_add_path(&path, item, "path");
 	node->len = path.len;
 	node->path = buf_detach(&path);
 	node->is_root = values[0].len == 1 && *values[0].at == '0';
 	node->bytes = scan_count(values[1]);
 	node->files = scan_count(values[2]);
+	node->directories = scan_count(values[3]);
 }
 
 static bool read_nodes(
@@ -129,7 +133,8 @@ static void keep_largest(struct tree *tree, size_t limit)
 	}
 }
 
-static void link_nodes(struct tree *tree)
+/* The directory that each lies in. */
+static void find_above(struct tree *tree)
 {
 	struct node *before = &tree->top;
 	qsort(tree->nodes, tree->count, sizeof *tree->nodes, compare_paths);
@@ -139,9 +144,59 @@ static void link_nodes(struct tree *tree)
 			above = above->above;
 		}
 		node->above = above;
+		before = node;
+	}
+}
+
+/* Is there nothing to see in the directory but the one in it? */
+static bool only_holds(const struct node *node, const struct node *inner)
+{
+	return node->bytes == inner->bytes ||
+	       (node->files == inner->files && inner->directories > 0 &&
+	               node->directories == inner->directories + 1);
+}
+
+/* Of each chain, keep the last directory, with the numbers of the first. */
+static void join_chains(struct tree *tree)
+{
+	size_t kept = 0;
+	find_above(tree);
+	for (size_t i = 0; i < tree->count; i++) {
+		struct node *node = &tree->nodes[i];
+		if (!node->is_root) {
+			node->above->below++;
+			node->above->only = node;
+		}
+	}
+	for (size_t i = tree->count; i-- > 0;) {
+		struct node *node = &tree->nodes[i], *inner = node->only;
+		if (node->below != 1 || !only_holds(node, inner)) {
+			continue;
+		}
+		struct node *end = inner->joined ? inner->only : inner;
+		end->bytes = node->bytes;
+		end->files = node->files;
+		end->is_root = node->is_root;
+		node->only = end;
+		node->joined = true;
+	}
+	for (size_t i = 0; i < tree->count; i++) {
+		if (tree->nodes[i].joined) {
+			free(tree->nodes[i].path);
+		} else {
+			tree->nodes[kept++] = tree->nodes[i];
+		}
+	}
+	tree->count = kept;
+}
+
+static void link_nodes(struct tree *tree)
+{
+	find_above(tree);
+	for (size_t i = 0; i < tree->count; i++) {
+		struct node *node = &tree->nodes[i], *above = node->above;
 		node->parent = node->is_root ? &tree->top : above;
 		tree->order[i] = node;
-		before = node;
 	}
 	qsort(tree->order, tree->count, sizeof(struct node *), compare_bytes);
 	for (size_t i = 0; i < tree->count; i++) {
@@ -312,19 +367,21 @@ static void release_tree(struct tree *tree)
 	free(tree->order);
 }
 
-void tree_draw(struct buf *out, const struct format_options *options, struct scan_value directories,
-        const char *title, const struct measure *measure, unsigned __int128 total, size_t limit)
+size_t tree_draw(struct buf *out, const struct format_options *options,
+        struct scan_value directories, const char *title, const struct measure *measure,
+        unsigned __int128 total, size_t limit)
 {
 	struct tree tree = {0};
 	size_t offset = 0;
 	if (!scan_item(directories, &offset, &(struct scan_value){0})) {
-		return;
+		return 0;
 	}
 	if (!read_nodes(&tree, directories, measure)) {
 		out->failed = true;
 		release_tree(&tree);
-		return;
+		return 0;
 	}
+	join_chains(&tree);
 	keep_largest(&tree, limit);
 	link_nodes(&tree);
 	tree.top.bytes = tree.top.bytes < total ? total : tree.top.bytes;
@@ -335,6 +392,8 @@ void tree_draw(struct buf *out, const struct format_options *options, struct sca
 		draw_node(&line, options, node, &layout, tree.top.bytes);
 		line_end(&line, out);
 	}
+	size_t rows = tree.count;
 	buf_release(&line.text);
 	release_tree(&tree);
+	return rows;
 }

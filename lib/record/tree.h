@@ -16,9 +16,11 @@ struct measure {
 /*
  * Draws directories (in any order, each with its parents up to a root), the largest first, and of
  * them, roots first, the `limit` largest. `total`: the bytes of which each is a share, listed or
- * not. Draws nothing for an empty list.
+ * not. A chain of directories, each of which holds nothing but the next, or has its bytes, is one
+ * row: "a/b/c". Draws nothing for an empty list. Returns the rows of directories.
  */
-void tree_draw(struct buf *out, const struct format_options *options, struct scan_value directories,
-        const char *title, const struct measure *measure, unsigned __int128 total, size_t limit);
+size_t tree_draw(struct buf *out, const struct format_options *options,
+        struct scan_value directories, const char *title, const struct measure *measure,
+        unsigned __int128 total, size_t limit);
 
 #endif

@@ -34,6 +34,35 @@ setup() {
 	(($(wc -l <"$out") > 30))
 }
 
+@test "the picture of a result fits the screen, unless the job sets its size" {
+	store=sqlite:$PWD/store.db
+	export VEGA_STORE=$store
+	expect 0 vega-submit t
+	vega-submit --top 20 t >second
+	vega-run --drain 2>/dev/null
+	on_terminal 24 80 vega-status --result "$(cat "$out")"
+	(($(wc -l <seen) <= 22))
+	matches '32 files, 37 directories' seen
+	on_terminal 24 80 vega-status --result "$(cat second)"
+	(($(wc -l <seen) > 30))
+}
+
+@test "a small screen gives half of its lines to directories" {
+	on_terminal 24 80 vega-walk t
+	(($(sed '/^$/,$d' seen | wc -l) >= 10))
+	on_terminal 15 40 vega-walk t
+	(($(sed '/^$/,$d' seen | wc -l) >= 6))
+	on_terminal 10 20 vega-walk t
+	(($(wc -l <seen) <= 8))
+	(($(sed '/^$/,$d' seen | wc -l) >= 4))
+}
+
+@test "the picture of --max-depth 1 has the directories of du -d1" {
+	on_terminal 24 80 vega-walk -d 1 t
+	lines 5 <(sed '1d; /^$/,$d' seen)
+	lines 0 <(grep 'largest files' seen)
+}
+
 @test "several owners have a table, and a single one is named" {
 	need_root
 	on_terminal 40 80 vega-walk t

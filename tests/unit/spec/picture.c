@@ -229,7 +229,7 @@ static void scale_is(size_t rows, const char *ages, const char *wanted, const ch
 			lists[i] = scan_text(ages, strlen(ages));
 		}
 	}
-	tables_draw(&out, &options, schema, lists, &measure, rows);
+	tables_draw(&out, &options, schema, lists, &measure, rows, false);
 	const char *line = buf_cstr(&out);
 	while (line && (line = strchr(line, '\n')) && *++line) {
 		const char *bar = strstr(line, " #"), *gap = strstr(line, "  ");
@@ -345,17 +345,16 @@ static void test_roots(void)
 	                       "{\"path\":\"/\",\"depth\":0,\"allocated_bytes\":0},"
 	                       "{\"path\":\"/e\",\"depth\":1,\"allocated_bytes\":0},"
 	                       "{\"path\":\"d/\",\"depth\":0,\"allocated_bytes\":8},"
-	                       "{\"path\":\"d/e\",\"depth\":1,\"allocated_bytes\":8}]}}"),
+	                       "{\"path\":\"d/e\",\"depth\":1,\"allocated_bytes\":7}]}}"),
 	        "allocated       largest directories\n"
 	        "      8 B  40%  d/\n"
-	        "      8 B  40%  └─ e\n"
+	        "      7 B  35%  └─ e\n"
 	        "      5 B  25%  a\n"
 	        "      2 B  10%  └─ c\n"
 	        "      4 B  20%  a-b\n"
 	        "      3 B  15%  a/b\n"
 	        "      1 B   5%  └─ x\n"
-	        "      0 B   0%  /\n"
-	        "      0 B   0%  └─ e\n"
+	        "      0 B   0%  /e\n"
 	        "\n0 files, 0 directories, 0 links,\n1 B allocated, 0 B apparent\n",
 	        "each root is drawn with its directories beneath it");
 }
@@ -392,28 +391,83 @@ static void test_odd(void)
 	buf_release(&got);
 }
 
-/* A path of 3,000 directories, each the only one in its parent. */
-static void test_deep(void)
+/* A path of 3,000 directories, each the only one in its parent, of which `own` bytes are beside it.
+ */
+static void draw_deep(struct buf *got, const struct format_options *options, unsigned own)
 {
-	struct buf json = BUF_INIT, path = BUF_INIT, got = BUF_INIT;
-	buf_add_str(&json, "{\"summarize\":{\"allocated_bytes\":9,\"largest_directories\":[");
+	struct buf json = BUF_INIT, path = BUF_INIT;
+	buf_add_str(&json, "{\"summarize\":{\"allocated_bytes\":9000,\"largest_directories\":[");
 	for (unsigned i = 0; i < 3000; i++) {
 		buf_add_str(&path, i ? "/d" : "d");
-		buf_printf(&json, "%s{\"path\":\"%s\",\"depth\":%u,\"allocated_bytes\":9}",
-		        i ? "," : "", buf_cstr(&path), i);
+		buf_printf(&json,
+		        "%s{\"path\":\"%s\",\"depth\":%u,\"files\":%u,\"directories\":%u,"
+		        "\"allocated_bytes\":%u}",
+		        i ? "," : "", buf_cstr(&path), i, own ? 9000 - i : 7, 3000 - i,
+		        9000 - 2 * i);
 	}
 	buf_add_str(&json, "]}}");
-	const struct format_options options = {.width = 80, .utf8 = true};
-	draw(&got, &options, json.data, json.len);
-	ok(!got.failed && decent(&got, &options, 80), "a deep tree keeps to the window");
-	size_t lines = 0;
-	for (size_t i = 0; i < got.len; i++) {
-		lines += got.data[i] == '\n';
-	}
-	is_int(lines, 3000 + 3, "a deep tree shows every directory");
+	draw(got, options, json.data, json.len);
 	buf_release(&json);
 	buf_release(&path);
+}
+
+static void test_deep(void)
+{
+	struct buf got = BUF_INIT;
+	const struct format_options options = {.width = 80, .utf8 = true};
+	draw_deep(&got, &options, 1);
+	ok(!got.failed && decent(&got, &options, 80), "a deep tree keeps to the window");
+	is_int(lines_of(&got), 3000 + 3, "a deep tree shows every directory");
+	draw_deep(&got, &options, 0);
+	ok(!got.failed && decent(&got, &options, 80), "a chain keeps to the window");
+	is_int(lines_of(&got), 1 + 3, "a chain of only children is one row");
 	buf_release(&got);
+}
+
+#define DIRECTORY(path, depth, files, directories, bytes) \
+	"{\"path\":\"" path "\",\"depth\":" #depth ",\"files\":" #files \
+	",\"directories\":" #directories ",\"allocated_bytes\":" #bytes "}"
+
+/* Chains are joined wherever they are; what holds something else is a row of its own. */
+static void test_chains(void)
+{
+	const struct format_options options = {.width = 40, .utf8 = true};
+	/* clang-format off */
+	const char *picture = drawn(&options,
+	        "{\"summarize\":{\"allocated_bytes\":100,\"largest_directories\":["
+	        DIRECTORY("r", 0, 9, 12, 100) "," DIRECTORY("r/a", 1, 5, 5, 60) ","
+	        DIRECTORY("r/a/b", 2, 5, 4, 56) "," DIRECTORY("r/a/b/c", 3, 5, 3, 52) ","
+	        DIRECTORY("r/a/b/c/x", 4, 3, 1, 30) "," DIRECTORY("r/a/b/c/y", 4, 2, 1, 18) ","
+	        DIRECTORY("r/p", 1, 4, 3, 30) "," DIRECTORY("r/p/q", 2, 3, 2, 26) ","
+	        DIRECTORY("r/p/q/s", 3, 2, 1, 26) "]}}");
+	/* clang-format on */
+	is_str(picture,
+	        "allocated       largest directories\n"
+	        "    100 B 100%  r\n"
+	        "     60 B  60%  ├─ a/b/c\n"
+	        "     30 B  30%  │  ├─ x\n"
+	        "     18 B  18%  │  └─ y\n"
+	        "     30 B  30%  └─ p\n"
+	        "     26 B  26%     └─ q/s\n"
+	        "\n0 files, 0 directories, 0 links,\n100 B allocated, 0 B apparent\n",
+	        "a chain of only children, or of the same bytes, is one row");
+}
+
+/* A bar yields to a name where there is room for one of them only. */
+static void test_labels(void)
+{
+	const struct format_options options = {.width = 80, .height = 24};
+	struct buf json = BUF_INIT;
+	buf_add_str(&json, "{\"summarize\":{\"files\":9000000,\"allocated_bytes\":9000,"
+	                   "\"by_age\":[" AGE("<1d", 9000000, 9000) "],\"by_extension\":[");
+	for (unsigned i = 0; i < 1088; i++) {
+		buf_printf(&json, "%s{\"extension\":\"e%u\",\"files\":8000,\"allocated_bytes\":8}",
+		        i ? "," : "", i);
+	}
+	buf_add_str(&json, "]}}");
+	const char *picture = drawn(&options, buf_cstr(&json));
+	ok(picture && strstr(picture, "1,080 more "), "the number of folded rows is not cut");
+	buf_release(&json);
 }
 
 int main(void)
@@ -430,6 +484,8 @@ int main(void)
 	test_roots();
 	test_odd();
 	test_deep();
+	test_chains();
+	test_labels();
 	buf_release(&summary);
 	return done();
 }

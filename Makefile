@@ -34,11 +34,11 @@ engine := check content dir_results expected file_copy growth hang inode_results
 child := child deadline identity json_check spool spool_sweep stream
 job := job json text
 
-store := call job_retry job_source list postgres postgres_admin postgres_array postgres_cancel postgres_claim postgres_connection \
+store := call job_retry job_source list postgres postgres_admin postgres_array postgres_cancel postgres_claim postgres_clock postgres_connection \
 	postgres_finish postgres_read postgres_row postgres_submit postgres_wait request result_cache row rules sqlite sqlite_admin \
-	sqlite_claim sqlite_file sqlite_finish sqlite_place sqlite_read sqlite_schema sqlite_statement sqlite_submit sqlite_wait stats store submit_spec
+	sqlite_claim sqlite_clock sqlite_file sqlite_finish sqlite_place sqlite_read sqlite_schema sqlite_statement sqlite_submit sqlite_wait stats store submit_spec
 
-worker := announce attempt claim common finish lease prune reach service start worker
+worker := announce attempt claim common drain finish lease prune reach service start worker
 
 ROOMS := base record spec fs walk op cache engine child job store worker
 sees_base := base

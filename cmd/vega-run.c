@@ -36,7 +36,8 @@ static const struct option_row rows[] = {
         {"once", 0, OPT_FLAG, FIELD(once), 0, NULL, NULL, WORK,
                 "claim at most one job, run one attempt of it, and exit"},
         {"drain", 0, OPT_FLAG, FIELD(drain), 0, NULL, NULL, WORK,
-                "exit when no job is due and none waits for a retry (default: run for ever)"},
+                "exit when no job is due, none waits for a retry, and those that others run are "
+                "in live hands (default: run for ever)"},
         {"queue", 0, OPT_LIST, FIELD(queue), 0, "NAME", NULL, WORK,
                 "take jobs of the queue NAME only; repeat for more (default: any queue)"},
         {CMD_ROOT(struct run), .heading = WORK,
@@ -89,8 +90,8 @@ static const struct cmd_help help = {
                     "  vega-run -j 4 --root /data         four jobs at a time, beneath /data only\n"
                     "  vega-run --queue nightly --queue bulk",
         .status = "Exit status: 0 the work is done, whether the jobs failed or not; 2 the worker "
-                  "cannot work; 5 the store is unreachable (--once, --drain); 128+N ended by "
-                  "signal N.",
+                  "cannot work; 5 the store is unreachable, or keeps what is due locked (--once, "
+                  "--drain); 128+N ended by signal N.",
 };
 
 static void print(const char *line, void *context)

@@ -143,7 +143,7 @@ complete -c vega-submit -l timeout -x -d 'end a filter that runs longer on one f
 complete -c vega-submit -s h -l help -d 'print this help and exit'
 complete -c vega-submit -l version -d 'print the version and exit'
 complete -c vega-run -l once -d 'claim at most one job, run one attempt of it, and exit'
-complete -c vega-run -l drain -d 'exit when no job is due and none waits for a retry (default: run for ever)'
+complete -c vega-run -l drain -d 'exit when no job is due, none waits for a retry, and those that others run are in live hands (default: run for ever)'
 complete -c vega-run -l queue -x -d 'take jobs of the queue NAME only; repeat for more (default: any queue)'
 complete -c vega-run -l root -x -a '(__fish_complete_directories)' -d 'let jobs touch nothing outside DIR; repeat for more; required when the store is PostgreSQL or a file that others may change (default: $VEGA_ROOTS, separated by colons, else anything)'
 complete -c vega-run -l commands -d 'allow commands supplied by transform jobs; --root does not restrict them (default: only when the store is a SQLite file that is yours alone)'

@@ -49,7 +49,7 @@ bool job_transition_allowed(enum job_state from, enum job_state to)
 
 uint64_t job_retry_delay_ms(unsigned attempt)
 {
-	const uint64_t first = 1000, most = 600000;
+	const uint64_t first = 1000, most = JOB_RETRY_MAX_MS;
 	uint64_t delay = first;
 	while (attempt > 1 && delay < most) {
 		delay *= 2;

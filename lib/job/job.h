@@ -30,8 +30,10 @@ bool job_transition_allowed(enum job_state from, enum job_state to);
 
 #define JOB_MAX_ATTEMPTS_DEFAULT 3
 
+#define JOB_RETRY_MAX_MS 600000
+
 /* How long a retry waits after the given attempt (1, 2, …) failed: 1 s doubled each time, at most
- * 10 min. Both stores use it. */
+ * JOB_RETRY_MAX_MS. Both stores use it. */
 uint64_t job_retry_delay_ms(unsigned attempt);
 
 /* What one attempt of a job may use; 0: no limit. Set by the submitter, kept by the worker. */

@@ -107,6 +107,14 @@ int64_t store_span_us(uint64_t ms)
 	return (int64_t)(ms < most ? ms : most) * 1000;
 }
 
+bool store_mend_due(uint64_t *at)
+{
+	uint64_t now = monotonic_ms();
+	bool due = *at == 0 || now - *at >= STORE_MEND_MS;
+	*at = due ? now : *at;
+	return due;
+}
+
 unsigned store_timeout(unsigned timeout_ms)
 {
 	return timeout_ms == 0 ? 15000 : timeout_ms < INT32_MAX ? timeout_ms : INT32_MAX;

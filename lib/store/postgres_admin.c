@@ -92,6 +92,7 @@ int postgres_workers(
 	return code;
 }
 
+#define LATER(a, b) "greatest(" a ", " b ")"
 #define AGE(time) "(extract(epoch FROM now() - " time ") * 1000)::bigint"
 
 int postgres_stats(
@@ -99,7 +100,8 @@ int postgres_stats(
 {
 	static const struct postgres_statement statement = {
 	        .sql = "SELECT " STORE_STATS("now()", "interval '1 minute'", "interval '1 hour'",
-	                AGE) " FROM vega.job_state GROUP BY queue ORDER BY queue COLLATE \"C\"",
+	                AGE, LATER) " FROM vega.job j LEFT JOIN vega.job_state s USING (nr)"
+	                            " GROUP BY j.queue ORDER BY j.queue COLLATE \"C\"",
 	        .role = "vega_reader",
 	};
 	struct postgres_store *store = handle(base);

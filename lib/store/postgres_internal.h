@@ -61,6 +61,7 @@ struct postgres_store {
 	bool watch_all;          /* since the last wait() more than one job was asked about */
 	char watched[UUID_TEXT]; /* the one that was, or "" */
 	unsigned nap_ms;
+	uint64_t mended_at; /* see store_mend_due() */
 };
 
 /* clang-format off */
@@ -180,6 +181,9 @@ void postgres_hurry(struct postgres_store *store);
  * QUEUES_MANY the queues. Text is the arena's, or borrowed. False: no memory. */
 bool postgres_add_claim(struct postgres_parameters *p, struct arena *arena,
         const struct store_claim *claim, enum store_queues *kind);
+
+/* 1: something that a clock had put far ahead is not any more. `idle`: no job is due. */
+int postgres_mend_clock(struct postgres_store *store, bool idle, struct vega_error *err);
 
 /* Slots of the driver. */
 store_submit_call postgres_submit;

@@ -183,8 +183,12 @@ int postgres_next_due(struct store *base, const struct strlist *queues, uint64_t
 		int64_t left = postgres_integer(reply, 0, 0);
 		*due_ms = left > 0 ? (uint64_t)left : 0;
 		*due_ms = *due_ms < limit_ms ? *due_ms : limit_ms;
+		if (store_mend_due(&store->mended_at)) {
+			code = postgres_mend_clock(store, left > 0, err);
+			*due_ms = code == 1 ? 0 : *due_ms;
+		}
 	}
 	PQclear(reply);
 	buf_release(&parameter);
-	return code;
+	return code < 0 ? code : 0;
 }

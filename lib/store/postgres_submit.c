@@ -45,7 +45,7 @@ enum request_column {
 	" RETURNING nr, queue, priority, not_before)," \
 	"state AS (" \
 	" INSERT INTO vega.job_state (nr, queue, priority, due)" \
-	" SELECT nr, queue, priority, coalesce(not_before, now()) FROM fresh)"
+	" SELECT nr, queue, priority, coalesce(not_before, 'epoch') FROM fresh)"
 
 /*
  * A NOTIFY takes a lock that lets commits pass only one by one. It is needed when a worker may be

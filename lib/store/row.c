@@ -124,10 +124,13 @@ struct store_stats store_read_stats(const struct store_row *row)
 		stats.jobs[i] = (uint64_t)integer(row, column++);
 	}
 	stats.due = (uint64_t)integer(row, column++);
-	stats.oldest_due_ms = (uint64_t)integer(row, column++);
+	int64_t oldest = integer(row, column++);
+	stats.oldest_due_ms = oldest > 0 ? (uint64_t)oldest : 0; /* the clock may have been ahead */
 	stats.retried = (uint64_t)integer(row, column++);
 	stats.leases = (uint64_t)integer(row, column++);
 	stats.expired = (uint64_t)integer(row, column++);
+	stats.stateless = (uint64_t)integer(row, column++);
+	stats.partial = (uint64_t)integer(row, column++);
 	for (int i = 0; i < STORE_WINDOWS; i++) {
 		stats.last[i].started = (uint64_t)integer(row, column++);
 		stats.last[i].ended[JOB_COMPLETED] = (uint64_t)integer(row, column++);

@@ -74,6 +74,7 @@ int sqlite_workers(
 	return code;
 }
 
+#define LATER(a, b) "max(" a ", " b ")"
 #define AGE(time) "(?1 - " time ") / 1000"
 
 int sqlite_stats(struct store *base, store_each_stats *each, void *context, struct vega_error *err)
@@ -84,8 +85,10 @@ int sqlite_stats(struct store *base, store_each_stats *each, void *context, stru
 	int code = sqlite_begin_call(store, err);
 	code = code ? code
 	            : sqlite_prepare(store, &statement, err,
-	                      "SELECT " STORE_STATS("?1", "60000000", "3600000000",
-	                              AGE) " FROM job_state GROUP BY queue ORDER BY queue",
+	                      "SELECT " STORE_STATS("?1", "60000000", "3600000000", AGE,
+	                              LATER) " FROM job j LEFT JOIN job_state s ON s.nr = j.nr "
+	                                     "LEFT JOIN job_result r ON r.nr = j.nr GROUP BY "
+	                                     "j.queue ORDER BY j.queue",
 	                      "i", sqlite_now_us());
 	while (!stopped && sqlite_next(store, statement, &code, err)) {
 		const struct store_row row = {.text = sqlite_row_text, .context = statement};

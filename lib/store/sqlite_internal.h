@@ -21,6 +21,7 @@ struct sqlite_store {
 	unsigned timeout_ms;
 	uint64_t deadline;    /* of the call at work */
 	int64_t data_version; /* what the last wait() saw */
+	uint64_t mended_at;   /* see store_mend_due() */
 	int inotify;          /* on the file's directory; -1: none yet, or not to be had */
 };
 
@@ -125,6 +126,9 @@ int sqlite_claim_now(struct sqlite_store *store, const struct store_claim *claim
  * and fails. */
 int sqlite_end_claim(
         struct sqlite_store *store, int code, struct job *jobs, struct vega_error *err);
+
+/* 1: something that a clock had put far ahead is not any more. */
+int sqlite_mend_clock(struct sqlite_store *store, struct vega_error *err);
 
 /* Slots of the driver. */
 store_submit_call sqlite_submit;

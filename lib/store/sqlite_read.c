@@ -134,5 +134,9 @@ int sqlite_next_due(struct store *base, const struct strlist *queues, uint64_t l
 	}
 	sqlite_release(statement);
 	buf_release(&names);
-	return code;
+	if (code == 0 && store_mend_due(&store->mended_at)) {
+		code = sqlite_mend_clock(store, err);
+		*due_ms = code == 1 ? 0 : *due_ms;
+	}
+	return code < 0 ? code : 0;
 }

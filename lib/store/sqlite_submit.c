@@ -65,7 +65,7 @@ static int submit_one(struct sqlite_store *store, struct submission *s, struct a
 		request->existed = false;
 		code = sqlite_rebind(store, s->state, err, "isii",
 		        (int64_t)sqlite3_last_insert_rowid(store->db), queue, priority,
-		        not_before ? not_before : s->now);
+		        not_before); /* 1970 without one: due at once, whatever the clock says */
 		return code ? code : sqlite_execute(store, s->state, err);
 	}
 	code = sqlite_rebind(store, s->first, err, "ssss", id, submitter, key, request->spec);

@@ -97,6 +97,20 @@ int64_t store_limit(uint64_t limit);
 /* A length of time in microseconds; what is longer than a thousand years is cut to that. */
 int64_t store_span_us(uint64_t ms);
 
+/*
+ * A clock that is set back leaves times in the future behind. A job's due is no such time unless
+ * its submitter said it: it is 1970 when it waits for nothing, and else at most a retry's delay
+ * away. Nor is that of a lease whose attempt began in the future. From next_due(), not more often
+ * than each STORE_MEND_MS, such leases are begun anew, in case their worker is alive, and such jobs
+ * are due. Less than a minute is waited for.
+ */
+#define STORE_AHEAD_US INT64_C(60000000)
+#define STORE_RETRY_AHEAD_US (INT64_C(1000) * JOB_RETRY_MAX_MS + STORE_AHEAD_US)
+#define STORE_MEND_MS 10000
+
+/* Is it time to look for such? *at is when that was last the case; 0: never. */
+bool store_mend_due(uint64_t *at);
+
 /* The timeout_ms of open(): 15 s by default, and no more than PostgreSQL can hold. */
 unsigned store_timeout(unsigned timeout_ms);
 
@@ -126,26 +140,31 @@ enum store_worker_column {
 struct store_worker store_read_worker(const struct store_row *row);
 
 /*
- * What stats() selects of job_state, once for both stores. `age` is the milliseconds that have
- * passed since a time, as an expression; `now`, `minute` and `hour` are expressions, too.
+ * What stats() selects of each job j and its state s, which may be missing, once for both stores.
+ * `age` is the milliseconds that have passed since a time, as an expression, and `later` the later
+ * of two times; `now`, `minute` and `hour` are expressions, too. A job that waits for nothing is
+ * due since 1970.
  */
+/* clang-format off */
 #define STORE_COUNT(condition) ", count(*) FILTER (WHERE " condition ")"
 #define STORE_COUNT_WINDOW(since) \
 	STORE_COUNT("started > " since) \
 	STORE_COUNT("finished > " since " AND state = 'COMPLETED'") \
 	STORE_COUNT("finished > " since " AND state = 'FAILED'") \
 	STORE_COUNT("finished > " since " AND state = 'CANCELLED'")
-#define STORE_STATS(now, minute, hour, age) \
-	"queue" STORE_COUNT("state = 'PENDING'") STORE_COUNT("state = 'PROCESSING'") \
-	        STORE_COUNT("state = 'COMPLETED'") STORE_COUNT("state = 'FAILED'") STORE_COUNT( \
-	                "state = 'CANCELLED'") \
-	                STORE_COUNT("state = 'PENDING' AND due <= " now) ", coalesce(" age( \
-	                        "min(due) FILTER (WHERE state = 'PENDING' AND due <= " now \
-	                        ")") ", 0)" STORE_COUNT("attempt > 1") \
-	                        STORE_COUNT("lease_until > " now) \
-	                                STORE_COUNT("lease_until <= " now) \
-	                                        STORE_COUNT_WINDOW(now " - " minute) \
-	                                                STORE_COUNT_WINDOW(now " - " hour)
+#define STORE_DUE(now) "state = 'PENDING' AND due <= " now
+#define STORE_STATS(now, minute, hour, age, later) \
+	"j.queue" \
+	STORE_COUNT("state = 'PENDING'") STORE_COUNT("state = 'PROCESSING'") \
+	STORE_COUNT("state = 'COMPLETED'") STORE_COUNT("state = 'FAILED'") \
+	STORE_COUNT("state = 'CANCELLED'") STORE_COUNT(STORE_DUE(now)) \
+	", coalesce(" age("min(" later("due", "j.created") ") FILTER (WHERE " STORE_DUE(now) ")") ", 0)" \
+	STORE_COUNT("attempt > 1") \
+	STORE_COUNT("lease_until > " now) STORE_COUNT("lease_until <= " now) \
+	STORE_COUNT("s.nr IS NULL") \
+	STORE_COUNT("state = 'COMPLETED' AND exit_code = 3") \
+	STORE_COUNT_WINDOW(now " - " minute) STORE_COUNT_WINDOW(now " - " hour)
+/* clang-format on */
 
 /* Reads such a row. */
 struct store_stats store_read_stats(const struct store_row *row);

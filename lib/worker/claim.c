@@ -42,29 +42,6 @@ static void start(struct worker *w, struct job *job, uint64_t lease_end)
 	}
 }
 
-static bool queue_wanted(const struct worker *w, const char *queue)
-{
-	const struct strlist *queues = &w->config->queues;
-	for (size_t i = 0; i < queues->count; i++) {
-		if (strcmp(queues->items[i], queue) == 0) {
-			return true;
-		}
-	}
-	return queues->count == 0;
-}
-
-struct retry_search {
-	const struct worker *worker;
-	bool found;
-};
-
-static int look_for_retry(const struct job *job, void *context)
-{
-	struct retry_search *search = context;
-	search->found = job->attempt > 0 && queue_wanted(search->worker, job->queue);
-	return search->found;
-}
-
 /* What is refused now may be restored, or granted again, but hardly what was refused from the
  * start. Meanwhile leases may be renewed and results stored. */
 static void claim_failed(struct worker *w, const struct vega_error *err)
@@ -95,10 +72,21 @@ static void claims_answered(struct worker *w)
 	}
 }
 
+/* What is due cannot be had for so long that nobody works on it: others have locked it. */
+static void give_up_locked(struct worker *w)
+{
+	struct vega_error err;
+	vega_fail(&err, VEGA_UNAVAILABLE,
+	        "jobs are due, but others keep their rows locked in the store; nothing was lost, "
+	        "try "
+	        "again when they have ended");
+	worker_give_up(w, &err);
+}
+
 /*
  * After a claim that found less than was wanted: when could there be more? --drain ends when
  * nothing is due and nothing waits for another attempt; jobs that are scheduled for later, or that
- * others are working on, do not keep it.
+ * workers are at work on elsewhere, do not keep it.
  */
 static void plan_claim(struct worker *w)
 {
@@ -107,13 +95,11 @@ static void plan_claim(struct worker *w)
 	if (!worker_store_ready(w)) {
 		return;
 	}
+	bool idle = w->config->mode == WORKER_DRAIN && !w->running;
 	uint64_t limit = w->running ? POLL_RUNNING_MS : POLL_IDLE_MS, due = limit;
 	int code = w->store->driver->next_due(w->store, &w->config->queues, limit, &due, &err);
-	if (code == 0 && due > 0 && w->config->mode == WORKER_DRAIN && !w->running) {
-		const struct store_filter pending = {.states = 1u << JOB_PENDING};
-		struct retry_search search = {.worker = w};
-		code = w->store->driver->list(w->store, &pending, look_for_retry, &search, &err);
-		w->drained = code == 0 && !search.found;
+	if (code == 0 && due > 0 && idle) {
+		code = worker_drained(w, &due, &err);
 	}
 	if (code < 0) {
 		claim_failed(w, &err);
@@ -121,6 +107,11 @@ static void plan_claim(struct worker *w)
 	}
 	claims_answered(w);
 	w->vain = due ? 0 : w->vain + (w->vain < VAIN_MAX);
+	w->vain_since = w->vain > 1 ? w->vain_since : worker_now();
+	if (idle && w->vain && worker_now() - w->vain_since >= w->config->lease_ms) {
+		give_up_locked(w);
+		return;
+	}
 	if (due < limit) {
 		uint64_t gap = (uint64_t)CLAIM_GAP_MS << (w->vain ? w->vain - 1 : 0);
 		due += gap + worker_random(gap);

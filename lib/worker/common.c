@@ -1,9 +1,11 @@
 /*
- * Small things that every file of the worker needs: the clock, chance, the log, and the way to say
- * that the worker is to end. None of them calls into another file but attempt.c.
+ * Small things that every file of the worker needs: the clock, chance, the log, which queues
+ * it takes, and the way to say that the worker is to end. None of them calls into another file but
+ * attempt.c.
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 
@@ -55,4 +57,15 @@ bool worker_watch(struct worker *w, int fd, unsigned index, unsigned kind)
 	struct epoll_event event = {
 	        .events = EPOLLIN, .data.u64 = (uint64_t)index * EVENT_KINDS + kind};
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+bool worker_wants_queue(const struct worker *w, const char *queue)
+{
+	const struct strlist *queues = &w->config->queues;
+	for (size_t i = 0; i < queues->count; i++) {
+		if (strcmp(queues->items[i], queue) == 0) {
+			return true;
+		}
+	}
+	return queues->count == 0;
 }

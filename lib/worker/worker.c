@@ -263,6 +263,7 @@ static void worker_release(struct worker *w)
 	}
 	result_cache_close(w->results);
 	child_command_release(&w->command);
+	free(w->held);
 	free(w->attempts);
 	free(w->leases);
 	free(w->endings);

@@ -58,6 +58,11 @@ struct worker {
 	bool told_ready, told_stopping;
 	unsigned start_failures;
 
+	struct held *held; /* drain.c: leases of others that it has seen */
+	size_t held_count;
+	bool told_of_held;
+	uint64_t vain_since; /* while claims are in vain */
+
 	unsigned signals;
 	int first_signal;
 	bool drained;
@@ -87,6 +92,9 @@ void worker_report(const struct worker *w, int level, const char *format, ...)
 
 /* No further job is to be claimed. */
 bool worker_stopping(const struct worker *w);
+
+/* Does it take jobs of this queue? */
+bool worker_wants_queue(const struct worker *w, const char *queue);
 
 /* Release what runs and return this error. */
 void worker_give_up(struct worker *w, const struct vega_error *err);
@@ -159,6 +167,12 @@ void worker_claim(struct worker *w);
  * `room` at `sent`. */
 struct store_claim worker_wanted(const struct worker *w, unsigned room);
 void worker_take(struct worker *w, unsigned count, unsigned room, uint64_t sent);
+
+/* drain.c */
+
+/* Nothing is due: is there anything to wait for? Sets w->drained, or lowers *due_ms to when it is
+ * to be asked again. */
+int worker_drained(struct worker *w, uint64_t *due_ms, struct vega_error *err);
 
 /* announce.c */
 

@@ -275,10 +275,10 @@ prometheus_is_valid() { # FILE
 	vega-cancel "$(vega-submit --queue $'odd "\\\nqueue' data)"
 	vega-submit --queue later --after 1h data
 	vega-submit data
-	sql "update job_state set due = due - 90061500000 where state = 'PENDING' and queue = 'default'"
+	sql "update job set created = created - 90061500000 where queue = 'default'"
 	expect 0 vega-admin stats
 	matches '^PENDING +RUNNING .*  QUEUE$' "$out"
-	matches '^ +1 +0 +1 +0 +0 +1 +1d 1h +0 +0  default$' "$out"
+	matches '^ +1 +0 +1 +0 +0 +0 +1 +1d 1h +0 +0  default$' "$out"
 	matches '  odd "\\\\\\nqueue$' "$out"
 	expect 0 vega-admin stats --format json
 	[[ $(get '.queues | map(.queue) | join(",")') == $'default,later,odd "\\\nqueue' ]]
@@ -289,13 +289,28 @@ prometheus_is_valid() { # FILE
 	[[ $(get .workers_alive) == 0 ]]
 }
 
+@test "stats counts completed jobs with errors, jobs without a state, and no time before a job was there" {
+	completed data >id
+	file data/x 10
+	vega-submit transform --out o data -- false
+	expect 0 vega-run --drain
+	vega-submit data
+	vega-submit data
+	sql "update job_state set due = -210866803200000000 where nr = 3; delete from job_state where nr = 4"
+	expect 0 vega-admin stats --format json
+	[[ $(get '.queues[0] | "\(.partial) \(.stateless) \(.due) \(.oldest_due_ms < 60000)"') == '1 1 1 true' ]]
+	expect 0 vega-admin stats --format prometheus
+	prometheus_is_valid "$out"
+	grep -qxF 'vega_jobs_partial{queue="default"} 1' "$out"
+}
+
 @test "stats --format prometheus is what Prometheus reads" {
 	expect 0 vega-admin stats --format prometheus
 	prometheus_is_valid "$out"
 	completed data >id
 	vega-cancel "$(vega-submit --queue $'odd "\\\nqueue' data)"
 	vega-submit data
-	sql "update job_state set due = due - 90061500000 where state = 'PENDING' and queue = 'default'"
+	sql "update job set created = created - 90061500000 where queue = 'default'"
 	expect 0 vega-admin stats --format prometheus
 	prometheus_is_valid "$out"
 	grep -qxF 'vega_jobs{queue="default",state="completed"} 1' "$out"

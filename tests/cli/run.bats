@@ -385,3 +385,52 @@ server_asks() {
 	start vega-run --store "postgresql://tester@127.$second.$third.7/vega" --root "$PWD"
 	eventually 10 server_asks
 }
+
+processing() { # ID
+	[[ $(vega-status -F json "$1" | jq -r .state) == PROCESSING ]]
+}
+
+@test "--drain waits for the lease of a worker that was killed, and then runs its job" {
+	file in/a 10
+	id=$(vega-submit transform --out out in -- sh -c '[ -e go ] || exec sleep 3; cat')
+	start vega-run --once --lease 2s
+	eventually 10 processing "$id"
+	kill -KILL "$pid"
+	touch go
+	expect 0 vega-run --drain
+	matches 'waiting for 1 job of other workers, in case these are gone' "$err"
+	expect 0 vega-status --wait --timeout 1s "$id"
+	expect 0 vega-status -F json "$id"
+	holds '.attempt == 2' "$out"
+}
+
+@test "--drain does not wait for the jobs of workers that are alive, on this host or another one" {
+	file in/a 10
+	id=$(vega-submit transform --out out in -- sh -c 'until [ -e go ]; do sleep 0.1; done; cat')
+	start vega-run --once --lease 2s
+	eventually 10 processing "$id"
+	begun=$SECONDS
+	expect 0 vega-run --drain
+	matches '1 job still runs in other workers' "$err"
+	run ! grep waiting "$err"
+	expect 0 unshare --uts sh -c 'hostname elsewhere; exec vega-run --drain' # it sees the lease renewed
+	matches 'waiting for 1 job' "$err"
+	matches '1 job still runs in other workers' "$err"
+	((SECONDS - begun <= 8))
+	touch go
+	expect 0 vega-status --wait --timeout 10s "$id"
+}
+
+@test "--drain ends, and says so, when what is due stays locked" {
+	need psql
+	start_postgres
+	id=$(vega-submit find .)
+	start psql -qX "$VEGA_STORE" -c 'BEGIN; SELECT 1 FROM vega.job_state FOR UPDATE; SELECT pg_sleep(60)'
+	eventually 10 locked
+	expect 5 vega-run --drain --lease 2s --root "$PWD"
+	matches 'jobs are due, but others keep their rows locked' "$err"
+}
+
+locked() {
+	[[ $(psql -qXAt "$VEGA_STORE" -c "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND wait_event = 'PgSleep'") == 1 ]]
+}

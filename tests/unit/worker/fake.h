@@ -111,6 +111,8 @@ static inline bool claimable(struct row *row)
 	       (row->state == JOB_PROCESSING && row->lease_end <= now);
 }
 
+static char claimer[320];
+
 static inline int fake_claim(struct store *store, const struct store_claim *claim, struct job *jobs,
         struct vega_error *err)
 {
@@ -134,6 +136,7 @@ static inline int fake_claim(struct store *store, const struct store_claim *clai
 		row->lease_seq++;
 		row->attempt++;
 		row->lease_end = now_ms() + claim->lease_ms;
+		snprintf(claimer, sizeof claimer, "%s", claim->worker);
 		jobs[count] = (struct job){.spec = strdup(row->spec),
 		        .state = JOB_PROCESSING,
 		        .attempt = row->attempt,
@@ -413,7 +416,13 @@ static inline int fake_list(struct store *store, const struct store_filter *filt
 	int code = down(err);
 	for (size_t i = 0; code == 0 && i < row_count; i++) {
 		char queue[] = "default";
-		struct job job = {.attempt = rows[i].attempt, .queue = queue};
+		struct job job = {.state = rows[i].state,
+		        .attempt = rows[i].attempt,
+		        .queue = queue,
+		        .worker = claimer,
+		        .lease_seq = rows[i].lease_seq,
+		        .lease_until = {.sec = (int64_t)rows[i].lease_end}};
+		memcpy(job.id, rows[i].id, UUID_TEXT);
 		if (filter->states & 1u << rows[i].state && each(&job, context)) {
 			break;
 		}

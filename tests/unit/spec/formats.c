@@ -173,16 +173,17 @@ static void test_long_path(void)
 static void test_csv(void)
 {
 	struct record record = entry("a,b/", "c\"d\ne");
-	is_str(formatted("csv", &pipe_options, &record), "\"a,b/c\"\"d\ne\",f,,,,,,,,,\n",
+	is_str(formatted("csv", &pipe_options, &record), "\"a,b/c\"\"d\ne\",f,,,,,,,,,,\n",
 	        "csv quotes where needed");
-	is_str(formatted("csv", &terminal_options, &record), "\"a,b/c\"\"d\\ne\",f,,,,,,,,,\n",
+	is_str(formatted("csv", &terminal_options, &record), "\"a,b/c\"\"d\\ne\",f,,,,,,,,,,\n",
 	        "csv escapes on a terminal");
 	record = entry("", "\xff\x01 ");
 	record.meta = &meta;
 	is_str(formatted("csv", &pipe_options, &record),
-	        "\xff\x01 ,f,9007199254740993,4096,1970-01-01T00:00:00.000000005Z,4755,1000,100,2,"
-	        "2049,18446744073709551615\n",
-	        "csv has the raw bytes of paths");
+	        "\xef\xbf\xbd\x01 "
+	        ",f,9007199254740993,4096,1970-01-01T00:00:00.000000005Z,4755,1000,"
+	        "100,2,2049,18446744073709551615,/wEg\n",
+	        "csv is UTF-8, and has the raw bytes of other paths in path_b64");
 
 	const struct record_field fields[] = {
 	        {.key = "digest", .type = VALUE_TEXT, .text = "abcd"},
@@ -194,12 +195,14 @@ static void test_csv(void)
 	record.field_count = 2;
 	record.op = "hash";
 	is_str(formatted("csv", &hash, &record),
-	        "\xff\x01 ,9007199254740993,1970-01-01T00:00:00.000000005Z,xxh128,abcd\n",
+	        "\xef\xbf\xbd\x01 ,9007199254740993,1970-01-01T00:00:00.000000005Z,xxh128,abcd,"
+	        "/wEg\n",
 	        "csv finds fields by their key");
 	hash.only = NULL;
 	is_str(formatted("csv", &hash, &record),
-	        "hash,\xff\x01 ,f,9007199254740993,4096,1970-01-01T00:00:00.000000005Z,4755,1000,"
-	        "100,2,2049,18446744073709551615,xxh128,abcd,,,,,,,,,\n",
+	        "hash,\xef\xbf\xbd\x01 "
+	        ",f,9007199254740993,4096,1970-01-01T00:00:00.000000005Z,4755,"
+	        "1000,100,2,2049,18446744073709551615,xxh128,abcd,,,,,,,,,,/wEg,,\n",
 	        "csv has all columns for several operations");
 	record.type = RECORD_ERROR;
 	is_str(formatted("csv", &hash, &record), "", "csv prints no errors");
@@ -218,18 +221,20 @@ static const char *header(const struct operation *operation)
 static void test_csv_header(void)
 {
 	is_str(header(&operation_find),
-	        "path,type,size,allocated,mtime,mode,uid,gid,nlink,dev,ino\n",
+	        "path,type,size,allocated,mtime,mode,uid,gid,nlink,dev,ino,path_b64\n",
 	        "the csv header of find is right");
-	is_str(header(&operation_hash), "path,size,mtime,algorithm,digest\n",
+	is_str(header(&operation_hash), "path,size,mtime,algorithm,digest,path_b64\n",
 	        "the csv header of hash is right");
-	is_str(header(&operation_transform), "path,output,status,input_bytes,output_bytes\n",
+	is_str(header(&operation_transform),
+	        "path,output,status,input_bytes,output_bytes,path_b64,output_b64\n",
 	        "the csv header of transform is right");
-	is_str(header(&operation_summarize), "section,key,files,apparent_bytes,allocated_bytes\n",
+	is_str(header(&operation_summarize),
+	        "section,key,files,apparent_bytes,allocated_bytes,key_b64\n",
 	        "the csv header of summarize is right");
 	is_str(header(NULL),
 	        "op,path,type,size,allocated,mtime,mode,uid,gid,nlink,dev,ino,algorithm,digest,"
 	        "output,status,input_bytes,output_bytes,section,key,files,apparent_bytes,"
-	        "allocated_bytes\n",
+	        "allocated_bytes,path_b64,output_b64,key_b64\n",
 	        "the csv header of several operations is right");
 }
 
@@ -245,21 +250,21 @@ static void test_csv_summary(void)
 	        "\"allocated_bytes\": 4}, {\"path\": \"]}\\\\\"}], \"by_age\": [], "
 	        "\"directories\": 5, \"apparent_bytes\": 12, \"allocated_bytes\": 13, "
 	        "\"directory_bytes\": {\"apparent\": 6, \"allocated\": 7}}, \"type\": \"summary\"}";
-	static const char wanted[] = "total,bytes,,12,13\n"
-	                             "total,files,9007199254740993,,\n"
-	                             "total,directories,5,6,7\n"
-	                             "total,links,3,,\n"
-	                             "total,others,0,,\n"
-	                             "extension,\"a,\"\"b\",2,55340232221128654845,1\n"
-	                             "owner,\xc3\xa9,1,,\n"
-	                             "largest_file,\xff";
+	static const char wanted[] = "total,bytes,,12,13,\n"
+	                             "total,files,9007199254740993,,,\n"
+	                             "total,directories,5,6,7,\n"
+	                             "total,links,3,,,\n"
+	                             "total,others,0,,,\n"
+	                             "extension,\"a,\"\"b\",2,55340232221128654845,1,\n"
+	                             "owner,\xc3\xa9,1,,,\n"
+	                             "largest_file,\xef\xbf\xbd";
 	struct format_options options = pipe_options;
 	options.only = &operation_summarize.schema;
 	struct buf out = BUF_INIT;
 	format_find("csv")->summary(&out, &options, json, sizeof json - 1);
 	ok(out.len > sizeof wanted && memcmp(out.data, wanted, sizeof wanted - 1) == 0,
 	        "csv has the rows of a summary");
-	is_str(buf_cstr(&out) + sizeof wanted, ",,,4\nlargest_file,]}\\,,,\n",
+	is_str(buf_cstr(&out) + sizeof wanted, ",,,4,/wA=\nlargest_file,]}\\,,,,\n",
 	        "csv has the exact bytes of a path, NUL included");
 	size_t torn = 0;
 	for (size_t len = 0; len < sizeof json - 1; len++) {

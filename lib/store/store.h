@@ -142,7 +142,7 @@ struct store_stats {
 	uint64_t retried;       /* had more than one attempt */
 	uint64_t leases;        /* that are held */
 	uint64_t partial;       /* COMPLETED, and some entries could not be read or written */
-	uint64_t stateless;     /* stored by SQL without a state: never run, removed by prune() */
+	uint64_t stateless;     /* stored by SQL without a state: never run */
 	uint64_t expired;       /* leases that ended, and whose jobs nobody has taken over yet */
 	struct {
 		uint64_t started;           /* jobs whose last attempt began */

@@ -64,7 +64,7 @@ COMMANDS := vega-walk vega-submit vega-run vega-status vega-cancel vega-admin
 # Debian's packages: what the build needs, and what the tests need besides.
 BUILD_DEPS := gcc libc6-dev pkg-config libpq-dev libhiredis-dev libcjson-dev libsqlite3-dev libpcre2-dev \
 	libxxhash-dev libssl-dev libzstd-dev zlib1g-dev
-TEST_DEPS := acl bats bindfs clang clang-format dosfstools e2fsprogs faketime fish fuse fuse3 fusefat git jq libomp-dev locales mandoc ntfs-3g passwd pgbouncer postgresql-15 procps rclone redis-server redis-tools shellcheck sqlite3 sshfs strace systemd util-linux xxhash zsh zstd
+TEST_DEPS := acl bats bindfs clang clang-format dosfstools e2fsprogs faketime fish fuse3 fusefat git jq libomp-dev locales mandoc ntfs-3g passwd pgbouncer postgresql-15 procps rclone redis-server redis-tools shellcheck sqlite3 sshfs strace systemd util-linux xxhash zsh zstd
 
 # ThreadSanitizer understands libomp, but not libgomp; libFuzzer is clang's.
 ifeq ($(origin CC),default)

@@ -13,6 +13,22 @@ static bool is_one_of(const struct option_row *row, const size_t *offsets, size_
 	return false;
 }
 
+/* What --not and --or say is in the sets that they have made. */
+static bool is_given(const struct option_row *row, const struct spec *spec)
+{
+	if (row->offset == offsetof(struct spec, said_or)) {
+		return spec->others.count > 0;
+	}
+	if (row->offset == offsetof(struct spec, said_not)) {
+		bool any = spec->without.count > 0;
+		for (size_t i = 0; i < spec->others.count; i++) {
+			any = any || spec->others.items[i]->without.count > 0;
+		}
+		return any;
+	}
+	return spec_row_is_set(row, spec);
+}
+
 const char *spec_next_omission(const struct spec *spec, bool entering, size_t *index)
 {
 	static const size_t excluding[] = {offsetof(struct spec, exclude),
@@ -31,7 +47,7 @@ const char *spec_next_omission(const struct spec *spec, bool entering, size_t *i
 			among = among || (row->heading && strcmp(row->heading, SPEC_WHICH) == 0) ||
 			        row->offset == offsetof(struct spec, min_depth);
 		}
-		if (among && spec_row_is_set(row, spec)) {
+		if (among && is_given(row, spec)) {
 			return row->name;
 		}
 	}

@@ -149,6 +149,8 @@ omitted() {
 	omitted '1 of 8 entries left out (--skip-hidden), 1 directory not entered (--skip-hidden)' --skip-hidden
 	omitted '2 directories not entered (--descend)' --descend 1
 	omitted '1 of 10 entries left out (--min-depth)' --min-depth 1
+	omitted '3 of 10 entries left out (--not)' --not -n '*.csv'
+	omitted '5 of 10 entries left out (--name, --not, --or)' -n '*.log' --or -n '*.csv' --or -t f --not -n 'x'
 	expect 0 vega-walk hash -d 1 --format json t/part
 	holds '.not_entered == {directories: 2, options: ["max-depth"]}' "$out"
 	for options in '' '-d 1' '--min-size 0' '-E nothing' '-x'; do

@@ -116,11 +116,11 @@ static bool on_entry(void *context, const struct walk_entry *entry)
 			taken = true;
 		}
 	}
-	bool shown = entry->depth <= run->show_depth;
-	if (run->content.op_count > 0 && entry->type == FILE_REGULAR && shown) {
+	if (run->content.op_count > 0 && entry->type == FILE_REGULAR &&
+	        entry->depth <= run->show_depth) {
 		taken = content_file(t->content, entry) || taken;
 	}
-	if (run->rounds && shown) {
+	if (run->rounds && entry->depth <= run->show_depth) {
 		taken = on_entry_last(t, entry) || taken;
 	}
 	if (run->receipt && taken) {

@@ -218,11 +218,9 @@ static struct walk_dir *process_entry(
 		tally_add(&t->tallies.errors, 1);
 		return NULL;
 	}
-	bool descends = walk_descends(walk, entry->depth);
-	if (e->type == FILE_DIRECTORY && !descends) {
+	if (e->type == FILE_DIRECTORY && !walk_descends(walk, entry->depth)) {
 		tally_add(&t->tallies.unentered, 1);
-	}
-	if (e->type == FILE_DIRECTORY && descends) {
+	} else if (e->type == FILE_DIRECTORY) {
 		entry->self = dir_new(t, entry->dir, e->name, e->name_len);
 		if (!entry->self) {
 			walk_error(entry, "list", ENOMEM, NULL);

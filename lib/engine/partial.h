@@ -2,7 +2,8 @@
  * Partial results: the outcome of one part of a split walk (struct walk_part), as bytes, and the
  * summary of all of them. run_part() (engine/engine.h) makes one; merging them, in any order, in
  * any process, in one step or in several, gives the same bytes of the summary as one walk, but
- * elapsed_ns, which is the time that all parts took together.
+ * what it cost: elapsed_ns is the time that all parts took together, and content counts a file with
+ * several names once per part that reads it.
  *
  * The bytes are the same on every machine: a magic, a version, a digest of the spec (partial
  * results of different specs are refused), the time from which ages count, where the part began

@@ -332,7 +332,7 @@ static int check_first(const struct words *words, const struct option_table *tab
         size_t table_count, struct vega_error *err)
 {
 	const char *word = words->operands[0];
-	if (!*word || strchr(word, '/') || exists(word)) {
+	if (!*word || strchr(word, '/')) {
 		return 0;
 	}
 	size_t len = 0;
@@ -341,6 +341,10 @@ static int check_first(const struct words *words, const struct option_table *tab
 	const char *near = near_operation(part, len);
 	const char *write = option_word(tables, table_count, word);
 	int shown = len > 200 ? 200 : (int)len;
+	bool suspect = write || near || others || words->count > 1;
+	if (!suspect || exists(word)) { /* asked last: a file system may not answer */
+		return 0;
+	}
 	if (write) {
 		return vega_fail(
 		        err, VEGA_USAGE, "%.200s: no such operation or file; %s", word, write);
@@ -349,9 +353,7 @@ static int check_first(const struct words *words, const struct option_table *tab
 		return vega_fail(err, VEGA_USAGE,
 		        "%.*s: no such operation or file; did you mean %s?", shown, part, near);
 	}
-	return others || words->count > 1
-	               ? vega_fail(err, VEGA_USAGE, "%.*s: no such operation or file", shown, part)
-	               : 0;
+	return vega_fail(err, VEGA_USAGE, "%.*s: no such operation or file", shown, part);
 }
 
 /* Names in place of roots: fd takes a pattern there, find parentheses and "!". */

@@ -58,14 +58,3 @@ bool worker_watch(struct worker *w, int fd, unsigned index, unsigned kind)
 	        .events = EPOLLIN, .data.u64 = (uint64_t)index * EVENT_KINDS + kind};
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
-
-bool worker_wants_queue(const struct worker *w, const char *queue)
-{
-	const struct strlist *queues = &w->config->queues;
-	for (size_t i = 0; i < queues->count; i++) {
-		if (strcmp(queues->items[i], queue) == 0) {
-			return true;
-		}
-	}
-	return queues->count == 0;
-}

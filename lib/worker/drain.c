@@ -66,11 +66,22 @@ static struct held *find(struct worker *w, const struct job *job, bool *fresh)
 	return held;
 }
 
+static bool wants_queue(const struct worker *w, const char *queue)
+{
+	const struct strlist *queues = &w->config->queues;
+	for (size_t i = 0; i < queues->count; i++) {
+		if (strcmp(queues->items[i], queue) == 0) {
+			return true;
+		}
+	}
+	return queues->count == 0;
+}
+
 static int look_at(const struct job *job, void *context)
 {
 	struct look *look = context;
 	bool fresh = false;
-	if (!worker_wants_queue(look->w, job->queue)) {
+	if (!wants_queue(look->w, job->queue)) {
 		return 0;
 	}
 	if (job->state == JOB_PENDING) {

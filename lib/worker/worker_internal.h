@@ -93,9 +93,6 @@ void worker_report(const struct worker *w, int level, const char *format, ...)
 /* No further job is to be claimed. */
 bool worker_stopping(const struct worker *w);
 
-/* Does it take jobs of this queue? */
-bool worker_wants_queue(const struct worker *w, const char *queue);
-
 /* Release what runs and return this error. */
 void worker_give_up(struct worker *w, const struct vega_error *err);
 bool worker_watch(struct worker *w, int fd, unsigned index, unsigned kind);

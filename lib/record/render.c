@@ -401,6 +401,9 @@ static size_t draw(struct buf *out, const struct format_options *options,
 static size_t lines_of(const char *text, size_t len)
 {
 	size_t lines = 0;
+	if (len == 0) {
+		return 0;
+	}
 	for (const char *end = text + len; (text = memchr(text, '\n', (size_t)(end - text)));
 	        text++) {
 		lines++;

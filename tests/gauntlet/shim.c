@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
 
@@ -191,7 +192,7 @@ int fcntl64(int fd, int command, ...)
 	return error ? -1 : real(fd, command, argument);
 }
 
-/* openat2, close_range and the like */
+/* openat2, close_range and the like; the walk's own openat and close are what they are called. */
 long syscall(long number, ...)
 {
 	NAMED(syscall)
@@ -202,6 +203,12 @@ long syscall(long number, ...)
 		a[i] = va_arg(args, long);
 	}
 	va_end(args);
+	if (number == SYS_openat) {
+		return openat64((int)a[0], (const char *)a[1], (int)a[2]);
+	}
+	if (number == SYS_close) {
+		return close((int)a[0]);
+	}
 	int error = fault("syscall", (const int[]){EACCES, EMFILE, ENOSYS, EAGAIN, 0});
 	errno = error;
 	return error ? -1 : real(number, a[0], a[1], a[2], a[3], a[4], a[5]);

@@ -265,7 +265,7 @@ static enum output_names_kind names_kind(struct output_root *root, int dir)
 	}
 	int kind = atomic_load_explicit(&traits->names, memory_order_relaxed);
 	if (kind == NAMES_UNKNOWN) {
-		kind = try_names(dir, "\xc3\xa9", "e\xcc\x81");
+		kind = (int)try_names(dir, "\xc3\xa9", "e\xcc\x81");
 		kind = kind == NAMES_UNKNOWN ? (int)try_names(dir, "", "") : kind;
 		/* Where nothing can be made, a look costs little and is right. */
 		kind = kind == NAMES_UNKNOWN ? NAMES_FOLDED : kind;

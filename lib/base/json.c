@@ -300,3 +300,17 @@ void json_member_path(struct json *j, const char *key, const char *bytes, size_t
 		buf_add_char(j->out, '"');
 	}
 }
+
+void utf8_add(struct buf *out, const char *bytes, size_t len)
+{
+	for (size_t i = 0; i < len;) {
+		uint32_t code;
+		size_t step = utf8_decode(bytes + i, len - i, &code);
+		if (step) {
+			buf_add(out, bytes + i, step);
+		} else {
+			buf_add_str(out, "\xef\xbf\xbd");
+		}
+		i += step ? step : 1;
+	}
+}

@@ -71,4 +71,7 @@ bool utf8_valid(const char *bytes, size_t len);
  */
 size_t utf8_decode(const char *bytes, size_t len, uint32_t *code);
 
+/* Add bytes as UTF-8: U+FFFD stands for each byte that is not. */
+void utf8_add(struct buf *out, const char *bytes, size_t len);
+
 #endif

@@ -155,20 +155,6 @@ static void add_value(
 	}
 }
 
-static void add_lossy(struct buf *out, const char *bytes, size_t len)
-{
-	for (size_t i = 0; i < len;) {
-		uint32_t code;
-		size_t step = utf8_decode(bytes + i, len - i, &code);
-		if (step) {
-			buf_add(out, bytes + i, step);
-		} else {
-			buf_add_str(out, "\xef\xbf\xbd");
-		}
-		i += step ? step : 1;
-	}
-}
-
 static void add_name(struct buf *out, const struct format_options *options, const char *first,
         size_t first_len, const char *second, size_t second_len)
 {
@@ -182,8 +168,8 @@ static void add_name(struct buf *out, const struct format_options *options, cons
 		record_add_escaped(&shown, options, first, first_len);
 		record_add_escaped(&shown, options, second, second_len);
 	} else {
-		add_lossy(&shown, first, first_len);
-		add_lossy(&shown, second, second_len);
+		utf8_add(&shown, first, first_len);
+		utf8_add(&shown, second, second_len);
 	}
 	add_value(out, shown.data, shown.len, NULL, 0);
 	out->failed |= shown.failed;

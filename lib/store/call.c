@@ -10,17 +10,7 @@
 
 static void add_clean(struct buf *out, const char *text)
 {
-	size_t len = strlen(text);
-	for (size_t i = 0; i < len;) {
-		uint32_t code;
-		size_t step = utf8_decode(text + i, len - i, &code);
-		if (step) {
-			buf_add(out, text + i, step);
-		} else {
-			buf_add_str(out, "\xef\xbf\xbd");
-		}
-		i += step ? step : 1;
-	}
+	utf8_add(out, text, strlen(text));
 }
 
 bool store_clean(struct arena *arena, const char **text)
